@@ -1,1 +1,1 @@
-//! Placeholder.
+//! SOPS documents: find, decrypt, check the MAC.
