@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Weir keeps a Kubernetes cluster at the level that Git says.
+//!
+//! ```text
+//! source ──Snapshot──▶ overlay (opener: sops) ──[Object]──▶ vars ──▶ cluster::plan ──Plan──▶ apply ──▶ prune
+//!                                                                                   health ──▶ report
+//! ```
+//! `reconcile` is the only room that names all stages; `cli` cuts the same road shorter. `source`, `cluster`
+//! and `health` do not know each other; `report` and `web` only read.
+
+pub mod api;
+pub mod cli;
+pub mod cluster;
+pub mod health;
+pub mod reconcile;
+pub mod report;
+pub mod source;
+pub mod web;

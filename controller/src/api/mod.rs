@@ -1,0 +1,1 @@
+//! The custom resources, field for field as Flux defines them, and nothing but types.

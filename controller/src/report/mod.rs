@@ -1,0 +1,1 @@
+//! Printers of one report: conditions, events, metrics.
