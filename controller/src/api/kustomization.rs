@@ -59,11 +59,11 @@ pub struct KustomizationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decryption: Option<Decryption>,
     /// How often to reconcile.
-    #[schemars(regex(pattern = super::duration::PATTERN))]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     pub interval: String,
     /// How soon to try again after a failure; the interval by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = super::duration::PATTERN))]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     pub retry_interval: Option<String>,
     /// Access to the cluster to apply to, when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ pub struct KustomizationSpec {
     pub target_namespace: Option<String>,
     /// How long objects may take to become healthy; the interval less 30 seconds by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = super::duration::PATTERN))]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     pub timeout: Option<String>,
     /// Replace objects whose immutable fields change.
     #[serde(default)]

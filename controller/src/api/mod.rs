@@ -1,5 +1,4 @@
 //! The custom resources, field for field as Flux defines them, and nothing but types.
 
 #[cfg(test)]
-pub mod duration;
 pub mod kustomization;

@@ -1,1 +1,3 @@
 //! The pipeline on one screen, and when it runs: events, dependencies, retries, finalizers.
+
+pub mod schedule;
