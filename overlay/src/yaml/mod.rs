@@ -3,9 +3,32 @@
 //! Reading follows go-yaml v3 (kustomize) or v2 (what is applied after substitution): see [`Dialect`].
 //! Writing is go-yaml v2's: sorted keys, folding at 80 columns, quotes where YAML 1.1 would read another type.
 
+mod builder;
+mod granit;
+mod json;
+mod key_order;
+mod keys;
+mod limits;
 mod node;
+mod number;
+mod problem;
+mod read;
+mod resolve;
+mod split;
+mod timestamp;
+mod write;
+mod write_scalar;
 
+pub use json::{from_json, to_json};
+pub use key_order::compare_keys;
+pub use limits::Limits;
 pub use node::{Key, Mapping, Mark, Node, Scalar, Secret, Style, Tag, Value};
+pub use number::{Number, parse_number, through_json, write_number};
+pub use problem::{Problem, ProblemKind};
+pub use read::{Source, read, read_source};
+pub use resolve::{resolve, stays_text, truth};
+pub use timestamp::{is_timestamp, to_rfc3339};
+pub use write::Secrets;
 
 /// Which reader's scalar rules apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,22 +36,57 @@ pub enum Dialect {
     /// go-yaml v3, as kustomize reads files: `yes` is a string, `0755` is 493.
     #[default]
     Kustomize,
-    /// go-yaml v2, as Kubernetes reads manifests: `yes` is true.
+    /// go-yaml v2, as Kubernetes reads manifests: `yes` is true, dates are text, keys become strings.
     Kubernetes,
 }
 
-/// Reads all documents of a file. `file` is the number that the nodes' marks carry.
+/// Reads all documents of a file that are not empty. `file` is the number that the nodes' marks carry; the
+/// places of errors have no file name: a caller that has one uses [`read_source`].
 pub fn read_documents(
     bytes: &[u8],
     file: u16,
     dialect: Dialect,
 ) -> Result<Vec<Node>, crate::Error> {
-    let _ = (bytes, file, dialect);
-    Ok(Vec::new())
+    read_source(
+        bytes,
+        &Source {
+            file,
+            dialect,
+            ..Source::default()
+        },
+    )
 }
 
 /// Writes documents joined by `---`, as `kustomize build` prints them; secret scalars print as `***`.
 pub fn write_documents(nodes: &[&Node]) -> String {
-    let _ = nodes;
-    String::new()
+    join_documents(nodes, Secrets::Masked)
+}
+
+/// The same with secret scalars in the clear: for the apply serializer and `weir secrets decrypt` only.
+pub fn write_documents_revealed(nodes: &[&Node]) -> zeroize::Zeroizing<String> {
+    join_documents(nodes, Secrets::Revealed).into()
+}
+
+fn join_documents(nodes: &[&Node], secrets: Secrets) -> String {
+    let mut out = String::new();
+    for (index, node) in nodes.iter().enumerate() {
+        if index > 0 {
+            out.push_str("---\n");
+        }
+        write::write_document(&mut out, node, secrets);
+    }
+    out
+}
+
+/// The text that `!!binary` stands for; what is no UTF-8 in it is replaced, as on the way through JSON.
+fn binary_text(base64: &str) -> String {
+    use base64::Engine as _;
+    let compact: String = base64
+        .chars()
+        .filter(|char| !matches!(char, '\r' | '\n'))
+        .collect();
+    match base64::engine::general_purpose::STANDARD.decode(compact) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => base64.to_owned(),
+    }
 }

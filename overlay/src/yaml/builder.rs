@@ -1,0 +1,316 @@
+//! Events become nodes: collections are stacked, anchors remembered, merge keys resolved, budgets kept.
+
+use std::collections::{HashMap, HashSet};
+
+use ecow::EcoString;
+
+use super::limits::Limits;
+use super::problem::{Problem, ProblemKind};
+use super::{Dialect, Key, Mapping, Mark, Node, Value};
+
+/// Mappings up to this size are searched for duplicate keys pair by pair.
+const SMALL_MAPPING: usize = 24;
+
+/// A finished node and what it counts for in the budgets.
+#[derive(Clone)]
+struct Built {
+    node: Node,
+    /// Nodes in it, aliases expanded.
+    nodes: usize,
+    /// Levels of collections in it.
+    height: usize,
+}
+
+/// A collection that is not finished.
+struct Frame {
+    kind: FrameKind,
+    mark: Mark,
+    anchor: usize,
+    nodes: usize,
+    height: usize,
+}
+
+enum FrameKind {
+    Sequence(Vec<Node>),
+    Mapping {
+        entries: Mapping,
+        /// What `<<` brings, in the order of precedence.
+        merges: Vec<Node>,
+        /// The place of `<<`, to refuse a second one.
+        merge_mark: Option<Mark>,
+        key: Pending,
+    },
+}
+
+/// The key whose value comes next.
+enum Pending {
+    None,
+    Key(Key),
+    Merge,
+}
+
+/// Builds the nodes of one document after the other.
+pub(super) struct Builder {
+    dialect: Dialect,
+    limits: Limits,
+    frames: Vec<Frame>,
+    anchors: HashMap<usize, Built>,
+    root: Option<Node>,
+    /// Nodes of the whole file so far, aliases expanded.
+    nodes: usize,
+}
+
+/// A scalar as an event brings it.
+pub(super) struct ScalarEvent {
+    pub(super) node: Node,
+    /// It is an unquoted `<<`.
+    pub(super) is_merge: bool,
+    pub(super) anchor: usize,
+}
+
+impl Builder {
+    pub(super) fn new(dialect: Dialect, limits: Limits) -> Self {
+        Self {
+            dialect,
+            limits,
+            frames: Vec::new(),
+            anchors: HashMap::new(),
+            root: None,
+            nodes: 0,
+        }
+    }
+
+    /// The finished document; anchors end with it.
+    pub(super) fn take_document(&mut self) -> Option<Node> {
+        self.anchors.clear();
+        self.frames.clear();
+        self.root.take()
+    }
+
+    pub(super) fn scalar(&mut self, event: ScalarEvent) -> Result<(), Problem> {
+        let built = Built {
+            node: event.node,
+            nodes: 1,
+            height: 0,
+        };
+        self.remember(event.anchor, &built);
+        if let Some(Frame {
+            kind: FrameKind::Mapping {
+                key, merge_mark, ..
+            },
+            ..
+        }) = self.frames.last_mut()
+            && matches!(key, Pending::None)
+        {
+            let mark = built.node.mark;
+            if event.is_merge {
+                return begin_merge(key, merge_mark, mark);
+            }
+            *key = Pending::Key(super::keys::read_key(&built.node, self.dialect)?);
+            return Ok(());
+        }
+        self.finish(built)
+    }
+
+    pub(super) fn begin_sequence(&mut self, mark: Mark, anchor: usize) -> Result<(), Problem> {
+        self.begin(FrameKind::Sequence(Vec::new()), mark, anchor)
+    }
+
+    pub(super) fn begin_mapping(&mut self, mark: Mark, anchor: usize) -> Result<(), Problem> {
+        let kind = FrameKind::Mapping {
+            entries: Mapping::default(),
+            merges: Vec::new(),
+            merge_mark: None,
+            key: Pending::None,
+        };
+        self.begin(kind, mark, anchor)
+    }
+
+    fn begin(&mut self, kind: FrameKind, mark: Mark, anchor: usize) -> Result<(), Problem> {
+        if let Some(Frame {
+            kind: FrameKind::Mapping {
+                key: Pending::None, ..
+            },
+            ..
+        }) = self.frames.last()
+        {
+            return Err(ProblemKind::KeyCollection.at(mark.line, u32::from(mark.column)));
+        }
+        self.check_depth(self.frames.len() + 1, mark)?;
+        self.frames.push(Frame {
+            kind,
+            mark,
+            anchor,
+            nodes: 1,
+            height: 0,
+        });
+        Ok(())
+    }
+
+    /// Ends the innermost collection.
+    pub(super) fn end(&mut self) -> Result<(), Problem> {
+        let Some(frame) = self.frames.pop() else {
+            return Ok(());
+        };
+        let mut nodes = frame.nodes;
+        let value = match frame.kind {
+            FrameKind::Sequence(items) => Value::Sequence(items.into()),
+            FrameKind::Mapping {
+                mut entries,
+                merges,
+                ..
+            } => {
+                check_duplicates(&entries)?;
+                for merged in &merges {
+                    nodes += merge_into(&mut entries, merged);
+                }
+                Value::Mapping(entries.into())
+            }
+        };
+        let node = Node {
+            value,
+            mark: frame.mark,
+        };
+        let built = Built {
+            node,
+            nodes,
+            height: frame.height + 1,
+        };
+        self.remember(frame.anchor, &built);
+        self.finish(built)
+    }
+
+    /// Puts a copy of the anchor's node in the alias's place; it keeps the anchor's marks.
+    pub(super) fn alias(&mut self, anchor: usize, mark: Mark) -> Result<(), Problem> {
+        let Some(built) = self.anchors.get(&anchor).cloned() else {
+            return Err(ProblemKind::Alias.at(mark.line, u32::from(mark.column)));
+        };
+        self.check_depth(self.frames.len() + built.height, mark)?;
+        if let Some(Frame {
+            kind: FrameKind::Mapping { key, .. },
+            ..
+        }) = self.frames.last_mut()
+            && matches!(key, Pending::None)
+        {
+            *key = Pending::Key(super::keys::read_key(&built.node, self.dialect)?);
+            return Ok(());
+        }
+        self.nodes += built.nodes - 1;
+        self.finish(built)
+    }
+
+    fn remember(&mut self, anchor: usize, built: &Built) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, built.clone());
+        }
+    }
+
+    /// Puts a finished node into the collection around it.
+    fn finish(&mut self, built: Built) -> Result<(), Problem> {
+        let mark = built.node.mark;
+        self.nodes += 1;
+        if self.nodes > self.limits.nodes {
+            let budget = ProblemKind::Budget {
+                what: "nodes",
+                limit: self.limits.nodes,
+            };
+            return Err(budget.at(mark.line, u32::from(mark.column)));
+        }
+        let Some(frame) = self.frames.last_mut() else {
+            self.root = Some(built.node);
+            return Ok(());
+        };
+        frame.nodes += built.nodes;
+        frame.height = frame.height.max(built.height);
+        match &mut frame.kind {
+            FrameKind::Sequence(items) => items.push(built.node),
+            FrameKind::Mapping {
+                entries,
+                merges,
+                key,
+                ..
+            } => match std::mem::replace(key, Pending::None) {
+                Pending::Key(key) => entries.push(key, built.node),
+                Pending::Merge => add_merge(merges, built.node)?,
+                Pending::None => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn check_depth(&self, depth: usize, mark: Mark) -> Result<(), Problem> {
+        if depth <= self.limits.depth {
+            return Ok(());
+        }
+        let budget = ProblemKind::Budget {
+            what: "levels of nesting",
+            limit: self.limits.depth,
+        };
+        Err(budget.at(mark.line, u32::from(mark.column)))
+    }
+}
+
+fn begin_merge(key: &mut Pending, seen: &mut Option<Mark>, mark: Mark) -> Result<(), Problem> {
+    if let Some(first) = seen.replace(mark) {
+        let twice = ProblemKind::DuplicateKey {
+            key: "<<".to_owned(),
+            first: first.line,
+        };
+        return Err(twice.at(mark.line, u32::from(mark.column)));
+    }
+    *key = Pending::Merge;
+    Ok(())
+}
+
+fn add_merge(merges: &mut Vec<Node>, node: Node) -> Result<(), Problem> {
+    let mark = node.mark;
+    let wrong = || ProblemKind::Merge.at(mark.line, u32::from(mark.column));
+    match &node.value {
+        Value::Mapping(_) => merges.push(node),
+        Value::Sequence(items) => {
+            for item in items.iter() {
+                item.as_mapping().ok_or_else(wrong)?;
+                merges.push(item.clone());
+            }
+        }
+        _ => return Err(wrong()),
+    }
+    Ok(())
+}
+
+/// Adds the entries whose keys are not there; says how many nodes that is, not counting what is below them.
+fn merge_into(entries: &mut Mapping, merged: &Node) -> usize {
+    let Some(mapping) = merged.as_mapping() else {
+        return 0;
+    };
+    let have: HashSet<EcoString> = entries.iter().map(|(key, _)| key.text.clone()).collect();
+    let new = mapping.iter().filter(|(key, _)| !have.contains(&key.text));
+    let before = entries.len();
+    for (key, value) in new {
+        entries.push(key.clone(), value.clone());
+    }
+    entries.len() - before
+}
+
+fn check_duplicates(entries: &Mapping) -> Result<(), Problem> {
+    let duplicate = if entries.len() <= SMALL_MAPPING {
+        let keys: Vec<&Key> = entries.iter().map(|(key, _)| key).collect();
+        (1..keys.len()).find_map(|end| {
+            let twin = keys[..end].iter().find(|key| key.text == keys[end].text)?;
+            Some((*twin, keys[end]))
+        })
+    } else {
+        let mut seen = HashMap::with_capacity(entries.len());
+        entries
+            .iter()
+            .find_map(|(key, _)| Some((seen.insert(key.text.as_str(), key)?, key)))
+    };
+    let Some((first, second)) = duplicate else {
+        return Ok(());
+    };
+    let kind = ProblemKind::DuplicateKey {
+        key: second.text.to_string(),
+        first: first.mark.line,
+    };
+    Err(kind.at(second.mark.line, u32::from(second.mark.column)))
+}
