@@ -10,6 +10,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::meta::LocalReference;
+
 /// Prefix of Flux's labels and annotations on managed objects.
 pub const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 
@@ -175,13 +177,6 @@ pub struct Decryption {
     /// The account for a cloud's key service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
-}
-
-/// An object of the same namespace, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LocalReference {
-    /// Name.
-    pub name: String,
 }
 
 /// Access to another cluster: exactly one of the two.

@@ -1,4 +1,7 @@
 //! The custom resources, field for field as Flux defines them, and nothing but types.
 
-#[cfg(test)]
+pub mod definitions;
+pub mod duration;
+pub mod git_repository;
 pub mod kustomization;
+pub mod meta;

@@ -1,0 +1,182 @@
+//! How to get into a repository: credentials and TLS, read from the Secrets that a GitRepository names.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::error::SourceError;
+use super::remote::{RemoteUrl, UserInfo};
+
+/// The way in. `Debug` shows no secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Certificates (PEM) that are trusted besides the well-known ones.
+    pub authorities: Option<Vec<u8>>,
+    /// Certificate and key (PEM) that we show to the server.
+    pub client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Who we are.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nobody in particular.
+    #[default]
+    Anonymous,
+    /// A name and a password (or a token in its place).
+    Basic {
+        /// The name.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A token.
+    Bearer(String),
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("credentials", &self.credentials)
+            .field("authorities", &self.authorities.is_some())
+            .field("client_certificate", &self.client_certificate.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Basic { .. } => "Basic(***)",
+            Self::Bearer(_) => "Bearer(***)",
+        })
+    }
+}
+
+/// The data of a Secret.
+pub type SecretData = BTreeMap<String, Vec<u8>>;
+
+impl Access {
+    /// Reads the Secret of a repository; what the address said about user and password fills the gaps.
+    pub fn from_secret(
+        url: &RemoteUrl,
+        info: &UserInfo,
+        data: Option<&SecretData>,
+    ) -> Result<Self, SourceError> {
+        let empty = SecretData::new();
+        let data = data.unwrap_or(&empty);
+        let text = |key: &str| {
+            data.get(key)
+                .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                .filter(|text| !text.is_empty())
+        };
+        let file = |key: &str| data.get(key).filter(|bytes| !bytes.is_empty()).cloned();
+        let credentials = match text("bearerToken") {
+            Some(token) => Credentials::Bearer(token.trim().to_owned()),
+            None => basic(
+                url,
+                text("username").or_else(|| info.user.clone()),
+                text("password").or_else(|| info.password.clone()),
+            )?,
+        };
+        Ok(Self {
+            credentials,
+            authorities: file("ca.crt").or_else(|| file("caFile")),
+            client_certificate: file("tls.crt").zip(file("tls.key")),
+        })
+    }
+}
+
+fn basic(
+    url: &RemoteUrl,
+    username: Option<String>,
+    password: Option<String>,
+) -> Result<Credentials, SourceError> {
+    match (username, password) {
+        (None, None) => Ok(Credentials::Anonymous),
+        (Some(username), password) => Ok(Credentials::Basic {
+            username,
+            password: password.unwrap_or_default(),
+        }),
+        (None, Some(_)) => {
+            let address = url.to_string();
+            let scheme = address.split("://").next().unwrap_or_default();
+            Err(SourceError::Authentication(format!(
+                "failed to configure authentication options: invalid '{scheme}' auth option: 'password' requires 'username' to be set"
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(url: &str, data: &[(&str, &str)]) -> Result<Access, SourceError> {
+        let (url, info) = RemoteUrl::parse(url).unwrap();
+        let data = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        Access::from_secret(&url, &info, Some(&data))
+    }
+
+    fn basic(username: &str, password: &str) -> Credentials {
+        Credentials::Basic {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_forms_of_the_secret() {
+        let cases: [(&str, &[(&str, &str)], Credentials); 6] = [
+            ("https://h/r", &[], Credentials::Anonymous),
+            (
+                "https://h/r",
+                &[("username", "me"), ("password", "pw")],
+                basic("me", "pw"),
+            ),
+            ("https://h/r", &[("username", "me")], basic("me", "")),
+            ("https://u:v@h/r", &[], basic("u", "v")),
+            ("https://u:v@h/r", &[("username", "me")], basic("me", "v")),
+            (
+                "https://h/r",
+                &[
+                    ("bearerToken", "t\n"),
+                    ("username", "me"),
+                    ("password", "pw"),
+                ],
+                Credentials::Bearer("t".to_owned()),
+            ),
+        ];
+        for (url, data, expected) in cases {
+            assert!(
+                access(url, data).unwrap().credentials == expected,
+                "{url} {data:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_needs_a_user() {
+        let error = access("https://h/r", &[("password", "pw")]).unwrap_err();
+        assert_eq!(error.reason(), "AuthenticationFailed");
+        assert!(
+            error
+                .to_string()
+                .ends_with("invalid 'https' auth option: 'password' requires 'username' to be set"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!(
+            "{:?}",
+            access("https://h/r", &[("username", "me"), ("password", "hush")]).unwrap()
+        );
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}

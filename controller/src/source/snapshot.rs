@@ -1,0 +1,39 @@
+//! What a source hands to the composer: a revision and its files.
+
+use std::fmt;
+use std::sync::Arc;
+
+use overlay::{ObjectHash, Tree};
+
+/// One revision of a source.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The revision as conditions show it, for example `main@sha1:…`.
+    pub revision: String,
+    /// The commit, when the source is a Git repository that this process fetched.
+    pub commit: Option<Commit>,
+    /// The files: exactly those that Flux's artifact of the revision would hold.
+    pub tree: Arc<dyn Tree>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("revision", &self.revision)
+            .field("commit", &self.commit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id.
+    pub id: ObjectHash,
+    /// The id of its tree.
+    pub tree: ObjectHash,
+    /// Who wrote it: `Name <mail>`.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+}
