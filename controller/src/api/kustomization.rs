@@ -15,6 +15,46 @@ use super::meta::LocalReference;
 /// Prefix of Flux's labels and annotations on managed objects.
 pub const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 
+/// Condition types of a Kustomization, besides those that all kinds have.
+pub mod condition {
+    /// The objects under `wait` or `healthChecks` are as they should be.
+    pub const HEALTHY: &str = "Healthy";
+}
+
+/// Reasons of a Kustomization's conditions and events, besides those that all kinds have.
+pub mod reason {
+    /// The source's revision is applied.
+    pub const RECONCILIATION_SUCCEEDED: &str = "ReconciliationSucceeded";
+    /// An object could not be applied, or the request for it was refused.
+    pub const RECONCILIATION_FAILED: &str = "ReconciliationFailed";
+    /// The source is missing, has nothing to give, or lacks the path.
+    pub const ARTIFACT_FAILED: &str = "ArtifactFailed";
+    /// The files of the source could not be built.
+    pub const BUILD_FAILED: &str = "BuildFailed";
+    /// Objects that the source no longer has were not deleted.
+    pub const PRUNE_FAILED: &str = "PruneFailed";
+    /// Objects are not as they should be.
+    pub const HEALTH_CHECK_FAILED: &str = "HealthCheckFailed";
+    /// Another Kustomization must be ready first.
+    pub const DEPENDENCY_NOT_READY: &str = "DependencyNotReady";
+    /// A reference crosses namespaces, and may not.
+    pub const ACCESS_DENIED: &str = "AccessDenied";
+    /// A field of the spec asks for what this version does not do.
+    pub const FEATURE_GATE_DISABLED: &str = "FeatureGateDisabled";
+}
+
+/// What becomes of a deleted Kustomization's objects.
+pub mod deletion_policy {
+    /// Delete them when `spec.prune` says so.
+    pub const MIRROR_PRUNE: &str = "MirrorPrune";
+    /// Delete them.
+    pub const DELETE: &str = "Delete";
+    /// Delete them and wait until they are gone.
+    pub const WAIT_FOR_TERMINATION: &str = "WaitForTermination";
+    /// Keep them.
+    pub const ORPHAN: &str = "Orphan";
+}
+
 /// What to build and apply, and how.
 #[derive(
     CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,

@@ -1,3 +1,7 @@
 //! The pipeline on one screen, and when it runs: events, dependencies, retries, finalizers.
 
+pub mod context;
+pub mod failure;
+pub mod gate;
 pub mod schedule;
+pub mod support;

@@ -1,0 +1,93 @@
+//! What every run may use: clients, the objects that the watches show, the snapshots of the sources.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::Semaphore;
+
+use super::schedule::{Key, Schedule, Topic, Wake};
+use crate::api::git_repository::GitRepository;
+use crate::api::kustomization::Kustomization;
+use crate::report::events::Events;
+use crate::report::metrics::Metrics;
+use crate::source::Snapshot;
+
+/// What the command line decides for all runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How soon a Kustomization whose dependencies are not ready is looked at again without any event.
+    pub requeue_dependency: Duration,
+    /// Refuse references to sources and dependencies of other namespaces.
+    pub no_cross_namespace_references: bool,
+    /// The account of Kustomizations that name none; empty for Weir's own.
+    pub default_service_account: Option<String>,
+}
+
+/// What every run may use.
+pub struct Context {
+    /// Speaks as Weir itself: for Weir's own resources, and the ConfigMaps and Secrets that they refer to.
+    pub client: kube::Client,
+    /// What the command line decides.
+    pub settings: Settings,
+    /// All tasks.
+    pub schedule: Schedule,
+    /// GitRepositories as the watch shows them.
+    pub git_repositories: Store<GitRepository>,
+    /// Kustomizations as the watch shows them.
+    pub kustomizations: Store<Kustomization>,
+    /// The newest snapshot of every source.
+    pub snapshots: Snapshots,
+    /// Where events are handed in.
+    pub events: Events,
+    /// All that is measured.
+    pub metrics: Metrics,
+    /// How many builds, fetches and other work for the processor run at once.
+    pub processors: Semaphore,
+}
+
+/// The newest snapshot of every source.
+#[derive(Default)]
+pub struct Snapshots(Mutex<HashMap<Key, Arc<Snapshot>>>);
+
+impl Snapshots {
+    /// The newest snapshot of a source.
+    pub fn get(&self, source: &Key) -> Option<Arc<Snapshot>> {
+        self.lock().get(source).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Snapshot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Context {
+    /// The source has a new snapshot: all that build from it start at once.
+    pub fn publish(&self, source: &Key, snapshot: Snapshot) {
+        self.snapshots
+            .lock()
+            .insert(source.clone(), Arc::new(snapshot));
+        self.schedule
+            .publish(&Topic::Source(source.clone()), &Wake::source());
+    }
+
+    /// The source is gone; what was built from it stays as it is.
+    pub fn withdraw(&self, source: &Key) {
+        self.snapshots.lock().remove(source);
+        self.schedule
+            .publish(&Topic::Source(source.clone()), &Wake::source());
+    }
+
+    /// A GitRepository as the watch shows it.
+    pub fn git_repository(&self, key: &Key) -> Option<Arc<GitRepository>> {
+        self.git_repositories
+            .get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+
+    /// A Kustomization as the watch shows it.
+    pub fn kustomization(&self, key: &Key) -> Option<Arc<Kustomization>> {
+        self.kustomizations
+            .get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+}

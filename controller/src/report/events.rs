@@ -1,0 +1,216 @@
+//! Kubernetes events with Flux's metadata: queued by those who work, written afterwards, one at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+/// How many events may wait; when the API server takes them more slowly, newer ones are dropped and counted.
+const QUEUE: usize = 4096;
+
+/// An event that comes again within this time raises the count of the first.
+const SERIES: Duration = Duration::from_secs(10 * 60);
+
+/// How many events are remembered for their series.
+const REMEMBERED: usize = 4096;
+
+/// Whether an event tells of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// All is well.
+    Info,
+    /// Something failed.
+    Error,
+}
+
+impl Severity {
+    /// The event's type as Kubernetes names it.
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::Info => "Normal",
+            Self::Error => "Warning",
+        }
+    }
+}
+
+/// Something that happened to an object that Weir reconciles.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The object.
+    pub object: ObjectReference,
+    /// Whether it is a failure.
+    pub severity: Severity,
+    /// One word.
+    pub reason: String,
+    /// What happened.
+    pub message: String,
+    /// Flux's metadata keys, which become annotations of the event.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Where events are handed in.
+#[derive(Clone, Debug)]
+pub struct Events {
+    queue: mpsc::Sender<Event>,
+}
+
+/// The other end of the queue, which writes.
+pub struct Writer {
+    queue: mpsc::Receiver<Event>,
+    client: kube::Client,
+    instance: String,
+    series: HashMap<SeriesKey, Written>,
+}
+
+/// What makes two events the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SeriesKey {
+    uid: String,
+    severity: Severity,
+    reason: String,
+    message: String,
+    metadata: BTreeMap<String, String>,
+}
+
+/// An event as it was last written.
+struct Written {
+    name: String,
+    count: i32,
+    last: Timestamp,
+}
+
+/// A queue and its writer; `instance` is the name of this process in the events.
+pub fn channel(client: kube::Client, instance: String) -> (Events, Writer) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let series = HashMap::new();
+    let writer = Writer {
+        queue: receiver,
+        client,
+        instance,
+        series,
+    };
+    (Events { queue: sender }, writer)
+}
+
+impl Events {
+    /// Hands in an event; never waits.
+    pub fn send(&self, event: Event) {
+        if let Err(error) = self.queue.try_send(event) {
+            tracing::warn!(%error, "event dropped");
+        }
+    }
+}
+
+impl Writer {
+    /// Writes events until all senders are gone.
+    pub async fn run(mut self) {
+        while let Some(event) = self.queue.recv().await {
+            self.write(&event).await;
+        }
+    }
+
+    async fn write(&mut self, event: &Event) {
+        let key = SeriesKey::of(event);
+        let now = Timestamp::now();
+        let result = match self.series.get_mut(&key) {
+            Some(written) if now.duration_since(written.last).unsigned_abs() < SERIES => {
+                written.count += 1;
+                written.last = now;
+                repeat(&self.client, event, written).await
+            }
+            _ => self.create(event, key, now).await,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, reason = event.reason, "event not written");
+        }
+    }
+
+    async fn create(&mut self, event: &Event, key: SeriesKey, now: Timestamp) -> kube::Result<()> {
+        let body = first(event, &self.instance, now);
+        let name = body.metadata.name.clone().unwrap_or_default();
+        api(&self.client, event)
+            .create(&PostParams::default(), &body)
+            .await?;
+        if self.series.len() >= REMEMBERED {
+            self.series
+                .retain(|_, written| now.duration_since(written.last).unsigned_abs() < SERIES / 2);
+        }
+        self.series.insert(
+            key,
+            Written {
+                name,
+                count: 1,
+                last: now,
+            },
+        );
+        Ok(())
+    }
+}
+
+impl SeriesKey {
+    fn of(event: &Event) -> Self {
+        Self {
+            uid: event.object.uid.clone().unwrap_or_default(),
+            severity: event.severity,
+            reason: event.reason.clone(),
+            message: event.message.clone(),
+            metadata: event.metadata.clone(),
+        }
+    }
+}
+
+fn api(client: &kube::Client, event: &Event) -> Api<CoreEvent> {
+    Api::namespaced(
+        client.clone(),
+        event.object.namespace.as_deref().unwrap_or("default"),
+    )
+}
+
+async fn repeat(client: &kube::Client, event: &Event, written: &Written) -> kube::Result<()> {
+    let body = json!({ "count": written.count, "lastTimestamp": Time(written.last) });
+    api(client, event)
+        .patch(&written.name, &PatchParams::default(), &Patch::Merge(body))
+        .await
+        .map(drop)
+}
+
+/// The event as it is first written.
+fn first(event: &Event, instance: &str, now: Timestamp) -> CoreEvent {
+    let object = event.object.name.as_deref().unwrap_or("object");
+    let controller = controller(event.object.kind.as_deref());
+    CoreEvent {
+        metadata: ObjectMeta {
+            name: Some(format!("{object}.{:x}", now.as_nanosecond())),
+            namespace: event.object.namespace.clone(),
+            annotations: (!event.metadata.is_empty()).then(|| event.metadata.clone()),
+            ..ObjectMeta::default()
+        },
+        involved_object: event.object.clone(),
+        type_: Some(event.severity.event_type().to_owned()),
+        reason: Some(event.reason.clone()),
+        message: Some(event.message.clone()),
+        count: Some(1),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        source: Some(EventSource {
+            component: Some(controller.to_owned()),
+            host: None,
+        }),
+        reporting_component: Some(controller.to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        ..CoreEvent::default()
+    }
+}
+
+/// The name under which users of Flux look for the events of a kind.
+fn controller(kind: Option<&str>) -> &'static str {
+    match kind {
+        Some("Kustomization") => "kustomize-controller",
+        _ => "source-controller",
+    }
+}

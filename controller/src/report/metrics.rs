@@ -1,0 +1,141 @@
+//! Metrics under Flux's names, and the text that a scraper reads.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::reconcile::schedule::{Key, Kind};
+
+/// The content type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The object that a measurement is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObjectLabels {
+    kind: &'static str,
+    name: String,
+    namespace: String,
+}
+
+/// How a run ended, by controller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    controller: &'static str,
+    result: &'static str,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunResult {
+    /// Nothing failed.
+    Success,
+    /// Something failed, and will be tried again.
+    Error,
+    /// It waits for something and will be woken.
+    Waiting,
+}
+
+/// All that is measured.
+pub struct Metrics {
+    registry: Registry,
+    durations: Family<ObjectLabels, Histogram, fn() -> Histogram>,
+    runs: Family<ResultLabels, Counter>,
+}
+
+/// Ten buckets from 10 ms to 30 minutes, as Flux has them.
+fn duration_buckets() -> Histogram {
+    let factor = (1800.0_f64 / 0.01).powf(1.0 / 9.0);
+    Histogram::new((0..10).map(|step| 0.01 * factor.powi(step)))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let durations: Family<_, _, fn() -> Histogram> =
+            Family::new_with_constructor(duration_buckets);
+        let runs = Family::default();
+        registry.register(
+            "gotk_reconcile_duration_seconds",
+            "The duration in seconds of a reconciliation",
+            durations.clone(),
+        );
+        registry.register(
+            "controller_runtime_reconcile",
+            "Reconciliations by controller and result",
+            runs.clone(),
+        );
+        Self {
+            registry,
+            durations,
+            runs,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts one run of an object.
+    pub fn run(&self, key: &Key, took: Duration, result: RunResult) {
+        self.durations
+            .get_or_create(&object(key))
+            .observe(took.as_secs_f64());
+        let controller = match key.kind {
+            Kind::GitRepository => "gitrepository",
+            Kind::Kustomization => "kustomization",
+        };
+        let result = match result {
+            RunResult::Success => "success",
+            RunResult::Error => "error",
+            RunResult::Waiting => "requeue_after",
+        };
+        self.runs
+            .get_or_create(&ResultLabels { controller, result })
+            .inc();
+    }
+
+    /// Drops what was measured of an object that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.durations.remove(&object(key));
+    }
+
+    /// All metrics as OpenMetrics text.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        match text::encode(&mut out, &self.registry) {
+            Ok(()) => out,
+            Err(error) => format!("# {error}\n# EOF\n"),
+        }
+    }
+}
+
+fn object(key: &Key) -> ObjectLabels {
+    ObjectLabels {
+        kind: key.kind.name(),
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_flux_s() {
+        let metrics = Metrics::default();
+        let key = Key::kustomization("flux-system", "apps");
+        metrics.run(&key, Duration::from_millis(20), RunResult::Success);
+        let text = metrics.encode();
+        for line in [
+            r#"gotk_reconcile_duration_seconds_count{kind="Kustomization",name="apps",namespace="flux-system"} 1"#,
+            r#"controller_runtime_reconcile_total{controller="kustomization",result="success"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        metrics.forget(&key);
+        assert!(!metrics.encode().contains("flux-system"));
+    }
+}
