@@ -27,7 +27,7 @@ pub struct Sealed<'a> {
 }
 
 /// What the composer reads a file for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Manifests: the answer is [`Opened::Documents`].
     Resource,

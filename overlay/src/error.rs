@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::yaml::Mark;
+
 /// A position in a file of the tree. Lines and columns count from 1; 0 means "the file as a whole".
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -46,6 +48,8 @@ pub struct Error {
     pub message: String,
     /// What to do about it, when that can be said.
     pub hint: Option<String>,
+    /// Where, as the nodes have it; the build turns it into a place before it returns.
+    pub(crate) mark: Mark,
 }
 
 impl Error {
@@ -56,7 +60,17 @@ impl Error {
             during: Vec::new(),
             message: message.into(),
             hint: None,
+            mark: Mark::default(),
         }
+    }
+
+    /// Sets the mark unless an inner caller, who knows better, already gave mark or place.
+    #[must_use]
+    pub(crate) fn at_mark(mut self, mark: Mark) -> Self {
+        if self.mark == Mark::default() && self.place.is_none() {
+            self.mark = mark;
+        }
+        self
     }
 
     /// Sets the place unless an inner caller, who knows better, already did.

@@ -4,12 +4,26 @@
 //! same output, byte for byte; nothing panics; every error names file and line.
 //!
 //! ```text
-//! Tree ──yaml──▶ Node ──kustomization──▶ Kustomization ──accumulate──▶ [Object] ──transform, refs──▶ Build
+//! Tree ──yaml──▶ Node ──kustomization──▶ Kustomization ──accumulate──▶ [Resource] ──transform, refs──▶ Build
 //! ```
 
 pub mod build;
+mod configuration;
+mod decode;
 pub mod error;
+mod fieldspec;
+mod generate;
+mod kustomization;
+mod labels;
+mod load;
 pub mod object;
+mod path;
+mod resource;
+mod resources;
+mod scope;
+mod select;
+mod suggest;
+mod transform;
 pub mod tree;
 pub mod yaml;
 

@@ -1,0 +1,137 @@
+//! Field specs: which field of which kinds a transformer changes, and the walk to that field.
+
+use ecow::EcoString;
+
+use crate::decode::fields;
+use crate::error::Error;
+use crate::resource::Gvk;
+use crate::yaml::{Mark, Node, Value};
+
+/// A field of some kinds. Lists on the way are entered: the path names mappings' keys only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FieldSpec {
+    /// Where it was written.
+    pub mark: Mark,
+    /// API group; empty for any.
+    pub group: EcoString,
+    /// API version; empty for any.
+    pub version: EcoString,
+    /// Kind; empty for any.
+    pub kind: EcoString,
+    /// Keys joined by `/`; `\/` stands for a slash in a key, `[]` behind a key says that it holds a list.
+    pub path: EcoString,
+    /// Makes the field when it is missing.
+    pub create: bool,
+}
+
+fields!(FieldSpec {
+    "group" => group,
+    "version" => version,
+    "kind" => kind,
+    "path" => path,
+    "create" => create,
+});
+
+impl FieldSpec {
+    /// The kinds it is for, as a selector.
+    pub(crate) fn gvk(&self) -> Gvk {
+        Gvk {
+            group: self.group.clone(),
+            version: self.version.clone(),
+            kind: self.kind.clone(),
+        }
+    }
+
+    /// True when an object of these kinds has the field.
+    pub(crate) fn is_for(&self, gvk: &Gvk) -> bool {
+        gvk.is_selected_by(&self.gvk())
+    }
+}
+
+/// Splits a path at slashes that are not escaped; a leading slash does not count.
+pub(crate) fn split_path(path: &str) -> Vec<EcoString> {
+    let path = match path.strip_prefix('/') {
+        Some(rest) => rest,
+        None => path,
+    };
+    let mut parts: Vec<EcoString> = Vec::new();
+    let mut joined = false;
+    for part in path.split('/') {
+        match parts.last_mut() {
+            Some(last) if joined => {
+                last.pop();
+                last.push('/');
+                last.push_str(part);
+            }
+            _ => parts.push(part.into()),
+        }
+        joined = part.ends_with('\\');
+    }
+    parts
+}
+
+/// What to make where a field is missing or null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// Nothing: a missing field is passed over.
+    Nothing,
+    /// A scalar, at first null.
+    Scalar,
+    /// A mapping.
+    Mapping,
+}
+
+/// Gives the field at the end of a path to `set`, wherever the path leads. Null on the way ends it.
+pub(crate) fn visit(
+    node: &mut Node,
+    path: &[EcoString],
+    make: Make,
+    set: &mut dyn FnMut(&mut Node) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some((key, rest)) = path.split_first() else {
+        return set(node);
+    };
+    if let Some(items) = node.as_sequence_mut() {
+        return items
+            .iter_mut()
+            .try_for_each(|item| visit(item, path, make, set));
+    }
+    if node.is_null() {
+        return Ok(());
+    }
+    let mark = node.mark;
+    let Some(mapping) = node.as_mapping_mut() else {
+        return Err(Error::new(format!(
+            "a mapping or list is wanted where `{key}` should be"
+        ))
+        .at_mark(mark));
+    };
+    let (key, holds_list) = match key.strip_suffix("[]") {
+        Some(short) => (short, true),
+        None => (key.as_str(), false),
+    };
+    let make_here = if holds_list { Make::Nothing } else { make };
+    let empty = || {
+        if rest.is_empty() && make == Make::Scalar {
+            Node::null()
+        } else {
+            Node::mapping()
+        }
+    };
+    let field = if make_here == Make::Nothing {
+        match mapping.get_mut(key) {
+            Some(field) => field,
+            None => return Ok(()),
+        }
+    } else {
+        mapping.get_or_insert_with(key, empty)
+    };
+    if field.is_null() {
+        if holds_list {
+            field.value = Value::Sequence(Default::default());
+        } else if make_here != Make::Nothing {
+            field.value = empty().value;
+        }
+    }
+    visit(field, rest, make, set)
+}

@@ -1,0 +1,355 @@
+//! Reading a tree: paths and links, the load restrictor, encrypted files, and the record of all that was read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Sealed};
+use crate::error::{Error, Place, Warning};
+use crate::path;
+use crate::tree::{EntryKind, Tree};
+use crate::yaml::{Dialect, Mark, Node, read_documents};
+
+/// The files of a build by number: what [`Mark::file`] means.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Files {
+    paths: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u16>,
+}
+
+impl Files {
+    /// The number of a file; 0, "none", for those beyond the 65,535th.
+    pub(crate) fn number(&mut self, path: &str) -> u16 {
+        if let Some(number) = self.numbers.get(path) {
+            return *number;
+        }
+        let Ok(number) = u16::try_from(self.paths.len() + 1) else {
+            return 0;
+        };
+        let path: Arc<str> = path.into();
+        self.paths.push(path.clone());
+        self.numbers.insert(path, number);
+        number
+    }
+
+    /// The place that a mark means.
+    pub(crate) fn place(&self, mark: Mark) -> Place {
+        let file = usize::from(mark.file)
+            .checked_sub(1)
+            .and_then(|index| self.paths.get(index));
+        Place {
+            file: file.cloned().unwrap_or_default(),
+            line: mark.line,
+            column: mark.column.into(),
+        }
+    }
+
+    /// The paths in the order of their numbers, from 1.
+    pub(crate) fn paths(&self) -> &[Arc<str>] {
+        &self.paths
+    }
+}
+
+/// A folder whose kustomization is being built, and those that led to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    /// Its real path from the root of the tree.
+    pub path: String,
+    /// The folders that led here, nearest last.
+    pub parents: Vec<String>,
+}
+
+/// What a file holds for a generator.
+pub(crate) struct Content {
+    /// The bytes, opened when the file was encrypted and may be opened.
+    pub bytes: Bytes,
+    /// True when an opener decrypted it: whatever is made of it is secret.
+    pub secret: bool,
+}
+
+/// Bytes that are wiped when they were decrypted.
+pub(crate) enum Bytes {
+    /// As stored.
+    Stored(Arc<[u8]>),
+    /// As opened.
+    Opened(Zeroizing<Vec<u8>>),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Stored(bytes) => bytes,
+            Self::Opened(bytes) => bytes,
+        }
+    }
+}
+
+/// One build: the tree, the options, and what was read and noticed so far.
+pub(crate) struct Session<'a> {
+    tree: &'a dyn Tree,
+    /// How to build.
+    pub options: &'a Options<'a>,
+    /// The files by number.
+    pub files: Files,
+    /// What was read, when that is asked for.
+    pub reads: BTreeMap<String, Read>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    kinds: HashMap<String, Option<EntryKind>>,
+    documents: HashMap<(String, Purpose), Arc<Vec<Node>>>,
+}
+
+impl<'a> Session<'a> {
+    /// A build that has read nothing yet.
+    pub(crate) fn new(tree: &'a dyn Tree, options: &'a Options<'a>) -> Self {
+        Self {
+            tree,
+            options,
+            files: Files::default(),
+            reads: BTreeMap::new(),
+            warnings: Vec::new(),
+            kinds: HashMap::new(),
+            documents: HashMap::new(),
+        }
+    }
+
+    /// Notes something the user should know.
+    pub(crate) fn warn(&mut self, mark: Mark, message: impl Into<String>) {
+        let place = self.files.place(mark);
+        self.warnings.push(Warning {
+            place: (!place.file.is_empty()).then_some(place),
+            message: message.into(),
+        });
+    }
+
+    /// What a real path holds.
+    pub(crate) fn kind(&mut self, path: &str) -> Result<Option<EntryKind>, Error> {
+        if let Some(kind) = self.kinds.get(path) {
+            return Ok(*kind);
+        }
+        let kind = self
+            .tree
+            .kind(path)
+            .map_err(|error| Error::new(error.to_string()))?;
+        self.kinds.insert(path.to_owned(), kind);
+        Ok(kind)
+    }
+
+    fn record(
+        &mut self,
+        path: &str,
+        read: impl FnOnce(&dyn Tree) -> Result<Read, Error>,
+    ) -> Result<(), Error> {
+        if self.options.record_reads && !self.reads.contains_key(path) {
+            let found = read(self.tree)?;
+            self.reads.insert(path.to_owned(), found);
+        }
+        Ok(())
+    }
+
+    /// Notes that a path was looked up and nothing is there.
+    pub(crate) fn record_absent(&mut self, path: &str) {
+        if self.options.record_reads {
+            self.reads.entry(path.to_owned()).or_insert(Read::Absent);
+        }
+    }
+
+    fn record_id(&mut self, path: &str, kind: EntryKind) -> Result<(), Error> {
+        self.record(path, |tree| {
+            let id = tree
+                .id(path)
+                .map_err(|error| Error::new(error.to_string()))?
+                .ok_or_else(|| Error::new(format!("{path} went away while it was read")))?;
+            Ok(match kind {
+                EntryKind::Link => Read::Link(id),
+                EntryKind::Folder => Read::Folder(id),
+                EntryKind::File | EntryKind::Submodule => Read::File(id),
+            })
+        })
+    }
+
+    /// The real path and kind of what a path means, links followed inside the tree; none when nothing is there.
+    pub(crate) fn resolve(&mut self, path: &str) -> Result<Option<(String, EntryKind)>, Error> {
+        let mut links = 0;
+        let mut real = String::new();
+        let mut rest: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
+        let mut kind = EntryKind::Folder;
+        while let Some(part) = rest.pop() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    real = path::parent(&real).ok_or_else(|| leaves(path))?.to_owned();
+                    kind = EntryKind::Folder;
+                    continue;
+                }
+                _ => {}
+            }
+            if kind != EntryKind::Folder {
+                return Ok(None);
+            }
+            let next = path::join(&real, &part);
+            match self.kind(&next)? {
+                None => {
+                    self.record_absent(&next);
+                    return Ok(None);
+                }
+                Some(EntryKind::Link) => {
+                    links += 1;
+                    if links > LINKS {
+                        return Err(Error::new(format!("{path} passes more than {LINKS} links")));
+                    }
+                    let target = self.link_target(&next)?;
+                    rest.extend(target.rsplit('/').map(str::to_owned));
+                }
+                Some(found) => {
+                    kind = found;
+                    real = next;
+                }
+            }
+        }
+        Ok(Some((real, kind)))
+    }
+
+    fn link_target(&mut self, path: &str) -> Result<String, Error> {
+        self.record_id(path, EntryKind::Link)?;
+        let bytes = self
+            .tree
+            .read(path)
+            .map_err(|error| Error::new(error.to_string()))?;
+        let target = std::str::from_utf8(&bytes)
+            .map_err(|_| Error::new(format!("the link {path} has a target that is not UTF-8")))?;
+        if target.starts_with('/') {
+            return Err(leaves(path));
+        }
+        Ok(target.to_owned())
+    }
+
+    /// The bytes of a file at a real path, as stored.
+    pub(crate) fn read_real(&mut self, path: &str) -> Result<Arc<[u8]>, Error> {
+        self.record_id(path, EntryKind::File)?;
+        self.tree
+            .read(path)
+            .map_err(|error| Error::new(error.to_string()))
+    }
+
+    /// The entries of a folder at a real path.
+    pub(crate) fn list_real(&mut self, path: &str) -> Result<Vec<crate::tree::Entry>, Error> {
+        self.record_id(path, EntryKind::Folder)?;
+        self.tree
+            .list(path)
+            .map_err(|error| Error::new(error.to_string()))
+    }
+
+    /// The real path of a file that a kustomization in `folder` names, if it may.
+    pub(crate) fn file(&mut self, folder: &Folder, name: &str) -> Result<String, Error> {
+        path::check(name)?;
+        let wanted = path::clean(&folder.path, name).ok_or_else(|| leaves(name))?;
+        match self.resolve(&wanted)? {
+            Some((real, EntryKind::File)) => {
+                if self.options.load_restrictor == LoadRestrictor::RootOnly
+                    && !self.options.flux
+                    && !path::is_within(&real, &folder.path)
+                {
+                    return Err(Error::new(format!("{name} is not at or below {}", path::shown(&folder.path)))
+                        .hint("a kustomization names files of its own folder; `--load-restrictor=LoadRestrictionsNone` lifts this"));
+                }
+                Ok(real)
+            }
+            Some(_) => Err(Error::new(format!(
+                "{name} is a folder, and a file is wanted"
+            ))),
+            None => Err(Error::new(format!("there is no file {name}"))),
+        }
+    }
+
+    /// The documents of a file of manifests or patches.
+    pub(crate) fn documents(
+        &mut self,
+        folder: &Folder,
+        name: &str,
+        purpose: Purpose,
+    ) -> Result<Arc<Vec<Node>>, Error> {
+        let real = self.file(folder, name)?;
+        let key = (real, purpose);
+        if let Some(documents) = self.documents.get(&key) {
+            return Ok(documents.clone());
+        }
+        let documents = Arc::new(self.read_documents(&key.0, purpose)?);
+        self.documents.insert(key, documents.clone());
+        Ok(documents)
+    }
+
+    fn read_documents(&mut self, real: &str, purpose: Purpose) -> Result<Vec<Node>, Error> {
+        let bytes = self.read_real(real)?;
+        match self.open(real, real, &bytes, purpose)? {
+            Some(Opened::Documents(documents)) => Ok(documents),
+            Some(Opened::Text(text)) => self.parse(real, &text, Dialect::Kustomize),
+            None => self.parse(real, &bytes, Dialect::Kustomize),
+        }
+    }
+
+    /// Reads YAML whose errors name the file.
+    pub(crate) fn parse(
+        &mut self,
+        real: &str,
+        bytes: &[u8],
+        dialect: Dialect,
+    ) -> Result<Vec<Node>, Error> {
+        let number = self.files.number(real);
+        read_documents(bytes, number, dialect).map_err(|error| error.at(Place::file(real)))
+    }
+
+    /// The content of a file for a generator, opened when it is encrypted and the generator makes Secrets.
+    pub(crate) fn content(
+        &mut self,
+        folder: &Folder,
+        name: &str,
+        key: &str,
+        purpose: Option<Purpose>,
+    ) -> Result<Content, Error> {
+        let real = self.file(folder, name)?;
+        let bytes = self.read_real(&real)?;
+        let opened = match purpose {
+            Some(purpose) => self.open(&real, key, &bytes, purpose)?,
+            None => None,
+        };
+        Ok(match opened {
+            Some(Opened::Text(text)) => Content {
+                bytes: Bytes::Opened(text),
+                secret: true,
+            },
+            _ => Content {
+                bytes: Bytes::Stored(bytes),
+                secret: false,
+            },
+        })
+    }
+
+    fn open(
+        &self,
+        path: &str,
+        name: &str,
+        bytes: &[u8],
+        purpose: Purpose,
+    ) -> Result<Option<Opened>, Error> {
+        match self.options.opener {
+            Some(opener) => opener.open(&Sealed {
+                path,
+                name,
+                bytes,
+                purpose,
+            }),
+            None => Ok(None),
+        }
+    }
+}
+
+/// How many links one path may pass, as Linux has it.
+const LINKS: usize = 40;
+
+fn leaves(path: &str) -> Error {
+    Error::new(format!("{path} leads out of the tree"))
+}

@@ -1,0 +1,113 @@
+//! An ordered collection of manifests in progress, in which no two are the same object.
+
+use std::collections::HashSet;
+
+use crate::error::Error;
+use crate::resource::{Behavior, Id, Resource};
+
+/// Manifests in the order in which they were added.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resources {
+    /// The manifests. Transformers may change them in place; what renames or deletes calls
+    /// [`Resources::drop_gone`] or [`Resources::check_unique`] after it.
+    pub list: Vec<Resource>,
+}
+
+impl Resources {
+    /// From manifests that must not repeat one another.
+    pub(crate) fn from_list(list: Vec<Resource>) -> Result<Self, Error> {
+        let mut resources = Self::default();
+        resources.append_all(list)?;
+        Ok(resources)
+    }
+
+    /// Adds manifests; one that is already there is an error.
+    pub(crate) fn append_all(&mut self, list: Vec<Resource>) -> Result<(), Error> {
+        if self.list.is_empty() {
+            self.list = list;
+            return self.check_unique();
+        }
+        let mut known = self.keys();
+        for resource in list {
+            if !known.insert(resource.id().key()) {
+                return Err(already_there(&resource));
+            }
+            self.list.push(resource);
+        }
+        Ok(())
+    }
+
+    /// Every id is there once.
+    pub(crate) fn check_unique(&self) -> Result<(), Error> {
+        let mut known = HashSet::with_capacity(self.list.len());
+        match self
+            .list
+            .iter()
+            .find(|resource| !known.insert(resource.id().key()))
+        {
+            Some(twice) => Err(already_there(twice)),
+            None => Ok(()),
+        }
+    }
+
+    fn keys(&self) -> HashSet<Id> {
+        self.list
+            .iter()
+            .map(|resource| resource.id().key())
+            .collect()
+    }
+
+    /// Forgets the manifests that patches deleted.
+    pub(crate) fn drop_gone(&mut self) {
+        self.list.retain(|resource| !resource.is_gone());
+    }
+
+    /// The positions of the manifests that have, or had, an id that the test accepts.
+    pub(crate) fn positions_by_any_id(&self, accepts: impl Fn(&Id) -> bool) -> Vec<usize> {
+        let has =
+            |resource: &Resource| !resource.is_gone() && resource.all_ids().any(|id| accepts(&id));
+        self.list
+            .iter()
+            .enumerate()
+            .filter_map(|(position, resource)| has(resource).then_some(position))
+            .collect()
+    }
+
+    /// The one manifest that is, or was, this object.
+    pub(crate) fn position_of(&self, id: &Id) -> Result<usize, Error> {
+        match self.positions_by_any_id(|candidate| candidate.is_same(id))[..] {
+            [position] => Ok(position),
+            [] => Err(Error::new(format!("no object {id} is there"))),
+            _ => Err(Error::new(format!("more than one object is or was {id}"))),
+        }
+    }
+
+    /// Adds a generated manifest as its behaviour says: a new one, or in place of the one of its name.
+    pub(crate) fn absorb(&mut self, mut resource: Resource) -> Result<(), Error> {
+        let id = resource.id();
+        let matches = self.positions_by_any_id(|candidate| candidate.is_same(&id));
+        match (&matches[..], resource.behavior) {
+            ([], Behavior::Merge | Behavior::Replace) => Err(Error::new(format!(
+                "{id} is not there to be merged into or replaced"
+            ))),
+            ([], _) => {
+                self.list.push(resource);
+                Ok(())
+            }
+            (&[position], Behavior::Replace | Behavior::Merge) => {
+                crate::generate::adopt(&mut resource, &self.list[position]);
+                self.list[position] = resource;
+                Ok(())
+            }
+            ([_], _) => Err(Error::new(format!("{id} is already there"))
+                .hint("say `behavior: merge` or `behavior: replace` to change it")),
+            _ => Err(Error::new(format!("more than one object is or was {id}"))),
+        }
+    }
+}
+
+fn already_there(resource: &Resource) -> Error {
+    Error::new(format!("{} is there twice", resource.id()))
+        .at(resource.origin.place.clone())
+        .hint("a resource is added once; change it with a patch")
+}

@@ -1,0 +1,134 @@
+//! Which objects a `target` means: anchored regular expressions on ids, and label selectors.
+
+use ecow::EcoString;
+use regex::Regex;
+
+use crate::error::Error;
+use crate::labels::LabelSelector;
+use crate::resource::{Gvk, Id, Resource};
+use crate::resources::Resources;
+use crate::yaml::Mark;
+
+/// `target` of a patch, `select` and `reject` of a replacement.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Selector {
+    /// Where it was written.
+    pub mark: Mark,
+    /// Regular expression; empty for any.
+    pub group: EcoString,
+    /// Regular expression; empty for any.
+    pub version: EcoString,
+    /// Regular expression; empty for any.
+    pub kind: EcoString,
+    /// Regular expression; empty for any.
+    pub name: EcoString,
+    /// Regular expression; empty for any.
+    pub namespace: EcoString,
+    /// Label selector over annotations.
+    pub annotation_selector: EcoString,
+    /// Label selector over labels.
+    pub label_selector: EcoString,
+}
+
+/// A selector with its expressions compiled.
+pub(crate) struct Matcher {
+    group: Option<Regex>,
+    version: Option<Regex>,
+    kind: Option<Regex>,
+    name: Option<Regex>,
+    namespace: Option<Regex>,
+    annotations: LabelSelector,
+    labels: LabelSelector,
+}
+
+/// The size that a compiled expression may have.
+const EXPRESSION_SIZE: usize = 1 << 20;
+
+/// Compiles one part of a selector, anchored at both ends; an empty part matches anything.
+fn anchored(pattern: &str) -> Result<Option<Regex>, Error> {
+    if pattern.is_empty() {
+        return Ok(None);
+    }
+    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
+        .size_limit(EXPRESSION_SIZE)
+        .build()
+        .map(Some)
+        .map_err(|error| Error::new(format!("`{pattern}` is no regular expression: {error}")))
+}
+
+impl Matcher {
+    /// Compiles a selector.
+    pub(crate) fn new(selector: &Selector) -> Result<Self, Error> {
+        Ok(Self {
+            group: anchored(&selector.group)?,
+            version: anchored(&selector.version)?,
+            kind: anchored(&selector.kind)?,
+            name: anchored(&selector.name)?,
+            namespace: anchored(&selector.namespace)?,
+            annotations: LabelSelector::parse(&selector.annotation_selector)?,
+            labels: LabelSelector::parse(&selector.label_selector)?,
+        })
+    }
+
+    /// Group, version and kind.
+    pub(crate) fn accepts_gvk(&self, gvk: &Gvk) -> bool {
+        accepts(&self.group, &gvk.group)
+            && accepts(&self.version, &gvk.version)
+            && accepts(&self.kind, &gvk.kind)
+    }
+
+    /// A name.
+    pub(crate) fn accepts_name(&self, name: &str) -> bool {
+        accepts(&self.name, name)
+    }
+
+    /// A namespace.
+    pub(crate) fn accepts_namespace(&self, namespace: &str) -> bool {
+        accepts(&self.namespace, namespace)
+    }
+
+    /// One id as a whole, the namespace as written.
+    pub(crate) fn accepts_id(&self, id: &Id) -> bool {
+        self.accepts_gvk(&id.gvk)
+            && self.accepts_name(&id.name)
+            && self.accepts_namespace(&id.namespace)
+    }
+
+    /// Labels and annotations.
+    pub(crate) fn accepts_metadata(&self, resource: &Resource) -> bool {
+        self.labels
+            .accepts(resource.node.find(&["metadata", "labels"]))
+            && self
+                .annotations
+                .accepts(resource.node.find(&["metadata", "annotations"]))
+    }
+
+    /// An object, as `patches` choose: name and namespace by its first id or by today's.
+    pub(crate) fn accepts(&self, resource: &Resource) -> bool {
+        let (id, original) = (resource.id(), resource.original_id());
+        (self.accepts_namespace(original.effective_namespace())
+            || self.accepts_namespace(id.effective_namespace()))
+            && (self.accepts_name(&original.name) || self.accepts_name(&id.name))
+            && self.accepts_gvk(&id.gvk)
+            && self.accepts_metadata(resource)
+    }
+}
+
+fn accepts(expression: &Option<Regex>, text: &str) -> bool {
+    expression
+        .as_ref()
+        .is_none_or(|expression| expression.is_match(text))
+}
+
+impl Resources {
+    /// The positions of the objects that a selector accepts.
+    pub(crate) fn select(&self, selector: &Selector) -> Result<Vec<usize>, Error> {
+        let matcher = Matcher::new(selector)?;
+        Ok(self
+            .list
+            .iter()
+            .enumerate()
+            .filter_map(|(position, resource)| matcher.accepts(resource).then_some(position))
+            .collect())
+    }
+}
