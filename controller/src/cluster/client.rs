@@ -1,0 +1,325 @@
+//! Talking to one API server in somebody's name: read, apply, patch, delete, watch.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use kube::client::Body;
+use serde_json::Value;
+
+use super::discovery::Discovery;
+use super::error::{Cause, Error, Refusal};
+use super::identity::Identity;
+use super::managed_fields::FIELD_MANAGER;
+use super::transport::{APPLY, Answer, Call, Limits, Transport};
+
+const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JSON_PATCH: HeaderValue = HeaderValue::from_static("application/json-patch+json");
+const METADATA_ONLY: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
+/// Makes ring the process's TLS provider. kube and gix leave the choice open, and rustls panics at the first
+/// connection when nobody has chosen; so `main` and every test call this first. Calling it again does nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// One API server. It hands out clients, one an identity; all share its connections and its limits.
+#[derive(Clone)]
+pub struct Cluster {
+    transport: Transport,
+    discovery: Arc<Discovery>,
+    impersonates: Option<String>,
+    clients: Arc<Mutex<HashMap<Identity, Client>>>,
+}
+
+/// Speaks to one API server in one name.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+    discovery: Arc<Discovery>,
+    identity: Identity,
+    user: Option<HeaderValue>,
+    kube: kube::Client,
+}
+
+/// How an object is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplyMode {
+    /// Nothing is written; conflicts are overridden.
+    DryRun,
+    /// Conflicts are overridden.
+    Force,
+    /// A conflict is refused with 409.
+    Yield,
+}
+
+/// The object as a write left it.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Whether it was made by this request.
+    pub created: bool,
+    /// The object.
+    pub object: Value,
+    /// When the server answered, by its own clock in seconds since 1970; managed fields are dated by the same.
+    pub server_time: Option<i64>,
+}
+
+/// What has to be true of an object for its deletion to be carried out.
+#[derive(Clone, Debug)]
+pub struct Preconditions {
+    /// Its unique id.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+}
+
+impl Cluster {
+    /// Prepares the way to an API server; nothing is sent yet.
+    pub fn new(config: kube::Config, limits: Limits) -> Result<Self, Error> {
+        Ok(Self {
+            impersonates: config.auth_info.impersonate.clone(),
+            transport: Transport::new(config, limits)?,
+            discovery: Arc::default(),
+            clients: Arc::default(),
+        })
+    }
+
+    /// The client that speaks in somebody's name.
+    pub fn client(&self, identity: &Identity) -> Result<Client, Error> {
+        let user = identity.impersonated_user()?;
+        if let (Some(already), Some(_)) = (&self.impersonates, &user) {
+            return Err(Error::ImpersonatesAlready {
+                user: already.clone(),
+                identity: identity.to_string(),
+            });
+        }
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(identity) {
+            return Ok(client.clone());
+        }
+        let client = Client::new(self, identity.clone(), user.as_deref());
+        clients.insert(identity.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+impl Client {
+    fn new(cluster: &Cluster, identity: Identity, user: Option<&str>) -> Self {
+        // Checked to be letters, digits, dots, dashes and colons.
+        let user = user.and_then(|user| HeaderValue::from_str(user).ok());
+        let kube = kube_client(cluster.transport.clone(), user.clone());
+        Self {
+            transport: cluster.transport.clone(),
+            discovery: cluster.discovery.clone(),
+            identity,
+            user,
+            kube,
+        }
+    }
+
+    /// In whose name it speaks.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The same way to the same server in the same name, for kube's typed calls and watches.
+    pub fn kube(&self) -> kube::Client {
+        self.kube.clone()
+    }
+
+    /// What the server serves, as far as it is known.
+    pub fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
+    /// Reads what is at a path.
+    pub async fn get(&self, path: &str) -> Result<Value, Error> {
+        read(
+            &self
+                .send(Method::GET, path.to_owned(), &[], Vec::new())
+                .await?,
+            path,
+        )
+    }
+
+    /// Reads the metadata of the object at a path.
+    pub async fn get_metadata(&self, path: &str) -> Result<Value, Error> {
+        let accept = [(header::ACCEPT, METADATA_ONLY)];
+        read(
+            &self
+                .send(Method::GET, path.to_owned(), &accept, Vec::new())
+                .await?,
+            path,
+        )
+    }
+
+    /// Applies an object, given as JSON, at its path.
+    pub async fn apply(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        mode: ApplyMode,
+    ) -> Result<Written, Error> {
+        let options = match mode {
+            ApplyMode::DryRun => "&force=true&dryRun=All",
+            ApplyMode::Force => "&force=true",
+            ApplyMode::Yield => "",
+        };
+        let target = format!("{path}?fieldManager={FIELD_MANAGER}{options}");
+        let answer = self
+            .send(
+                Method::PATCH,
+                target,
+                &[(header::CONTENT_TYPE, APPLY)],
+                body,
+            )
+            .await?;
+        Ok(Written {
+            created: answer.status() == StatusCode::CREATED,
+            server_time: server_time(&answer),
+            object: read(&answer, path)?,
+        })
+    }
+
+    /// Patches the object at a path with JSON patch operations.
+    pub async fn json_patch(&self, path: &str, operations: &[Value]) -> Result<Value, Error> {
+        let target = format!("{path}?fieldManager={FIELD_MANAGER}");
+        let body = Value::from(operations).to_string().into_bytes();
+        let headers = [(header::CONTENT_TYPE, JSON_PATCH)];
+        read(
+            &self.send(Method::PATCH, target, &headers, body).await?,
+            path,
+        )
+    }
+
+    /// Deletes the object at a path if it still is the one that was looked at. Its dependents are deleted after it.
+    pub async fn delete(&self, path: &str, preconditions: &Preconditions) -> Result<(), Error> {
+        let options = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {
+                "uid": preconditions.uid,
+                "resourceVersion": preconditions.resource_version,
+            },
+        });
+        let headers = [(header::CONTENT_TYPE, JSON)];
+        let body = options.to_string().into_bytes();
+        self.send(Method::DELETE, path.to_owned(), &headers, body)
+            .await?;
+        Ok(())
+    }
+
+    /// Sends a request and turns refusals into errors.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        target: String,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Vec<u8>,
+    ) -> Result<Answer, Error> {
+        let mut all: HeaderMap = headers.iter().cloned().collect();
+        add_user(&mut all, self.user.as_ref());
+        let call = Call {
+            method,
+            target,
+            headers: all,
+            body: body.into(),
+        };
+        let answer = self.transport.send(&call).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        Err(Error::Refused(refusal(&answer)))
+    }
+}
+
+fn add_user(headers: &mut HeaderMap, user: Option<&HeaderValue>) {
+    if let Some(user) = user {
+        headers.insert(IMPERSONATE_USER, user.clone());
+    }
+}
+
+/// A kube client whose every request takes our road, in one name.
+fn kube_client(transport: Transport, user: Option<HeaderValue>) -> kube::Client {
+    let namespace = transport.default_namespace().to_owned();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (transport, user) = (transport.clone(), user.clone());
+        async move { forward(&transport, user.as_ref(), request).await }
+    });
+    kube::Client::new(service, namespace)
+}
+
+async fn forward(
+    transport: &Transport,
+    user: Option<&HeaderValue>,
+    request: Request<Body>,
+) -> Result<http::Response<Body>, tower::BoxError> {
+    let (mut parts, body) = request.into_parts();
+    add_user(&mut parts.headers, user);
+    if is_stream(parts.uri.query()) {
+        return Ok(transport.open(Request::from_parts(parts, body)).await?);
+    }
+    let call = Call {
+        method: parts.method,
+        target: parts.uri.to_string(),
+        headers: parts.headers,
+        body: body.collect_bytes().await?,
+    };
+    Ok(transport.send(&call).await?.map(Body::from))
+}
+
+fn is_stream(query: Option<&str>) -> bool {
+    let streams = |pair: &str| matches!(pair, "watch=true" | "watch=1" | "follow=true");
+    query.unwrap_or_default().split('&').any(streams)
+}
+
+fn read(answer: &Answer, path: &str) -> Result<Value, Error> {
+    serde_json::from_slice(answer.body()).map_err(|source| Error::Unreadable {
+        request: path.to_owned(),
+        source,
+    })
+}
+
+fn server_time(answer: &Answer) -> Option<i64> {
+    let date = answer.headers().get(header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(date.timestamp().as_second())
+}
+
+fn refusal(answer: &Answer) -> Refusal {
+    let code = answer.status().as_u16();
+    match serde_json::from_slice::<kube::core::Status>(answer.body()) {
+        Ok(status) => Refusal {
+            code,
+            causes: status
+                .details
+                .map(|details| causes(details.causes))
+                .unwrap_or_default(),
+            reason: status.reason,
+            message: status.message,
+        },
+        // A proxy, or a server on its way up or down, answers in plain text.
+        Err(_) => Refusal {
+            code,
+            reason: answer
+                .status()
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
+            message: format!("the server answered {}", answer.status()),
+            causes: Vec::new(),
+        },
+    }
+}
+
+fn causes(causes: Vec<kube::core::response::StatusCause>) -> Vec<Cause> {
+    let cause = |cause: kube::core::response::StatusCause| Cause {
+        reason: cause.reason,
+        field: cause.field,
+        message: cause.message,
+    };
+    causes.into_iter().map(cause).collect()
+}

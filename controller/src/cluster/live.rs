@@ -1,0 +1,168 @@
+//! What the shared watches show of managed objects, as a plain lookup; and the proof that an object still is as
+//! it was applied.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use overlay::ObjectId;
+
+use super::managed_fields::{Digest, OwnEntry};
+use super::owner::Owner;
+
+/// An object's group, kind, namespace and name: the version it is asked for in does not make another object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// API group; empty for core.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl From<&ObjectId> for ObjectKey {
+    fn from(id: &ObjectId) -> Self {
+        Self {
+            group: id.group.clone(),
+            kind: id.kind.clone(),
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+        }
+    }
+}
+
+/// What a watch keeps of a live object: enough to see drift, nothing of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Unique id of this incarnation.
+    pub uid: String,
+    /// Changes with every write, status included.
+    pub resource_version: String,
+    /// Whom its labels name.
+    pub owner: Option<Owner>,
+    /// Our own entry in its managed fields.
+    pub own: Option<OwnEntry>,
+    /// Digest of the entries of managers that Weir takes over.
+    pub taken_over: Option<Digest>,
+    /// Whether the server keeps managed fields for it.
+    pub has_managed_fields: bool,
+    /// Whether its deletion has begun.
+    pub deleting: bool,
+}
+
+/// What a successful apply left behind: while the live object agrees with it, the object needs no request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Digest of what was sent.
+    pub desired: Digest,
+    /// Unique id of the object.
+    pub uid: String,
+    /// Resource version that the server answered with; used only for kinds without managed fields.
+    pub resource_version: String,
+    /// Our own entry as the server answered.
+    pub own: Option<OwnEntry>,
+    /// Entries of managers to take over that were left, or appeared in the answer.
+    pub taken_over: Option<Digest>,
+}
+
+/// The proofs of one Kustomization's objects.
+pub type Proofs = HashMap<ObjectKey, Proof>;
+
+/// What the shared watches of a cluster show now: objects that carry owner labels, of the kinds that are watched.
+/// Clones share the same view.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    objects: Arc<RwLock<HashMap<ObjectKey, Observed>>>,
+}
+
+/// Why an object is to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// It is not there, or no longer carries the owner labels.
+    Missing,
+    /// It was deleted and made again.
+    Replaced,
+    /// Its deletion has begun.
+    Deleting,
+    /// Its owner labels name someone else.
+    Relabelled,
+    /// A field of ours was taken, or our entry changed.
+    FieldsTaken,
+    /// A manager that Weir takes over has written.
+    TakenOver,
+    /// The kind keeps no managed fields, and something was written.
+    Written,
+}
+
+impl Live {
+    /// What is seen of an object.
+    pub fn get(&self, key: &ObjectKey) -> Option<Observed> {
+        self.read().get(key).cloned()
+    }
+
+    /// Notes what is seen of an object now; gives back what was seen before.
+    pub fn see(&self, key: ObjectKey, observed: Observed) -> Option<Observed> {
+        self.write().insert(key, observed)
+    }
+
+    /// Notes that an object is no longer seen; gives back what was seen before.
+    pub fn lose(&self, key: &ObjectKey) -> Option<Observed> {
+        self.write().remove(key)
+    }
+
+    /// How many objects are seen.
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// True when nothing is seen.
+    pub fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<ObjectKey, Observed>> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Observed>> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Proof {
+    /// Compares the live object with what was applied; none when it still agrees.
+    pub fn drift(&self, owner: &Owner, observed: Option<&Observed>) -> Option<Drift> {
+        let Some(observed) = observed else {
+            return Some(Drift::Missing);
+        };
+        if observed.uid != self.uid {
+            return Some(Drift::Replaced);
+        }
+        if observed.deleting {
+            return Some(Drift::Deleting);
+        }
+        if observed.owner.as_ref() != Some(owner) {
+            return Some(Drift::Relabelled);
+        }
+        if !observed.has_managed_fields {
+            let written = observed.resource_version != self.resource_version;
+            return written.then_some(Drift::Written);
+        }
+        if observed.own != self.own {
+            return Some(Drift::FieldsTaken);
+        }
+        let taken = observed.taken_over.is_some() && observed.taken_over != self.taken_over;
+        taken.then_some(Drift::TakenOver)
+    }
+}
+
+/// The objects of one owner that no longer agree with what was applied.
+pub fn drifted(owner: &Owner, proofs: &Proofs, live: &Live) -> BTreeMap<ObjectKey, Drift> {
+    let seen = live.read();
+    proofs
+        .iter()
+        .filter_map(|(key, proof)| Some((key.clone(), proof.drift(owner, seen.get(key))?)))
+        .collect()
+}

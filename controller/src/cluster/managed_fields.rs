@@ -1,0 +1,220 @@
+//! Who owns which fields of a live object: our own entry, and entries of managers whose fields Weir takes over.
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+/// The field manager that Weir applies with: Flux's, so that a cluster can change hands without a conflict.
+pub const FIELD_MANAGER: &str = "kustomize-controller";
+
+/// SHA-256 of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+/// Our own entry in `managedFields`: what the last apply left there. While it is unchanged, nobody has taken a
+/// field from us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnEntry {
+    /// Digest of `fieldsV1`.
+    pub fields: Digest,
+    /// The server's time of the last apply that changed something, as written.
+    pub time: String,
+}
+
+/// A manager whose fields become ours before the first apply, so that fields that `kubectl` has added go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Beginning of the manager's name.
+    pub prefix: String,
+    /// `Apply` or `Update`.
+    pub operation: &'static str,
+}
+
+/// The managers that Flux takes over, besides those given by flag.
+pub fn taken_over() -> Vec<TakenOver> {
+    [
+        ("kubectl", "Apply"),
+        ("kubectl", "Update"),
+        ("before-first-apply", "Update"),
+        (FIELD_MANAGER, "Update"),
+    ]
+    .into_iter()
+    .map(|(prefix, operation)| TakenOver {
+        prefix: prefix.to_owned(),
+        operation,
+    })
+    .collect()
+}
+
+fn entries(object: &Value) -> &[Value] {
+    object
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+fn text<'a>(entry: &'a Value, key: &str) -> &'a str {
+    entry.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_own(entry: &Value) -> bool {
+    text(entry, "manager") == FIELD_MANAGER
+        && text(entry, "operation") == "Apply"
+        && text(entry, "subresource").is_empty()
+}
+
+fn is_taken(entry: &Value, managers: &[TakenOver]) -> bool {
+    text(entry, "subresource").is_empty()
+        && managers.iter().any(|manager| {
+            text(entry, "operation") == manager.operation
+                && text(entry, "manager").starts_with(&manager.prefix)
+        })
+}
+
+/// Our own entry of an object, when there is one.
+pub fn own_entry(object: &Value) -> Option<OwnEntry> {
+    let entry = entries(object).iter().find(|entry| is_own(entry))?;
+    let fields = entry
+        .get("fieldsV1")
+        .map(Value::to_string)
+        .unwrap_or_default();
+    Some(OwnEntry {
+        fields: Digest::of(fields.as_bytes()),
+        time: text(entry, "time").to_owned(),
+    })
+}
+
+/// Whether the server keeps managed fields for this object at all; some aggregated API servers do not.
+pub fn has_managed_fields(object: &Value) -> bool {
+    !entries(object).is_empty()
+}
+
+/// One digest of all entries that would be taken over; none without such entries.
+pub fn taken_over_digest(object: &Value, managers: &[TakenOver]) -> Option<Digest> {
+    let mut hash = Sha256::new();
+    let mut any = false;
+    for entry in entries(object) {
+        if !is_own(entry) && is_taken(entry, managers) {
+            any = true;
+            hash.update(entry.to_string());
+        }
+    }
+    any.then(|| Digest(hash.finalize().into()))
+}
+
+/// The list of entries after the take-over, or none when nothing is to be taken over: the fields of all such
+/// managers are merged into our entry, or the first of them becomes it.
+pub fn take_over(object: &Value, managers: &[TakenOver]) -> Option<Vec<Value>> {
+    let (taken, mut kept): (Vec<_>, Vec<_>) = entries(object)
+        .iter()
+        .filter(|entry| !is_own(entry))
+        .cloned()
+        .partition(|entry| is_taken(entry, managers));
+    let mut taken = taken.into_iter();
+    let own = entries(object).iter().find(|entry| is_own(entry)).cloned();
+    let first = taken.next()?;
+    let mut ours = match own {
+        Some(mut own) => {
+            merge_fields(&mut own, &first);
+            own
+        }
+        None => renamed(first),
+    };
+    taken.for_each(|entry| merge_fields(&mut ours, &entry));
+    kept.push(ours);
+    Some(kept)
+}
+
+fn renamed(mut entry: Value) -> Value {
+    entry["manager"] = FIELD_MANAGER.into();
+    entry["operation"] = "Apply".into();
+    entry
+}
+
+fn merge_fields(into: &mut Value, from: &Value) {
+    let Some(more) = from.get("fieldsV1").and_then(Value::as_object) else {
+        return;
+    };
+    if let Some(have) = into.get_mut("fieldsV1").and_then(Value::as_object_mut) {
+        unite(have, more);
+    } else {
+        into["fieldsV1"] = Value::Object(more.clone());
+    }
+}
+
+/// The union of two field sets: `fieldsV1` is a tree of keys, so it is the union of their trees.
+fn unite(into: &mut Map<String, Value>, from: &Map<String, Value>) {
+    for (key, value) in from {
+        match (into.get_mut(key), value) {
+            (Some(Value::Object(have)), Value::Object(more)) => unite(have, more),
+            (Some(_), _) => {}
+            (None, _) => {
+                into.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(entries: Value) -> Value {
+        json!({"metadata": {"managedFields": entries}})
+    }
+
+    #[test]
+    fn kubectl_s_fields_are_merged_into_ours() {
+        let live = object(json!([
+            {"manager": "kustomize-controller", "operation": "Apply", "time": "t1",
+             "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": "kubectl-edit", "operation": "Update",
+             "fieldsV1": {"f:spec": {"f:paused": {}}}},
+            {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status",
+             "fieldsV1": {"f:status": {}}},
+        ]));
+        let after = take_over(&live, &taken_over()).expect("kubectl-edit is taken over");
+        assert_eq!(after.len(), 2);
+        assert_eq!(after[0]["manager"], "kube-controller-manager");
+        assert_eq!(
+            after[1]["fieldsV1"],
+            json!({"f:spec": {"f:replicas": {}, "f:paused": {}}})
+        );
+    }
+
+    #[test]
+    fn without_our_entry_the_first_taken_becomes_ours() {
+        let live = object(json!([
+            {"manager": "kubectl-client-side-apply", "operation": "Update", "fieldsV1": {"f:data": {}}},
+            {"manager": "before-first-apply", "operation": "Update", "fieldsV1": {"f:type": {}}},
+        ]));
+        let after = take_over(&live, &taken_over()).expect("both are taken over");
+        assert_eq!(
+            after,
+            [
+                json!({"manager": "kustomize-controller", "operation": "Apply",
+                    "fieldsV1": {"f:data": {}, "f:type": {}}})
+            ]
+        );
+    }
+
+    #[test]
+    fn other_managers_and_subresources_are_left_alone() {
+        let live = object(json!([
+            {"manager": "kubectl", "operation": "Update", "subresource": "scale", "fieldsV1": {}},
+            {"manager": "hpa", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": "flux-client-side-apply", "operation": "Apply", "fieldsV1": {}},
+        ]));
+        assert_eq!(take_over(&live, &taken_over()), None);
+        assert_eq!(taken_over_digest(&live, &taken_over()), None);
+        assert_eq!(own_entry(&live), None);
+        assert!(has_managed_fields(&live));
+    }
+}

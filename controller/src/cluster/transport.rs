@@ -1,0 +1,192 @@
+//! The road to one API server, shared by all identities: one connection pool, one limit on requests in flight,
+//! a deadline for each request, retries with jitter where a repeat is safe.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use kube::client::Body;
+use tokio::sync::Semaphore;
+
+use super::error::Error;
+
+/// How hard an API server may be leaned on.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Requests in flight, watches not counted. kube speaks HTTP/1.1, so this is also the number of connections.
+    pub concurrency: usize,
+    /// How long a request may take, its answer included; watches not counted.
+    pub timeout: Duration,
+    /// How often a request is sent at most.
+    pub attempts: u32,
+    /// The wait before the second attempt; doubles with each further one.
+    pub first_delay: Duration,
+    /// The longest wait between attempts.
+    pub longest_delay: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            concurrency: 20,
+            timeout: Duration::from_secs(30),
+            attempts: 5,
+            first_delay: Duration::from_millis(100),
+            longest_delay: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One API server's connection pool and its limits.
+#[derive(Clone)]
+pub(super) struct Transport {
+    kube: kube::Client,
+    limits: Arc<Limits>,
+    in_flight: Arc<Semaphore>,
+}
+
+/// An answer, read to its end.
+pub(super) type Answer = Response<bytes::Bytes>;
+
+/// A request that can be sent again.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) target: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: bytes::Bytes,
+}
+
+impl Transport {
+    pub(super) fn new(config: kube::Config, limits: Limits) -> Result<Self, Error> {
+        let mut config = config;
+        // kube's own policy repeats 15 times and waits up to 1,000 s; ours is below.
+        config.default_retry = false;
+        let kube =
+            kube::Client::try_from(config).map_err(|error| Error::Connect(Box::new(error)))?;
+        Ok(Self {
+            kube,
+            in_flight: Arc::new(Semaphore::new(limits.concurrency)),
+            limits: Arc::new(limits),
+        })
+    }
+
+    pub(super) fn default_namespace(&self) -> &str {
+        self.kube.default_namespace()
+    }
+
+    /// Opens a stream: no deadline, no limit, no repeat; whoever reads it watches over it.
+    pub(super) async fn open(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        let opening = self.kube.send(request);
+        let answer = tokio::time::timeout(self.limits.timeout, opening).await;
+        let answer = answer.map_err(|_| Error::Timeout(self.limits.timeout))?;
+        answer.map_err(|error| Error::Unreachable(innermost(&error)))
+    }
+
+    /// Sends a request until it is answered for good.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        let mut attempt = 1;
+        loop {
+            let result = self.send_once(call).await;
+            let last = attempt >= self.limits.attempts;
+            if last || !worth_repeating(&call.method, &call.headers, &result) {
+                return result;
+            }
+            tokio::time::sleep(self.delay(attempt, &result)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn send_once(&self, call: &Call) -> Result<Answer, Error> {
+        let _permit = self.in_flight.acquire().await;
+        let timeout = self.limits.timeout;
+        let exchange = async {
+            let response = self.kube.send(call.request()?).await;
+            let response = response.map_err(|error| Error::Unreachable(innermost(&error)))?;
+            let (parts, body) = response.into_parts();
+            let body = body.collect_bytes().await;
+            let body = body.map_err(|error| Error::Unreachable(innermost(&error)))?;
+            Ok(Response::from_parts(parts, body))
+        };
+        let answer = tokio::time::timeout(timeout, exchange).await;
+        answer.map_err(|_| Error::Timeout(timeout))?
+    }
+
+    /// What the server asks for, or a doubling delay; in both cases with up to half as much again, at random, so
+    /// that those who were refused together do not come back together.
+    fn delay(&self, attempt: u32, result: &Result<Answer, Error>) -> Duration {
+        let doubled = self.limits.first_delay.saturating_mul(1 << attempt.min(10));
+        let asked = result
+            .as_ref()
+            .ok()
+            .and_then(|answer| retry_after(answer.headers()));
+        let base = asked.unwrap_or(doubled).min(self.limits.longest_delay);
+        base + base.mul_f64(0.5 * random_fraction())
+    }
+}
+
+impl Call {
+    fn request(&self) -> Result<Request<Body>, Error> {
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(&self.target)
+            .body(Body::from(self.body.clone()))
+            .map_err(|error| Error::Unreachable(error.to_string()))?;
+        *request.headers_mut() = self.headers.clone();
+        Ok(request)
+    }
+}
+
+/// A 429 was not carried out and may always be repeated; what may have been carried out, only where doing it
+/// twice is doing it once. Server-side apply is such a request, a JSON patch is not.
+fn worth_repeating(method: &Method, headers: &HeaderMap, result: &Result<Answer, Error>) -> bool {
+    let idempotent = match *method {
+        Method::GET | Method::DELETE | Method::PUT => true,
+        Method::PATCH => headers.get(header::CONTENT_TYPE) == Some(&APPLY),
+        _ => false,
+    };
+    match result {
+        Ok(answer) => match answer.status() {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => idempotent,
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                idempotent && retry_after(answer.headers()).is_some()
+            }
+            _ => false,
+        },
+        Err(Error::Unreachable(_) | Error::Timeout(_)) => idempotent,
+        Err(_) => false,
+    }
+}
+
+/// The content type of a server-side apply.
+pub(super) const APPLY: HeaderValue = HeaderValue::from_static("application/apply-patch+yaml");
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// A number from 0 to 1, from the randomness that the standard library seeds its hash maps with.
+fn random_fraction() -> f64 {
+    let bits = RandomState::new().hash_one(0_u8) >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}
+
+/// The text at the end of an error's chain, which names the cause (`connection refused`); kube's own texts add
+/// only the names of its layers.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
