@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
 
+use super::dependencies::Readiness;
 use super::schedule::{Key, Schedule, Topic, Wake};
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
@@ -39,6 +40,8 @@ pub struct Context {
     pub kustomizations: Store<Kustomization>,
     /// The newest snapshot of every source.
     pub snapshots: Snapshots,
+    /// What is known of the Kustomizations' readiness.
+    pub readiness: Readiness,
     /// Where events are handed in.
     pub events: Events,
     /// All that is measured.
