@@ -25,6 +25,7 @@ mod select;
 mod suggest;
 mod transform;
 pub mod tree;
+pub mod vars;
 pub mod yaml;
 
 pub use build::{Build, Options, build};

@@ -21,6 +21,27 @@ pub struct ObjectId {
     pub name: String,
 }
 
+impl ObjectId {
+    /// Who a manifest says that it is; `None` without apiVersion, kind or name.
+    pub fn of(node: &Node) -> Option<Self> {
+        let text = |path: &[&str]| {
+            let found = node.find(path).filter(|found| !found.is_null())?;
+            found.exposed().filter(|text| !text.is_empty())
+        };
+        let api_version = text(&["apiVersion"])?;
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Some(Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: text(&["kind"])?.to_owned(),
+            namespace: text(&["metadata", "namespace"])
+                .unwrap_or_default()
+                .to_owned(),
+            name: text(&["metadata", "name"])?.to_owned(),
+        })
+    }
+}
+
 impl fmt::Display for ObjectId {
     /// `Kind/namespace/name`, or `Kind/name` without a namespace, as Flux prints objects.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,158 @@
+//! After substitution the object is read anew: what it takes over from the object before, places and secrecy.
+
+use super::template::parse;
+use super::{Variables, has_dollar};
+use crate::yaml::{Mapping, Mark, Node, Secret, Value};
+
+/// Gives the new nodes the places of the old ones, and seals every scalar that has, or may have, a secret part:
+/// one that was secret, one into which a secret variable went, and everything below a place where such a scalar
+/// changed the structure. Apiversion, kind, name and namespace stay readable: an identity cannot be secret.
+pub(super) fn adopt(new: &mut Node, old: &Node, variables: &Variables) {
+    let secrets = Secrets::of(variables);
+    if secrets.touch(old) && crosses_scalars(old) {
+        seal(new);
+    }
+    secrets.adopt(new, old);
+    unseal_identity(new);
+}
+
+/// True when the object has a secret scalar, or an expression that may name a secret variable.
+pub(super) fn has_secret_part(node: &Node, variables: &Variables) -> bool {
+    Secrets::of(variables).touch(node)
+}
+
+/// An expression that begins in one scalar and ends in another can move any text anywhere.
+fn crosses_scalars(node: &Node) -> bool {
+    match &node.value {
+        Value::Sequence(items) => items.iter().any(crosses_scalars),
+        Value::Mapping(mapping) => mapping
+            .iter()
+            .any(|(key, value)| parse(&key.text).is_err() || crosses_scalars(value)),
+        Value::Scalar(_) | Value::Secret(_) => {
+            has_dollar(node) && node.exposed().is_some_and(|text| parse(text).is_err())
+        }
+    }
+}
+
+/// The names of the secret variables.
+struct Secrets<'v> {
+    names: Vec<&'v str>,
+}
+
+impl<'v> Secrets<'v> {
+    fn of(variables: &'v Variables) -> Self {
+        let names = variables
+            .iter()
+            .filter(|(_, variable)| variable.secret)
+            .map(|(name, _)| name)
+            .collect();
+        Self { names }
+    }
+
+    /// True when an expression in the text may name a secret variable; rather too often than too seldom.
+    fn are_in(&self, text: &str) -> bool {
+        text.contains('$') && self.names.iter().any(|name| text.contains(name))
+    }
+
+    fn touch(&self, node: &Node) -> bool {
+        match &node.value {
+            Value::Secret(_) => true,
+            Value::Scalar(scalar) => self.are_in(&scalar.text),
+            Value::Sequence(items) => items.iter().any(|item| self.touch(item)),
+            Value::Mapping(mapping) => mapping
+                .iter()
+                .any(|(key, value)| self.are_in(&key.text) || self.touch(value)),
+        }
+    }
+
+    fn adopt(&self, new: &mut Node, old: &Node) {
+        new.mark = old.mark;
+        match &old.value {
+            Value::Mapping(before) if new.as_mapping().is_some() => {
+                self.adopt_entries(new, old, before);
+            }
+            Value::Sequence(before)
+                if new.as_sequence().map(<[Node]>::len) == Some(before.len()) =>
+            {
+                let items = new.as_sequence_mut().into_iter().flatten();
+                for (item, before) in items.zip(before.iter()) {
+                    self.adopt(item, before);
+                }
+            }
+            Value::Scalar(_) | Value::Secret(_) if new.tag().is_some() => {
+                if self.touch(old) {
+                    seal(new);
+                }
+            }
+            _ => displace(new, old.mark, self.touch(old)),
+        }
+    }
+
+    fn adopt_entries(&self, new: &mut Node, old: &Node, before: &Mapping) {
+        let Some(mapping) = new.as_mapping_mut() else {
+            return;
+        };
+        for (key, value) in mapping.iter_mut() {
+            match before.get(&key.text) {
+                Some(before) => self.adopt(value, before),
+                None => displace(value, old.mark, self.touch(old)),
+            }
+        }
+    }
+}
+
+/// A node that was not there before.
+fn displace(node: &mut Node, mark: Mark, seals: bool) {
+    if seals {
+        seal(node);
+    }
+    set_mark(node, mark);
+}
+
+fn set_mark(node: &mut Node, mark: Mark) {
+    node.mark = mark;
+    for child in children_mut(node) {
+        set_mark(child, mark);
+    }
+}
+
+/// Makes every scalar secret.
+fn seal(node: &mut Node) {
+    if let Value::Scalar(scalar) = &node.value {
+        let secret = Secret::new(scalar.text.to_string(), scalar.tag, scalar.style);
+        node.value = Value::Secret(secret);
+    }
+    for child in children_mut(node) {
+        seal(child);
+    }
+}
+
+fn children_mut(node: &mut Node) -> Vec<&mut Node> {
+    match &node.value {
+        Value::Mapping(_) => node
+            .as_mapping_mut()
+            .into_iter()
+            .flat_map(|mapping| mapping.iter_mut().map(|(_, value)| value))
+            .collect(),
+        _ => node.as_sequence_mut().into_iter().flatten().collect(),
+    }
+}
+
+fn unseal_identity(node: &mut Node) {
+    for path in [
+        &["apiVersion"][..],
+        &["kind"],
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+    ] {
+        let found = path
+            .iter()
+            .try_fold(&mut *node, |node, key| node.get_mut(key));
+        if let Some(field) = found
+            && let (Value::Secret(_), Some(text), Some(tag)) =
+                (&field.value, field.exposed(), field.tag())
+        {
+            *field = Node::scalar(text, tag).at(field.mark);
+        }
+    }
+}
