@@ -13,9 +13,14 @@ pub fn router(ready: watch::Receiver<bool>) -> Router {
             if ready {
                 (StatusCode::OK, "ok")
             } else {
-                (StatusCode::SERVICE_UNAVAILABLE, "the watches are not in place yet")
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the watches are not in place yet",
+                )
             }
         }
     };
-    Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(readiness))
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(readiness))
 }

@@ -125,12 +125,20 @@ impl Candidate {
         let same = |sight: &&mut Sight| sight.holder == holder && sight.renewed == spec.renew_time;
         match sight.as_mut().filter(same) {
             Some(sight) => {
-                let seconds = spec.lease_duration_seconds.unwrap_or(0).max(0).unsigned_abs();
+                let seconds = spec
+                    .lease_duration_seconds
+                    .unwrap_or(0)
+                    .max(0)
+                    .unsigned_abs();
                 sight.since.elapsed() > Duration::from_secs(seconds.into())
             }
             None => {
                 let (renewed, holder) = (spec.renew_time.clone(), holder.to_owned());
-                *sight = Some(Sight { renewed, holder, since: Instant::now() });
+                *sight = Some(Sight {
+                    renewed,
+                    holder,
+                    since: Instant::now(),
+                });
                 false
             }
         }
@@ -166,8 +174,14 @@ impl Candidate {
             ..LeaseSpec::default()
         };
         self.fill(&mut spec);
-        let metadata = ObjectMeta { name: Some(self.name.to_owned()), ..ObjectMeta::default() };
-        Lease { metadata, spec: Some(spec) }
+        let metadata = ObjectMeta {
+            name: Some(self.name.to_owned()),
+            ..ObjectMeta::default()
+        };
+        Lease {
+            metadata,
+            spec: Some(spec),
+        }
     }
 }
 

@@ -36,7 +36,9 @@ pub fn address(text: &str) -> Result<SocketAddr, WebError> {
         Some(port) => format!("[::]:{port}"),
         None => text.replacen("localhost", "127.0.0.1", 1),
     };
-    full.parse().map_err(|_| WebError::Address { address: text.to_owned() })
+    full.parse().map_err(|_| WebError::Address {
+        address: text.to_owned(),
+    })
 }
 
 /// Starts a server that ends when `stopping` says so; gives back the address it listens on.
@@ -49,7 +51,9 @@ pub async fn serve(
     let listener = match TcpListener::bind(address).await {
         // A machine without IPv6 has no [::].
         Err(_) if address.ip() == std::net::Ipv6Addr::UNSPECIFIED => {
-            TcpListener::bind(("0.0.0.0", address.port())).await.map_err(failed)?
+            TcpListener::bind(("0.0.0.0", address.port()))
+                .await
+                .map_err(failed)?
         }
         bound => bound.map_err(failed)?,
     };
@@ -59,7 +63,10 @@ pub async fn serve(
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        if let Err(error) = axum::serve(listener, router)
+            .with_graceful_shutdown(stopped)
+            .await
+        {
             tracing::error!(%error, "server ended");
         }
     });
@@ -73,8 +80,14 @@ mod tests {
     #[test]
     fn addresses_are_read_as_go_reads_them() {
         assert_eq!(address(":8080").expect("valid").port(), 8080);
-        assert_eq!(address("127.0.0.1:0").expect("valid").to_string(), "127.0.0.1:0");
-        assert_eq!(address("localhost:80").expect("valid").to_string(), "127.0.0.1:80");
+        assert_eq!(
+            address("127.0.0.1:0").expect("valid").to_string(),
+            "127.0.0.1:0"
+        );
+        assert_eq!(
+            address("localhost:80").expect("valid").to_string(),
+            "127.0.0.1:80"
+        );
         assert!(address("8080").is_err());
     }
 }
