@@ -198,8 +198,8 @@ impl Tree for MemTree {
     }
 }
 
-/// Git's id of a folder, from its entries; modes are `100644`, `120000` and `40000`.
-fn folder_id(tree: &dyn Tree, path: &str) -> Result<ObjectHash, TreeError> {
+/// Git's id of a folder, from its entries. A `Tree` knows no executable files, so every file counts as `100644`.
+pub fn folder_id(tree: &dyn Tree, path: &str) -> Result<ObjectHash, TreeError> {
     let mut entries = tree.list(path)?;
     // Git sorts a folder as if its name ended in `/`.
     entries.sort_by_key(|entry| match entry.kind {

@@ -1,1 +1,129 @@
 //! The command line: one file a command, one table of commands, one place that turns results into exit codes.
+
+mod build;
+mod completion;
+mod connection;
+mod failure;
+mod get;
+mod output;
+mod reconcile;
+mod table;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// How a command ended when it did not fail. Failures exit 1, and so do usage errors: 2 means "changes".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well; nothing differs.
+    Success,
+    /// Something differs or would change.
+    Changes,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::SUCCESS,
+            Exit::Changes => Self::from(2),
+        }
+    }
+}
+
+/// What a command gives.
+pub type Outcome = Result<Exit, Failure>;
+
+const EXAMPLES: &str = "\
+Examples:
+  weir build envs/prod-eu                 print what an environment is made of
+  weir diff apps -n flux-system           what the next reconcile would change
+  weir get kustomizations -A              what is Ready, at which revision
+  weir reconcile apps --with-source       pull and apply now, and wait for the result
+  weir run                                the controller
+
+Exit codes: 0 success or no difference, 1 error (usage errors too), 2 differences.";
+
+/// Keeps a Kubernetes cluster at the level that Git says.
+#[derive(Parser)]
+#[command(name = "weir", version, about, after_help = EXAMPLES, max_term_width = 110)]
+struct Arguments {
+    /// When to print colours.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Build(build::Args),
+    Get(get::Args),
+    Reconcile(reconcile::Args),
+    Version(version::Args),
+    Completion(completion::Args),
+}
+
+/// Parses the arguments, runs the command, prints its failure, gives the exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match arguments.color {
+        ColorChoice::Auto => {}
+        ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    match dispatch(arguments.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::Build(args) => build::run(&args),
+        Command::Get(args) => asynchronously(get::run(args)),
+        Command::Reconcile(args) => asynchronously(reconcile::run(args)),
+        Command::Version(args) => version::run(&args),
+        Command::Completion(args) => completion::run(&args, &mut Arguments::command()),
+    }
+}
+
+/// Help and version are no failures; everything else that clap refuses exits 1, because 2 means "changes".
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is the reader's choice; there is nobody to tell.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Runs a command that talks to a cluster. The runtime starts here, so that `weir build` never pays for one.
+fn asynchronously(command: impl Future<Output = Outcome>) -> Outcome {
+    crate::cluster::install_crypto();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("starting the runtime: {error}")))?
+        .block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -10,6 +10,7 @@ pub mod error;
 pub mod reference;
 pub mod remote;
 pub mod snapshot;
+pub mod work_tree;
 
 pub use access::{Access, Credentials};
 pub use error::SourceError;

@@ -1,0 +1,57 @@
+# The menu. `make help` lists it.
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CONTROLPLANE := $(TARGET)/controlplane
+
+.PHONY: help build release demo test fmt lint unit e2e score deny crds controlplane clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 — /p' $(MAKEFILE_LIST)
+
+build: ## the weir binary, for development
+	$(CARGO) build --workspace
+
+release: ## the weir binary, for use: target/release/weir
+	$(CARGO) build --release -p weir
+
+demo: need ## watch a Git commit become running objects in a real API server (KEEP=1 stays up)
+	@$(MAKE) --no-print-directory controlplane
+	$(CARGO) build --workspace
+	@WEIR_CONTROLPLANE=$(CONTROLPLANE) WEIR_BIN=$(TARGET)/debug/weir $(TARGET)/debug/demo $(if $(KEEP),--keep)
+
+test: need fmt lint unit e2e ## everything that CI runs
+
+fmt: ## formatting
+	$(CARGO) fmt --all --check
+
+lint: ## clippy, warnings denied
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+unit: ## unit tests and golden folders
+	$(CARGO) test --workspace --exclude weir-tests
+
+e2e: controlplane ## end-to-end tests on a real control plane and real Git servers
+	$(CARGO) build -p weir
+	WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) $(CARGO) test -p weir-tests
+
+score: ## the conformance cases, when they are at hand beside the repository
+	@.ci/score
+
+deny: ## licences, sources and duplicate dependencies (needs cargo-deny)
+	cargo deny check licenses bans sources
+
+crds: ## write deploy/crds from the Rust types
+	$(CARGO) run -q -p weir --example crds
+
+controlplane: ## etcd, kube-apiserver, kube-controller-manager and kube-scheduler as one test binary
+	@tests/controlplane/build $(CONTROLPLANE)
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+.PHONY: need
+need:
+	@for tool in cargo go git; do command -v $$tool >/dev/null || { \
+	  echo "weir: '$$tool' is missing: building needs Rust 1.95 (cargo), Go 1.26 (go) and git"; exit 1; }; done
