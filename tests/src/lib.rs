@@ -1,1 +1,32 @@
-//! What the end-to-end tests stand on: a real control plane, real Git servers, and Weir as a process.
+//! What the end-to-end tests stand on: a real control plane, real Git over real HTTP, Weir as a
+//! process that can be killed, and a proxy that breaks the road between them.
+//!
+//! ```text
+//! Repository ──push──▶ GitServer ◀──fetch── Weir ──▶ (FaultProxy) ──▶ ControlPlane
+//! ```
+//! Nothing here stands in for the real thing, and nothing is a singleton but the control plane that
+//! the tests of one run share, each in a namespace of its own.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a harness that cannot go on has failed the test"
+)]
+
+mod audit;
+mod control_plane;
+mod eventually;
+mod fault_proxy;
+mod git_server;
+mod http_server;
+pub mod objects;
+mod repository;
+mod weir;
+
+pub use audit::{AuditLog, Call, count_by};
+pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use eventually::eventually;
+pub use fault_proxy::{Fault, FaultProxy, Held, RequestLine};
+pub use git_server::{Credentials, GitServer, GitServerOptions};
+pub use repository::Repository;
+pub use weir::Weir;

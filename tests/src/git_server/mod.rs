@@ -1,0 +1,147 @@
+//! A forge in small: bare repositories served over smart HTTP by `git http-backend`.
+
+mod backend;
+mod certificate;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Request, Response, StatusCode};
+use tempfile::TempDir;
+
+use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::repository::{Repository, git};
+
+/// A Git server with its repositories in a temporary folder.
+#[derive(Debug)]
+pub struct GitServer {
+    folder: TempDir,
+    http: HttpServer,
+    forge: Forge,
+    certificate: Option<PathBuf>,
+}
+
+/// How a Git server is started.
+#[derive(Clone, Debug, Default)]
+pub struct GitServerOptions {
+    /// Who is let in; anybody when absent.
+    pub credentials: Option<Credentials>,
+    /// Serve HTTPS, with a certificate of its own making.
+    pub tls: bool,
+}
+
+/// A user name and a password, for basic authentication.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl GitServer {
+    /// Starts a server on a free port.
+    pub fn start(options: GitServerOptions) -> GitServer {
+        let folder = tempfile::tempdir().expect("create a folder for repositories");
+        let forge = Forge {
+            root: folder.path().to_owned(),
+            credentials: options.credentials,
+            requests: Arc::default(),
+        };
+        let (acceptor, certificate) = match options.tls {
+            false => (None, None),
+            true => {
+                let path = folder.path().join("server.crt");
+                (Some(certificate::self_signed(&path)), Some(path))
+            }
+        };
+        let http = HttpServer::start(acceptor, forge.clone());
+        GitServer {
+            folder,
+            http,
+            forge,
+            certificate,
+        }
+    }
+
+    /// The URL of a repository, without credentials.
+    pub fn url(&self, repository: &str) -> String {
+        let scheme = if self.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}/{repository}.git", self.http.address)
+    }
+
+    /// The server's certificate as a PEM file, when it serves HTTPS.
+    pub fn certificate(&self) -> Option<&Path> {
+        self.certificate.as_deref()
+    }
+
+    /// Creates a repository on the server and a working repository that pushes to it over HTTP.
+    pub fn create_repository(&self, name: &str) -> Repository {
+        let bare = self.folder.path().join(format!("{name}.git"));
+        std::fs::create_dir_all(&bare).expect("create a folder for a repository");
+        git(
+            &bare,
+            &["init", "--quiet", "--bare", "--initial-branch=main"],
+        );
+        git(&bare, &["config", "http.receivepack", "true"]);
+        // As forges do: a commit can be asked for by its id.
+        git(
+            &bare,
+            &["config", "uploadpack.allowReachableSHA1InWant", "true"],
+        );
+        let mut remote = self.url(name);
+        if let Some(Credentials { username, password }) = &self.forge.credentials {
+            remote = remote.replacen("://", &format!("://{username}:{password}@"), 1);
+        }
+        Repository::create(&remote, self.certificate())
+    }
+
+    /// What was asked of the server so far, as method, path and query.
+    pub fn requests(&self) -> Vec<String> {
+        self.forge.requests.lock().unwrap().clone()
+    }
+}
+
+/// The part of the server that answers requests.
+#[derive(Clone, Debug)]
+struct Forge {
+    root: PathBuf,
+    credentials: Option<Credentials>,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Handler for Forge {
+    async fn handle(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
+        let line = format!("{} {}", request.method(), request.uri());
+        self.requests.lock().unwrap().push(line);
+        if !self.lets_in(&request) {
+            let mut refusal = answer(StatusCode::UNAUTHORIZED, "who are you?\n");
+            let challenge = HeaderValue::from_static("Basic realm=\"git\"");
+            refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            return Ok(refusal);
+        }
+        backend::run(&self.root, request).await
+    }
+}
+
+impl Forge {
+    fn lets_in(&self, request: &Request<Incoming>) -> bool {
+        let Some(Credentials { username, password }) = &self.credentials else {
+            return true;
+        };
+        let wanted = format!("Basic {}", BASE64.encode(format!("{username}:{password}")));
+        request
+            .headers()
+            .get(AUTHORIZATION)
+            .is_some_and(|given| given == wanted.as_str())
+    }
+}

@@ -1,0 +1,117 @@
+//! Weir as a process: the real binary, its log in a file, ended as politely or as rudely as a test wants.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// A process of the controller. It is killed when this value is dropped, and shows the end of its
+/// log when that happens in a failing test.
+#[derive(Debug)]
+pub struct Weir {
+    process: Option<Child>,
+    kubeconfig: PathBuf,
+    arguments: Vec<String>,
+    folder: TempDir,
+}
+
+/// How much of the log is shown.
+const TAIL_LINES: usize = 60;
+
+impl Weir {
+    /// Starts `weir run` with a kubeconfig and more arguments.
+    pub fn start(kubeconfig: &Path, arguments: &[&str]) -> Weir {
+        let mut weir = Weir {
+            process: None,
+            kubeconfig: kubeconfig.to_owned(),
+            arguments: arguments
+                .iter()
+                .map(|argument| (*argument).to_owned())
+                .collect(),
+            folder: tempfile::tempdir().expect("create a folder for Weir"),
+        };
+        weir.restart();
+        weir
+    }
+
+    /// Runs a command of Weir to its end, for example `diff`.
+    pub fn command() -> Command {
+        Command::new(binary())
+    }
+
+    /// Ends the process if it runs, and starts it with the same arguments. The log goes on.
+    pub fn restart(&mut self) {
+        self.kill();
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path());
+        let log = log.expect("open the log of Weir");
+        let process = Weir::command()
+            .arg("run")
+            .args(&self.arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("share the log of Weir"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {}: {error}", binary().display()));
+        self.process = Some(process);
+    }
+
+    /// Ends the process with SIGKILL: it has no time for anything.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("kill Weir");
+            process.wait().expect("wait for Weir's end");
+        }
+    }
+
+    /// Asks the process to end with SIGTERM, and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("Weir runs");
+        kill_process(Pid::from_child(&process), Signal::TERM).expect("signal Weir");
+        process.wait().expect("wait for Weir's end")
+    }
+
+    /// The process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// Everything that it has logged, over all starts.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("weir.log")
+    }
+}
+
+impl Drop for Weir {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+            eprintln!("--- the end of Weir's log\n{}", tail.join("\n"));
+        }
+    }
+}
+
+/// The binary lies beside the folder of the test executable.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("WEIR_BIN") {
+        return path.into();
+    }
+    let executable = std::env::current_exe().expect("find the test executable");
+    let folder = executable
+        .ancestors()
+        .nth(2)
+        .expect("the test executable is in target/*/deps");
+    folder.join("weir")
+}
