@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kube::ResourceExt;
 
 use super::context::Context;
-use super::failure::{Again, Failure};
 use super::schedule::{Key, Kind, Topic, Wake};
 use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
 use crate::api::meta::condition::READY;
 use crate::report::conditions;
+use crate::report::failure::{Again, Failure};
 
 /// What a Kustomization was last found ready at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use overlay::ObjectId;
 use sha2::{Digest, Sha256};
 
-use super::failure::Failure;
 use crate::api::kustomization::reason;
+use crate::report::failure::Failure;
 
 /// The annotation whose value, the digest of the list, lets the deletions go on.
 pub const CONFIRM: &str = "weir.dev/confirm-prune";

@@ -2,7 +2,6 @@
 
 pub mod context;
 pub mod dependencies;
-pub mod failure;
 pub mod gate;
 pub mod record;
 pub mod schedule;

@@ -1,7 +1,7 @@
 //! Fields of the spec that this version does not carry out. One that is set is refused by name, never ignored.
 
-use super::failure::{Again, Failure};
 use crate::api::kustomization::{KustomizationSpec, reason};
+use crate::report::failure::{Again, Failure};
 
 /// A field, and whether a spec sets it.
 struct Unsupported {

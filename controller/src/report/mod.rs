@@ -2,4 +2,43 @@
 
 pub mod conditions;
 pub mod events;
+pub mod failure;
+pub mod history;
+pub mod kustomization;
 pub mod metrics;
+
+use std::time::Duration;
+
+use crate::cluster::{ChangeSet, Inventory};
+use failure::Failure;
+
+/// What one run of a Kustomization found and did. A run that failed keeps what it did before.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The revision that was tried; none when there was no source, or its time had not come.
+    pub revision: Option<String>,
+    /// Digest of the objects that the revision makes.
+    pub digest: Option<String>,
+    /// What was applied and deleted.
+    pub changes: ChangeSet,
+    /// What the Kustomization answers for from now on; none when that did not change.
+    pub inventory: Option<Inventory>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// How it stands.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a Kustomization stands after a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is applied; and healthy, where that was asked for.
+    #[default]
+    Ready,
+    /// All is applied, and has so long to become healthy.
+    Progressing(Duration),
+    /// Something is wrong.
+    Failed(Failure),
+}

@@ -2,104 +2,179 @@
 
 use std::borrow::Cow;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag as EventTag};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag as EventTag};
 
 use super::builder::{Builder, ScalarEvent};
-use super::limits::Limits;
+use super::number::{Number, parse_number};
 use super::problem::{Problem, ProblemKind};
+use super::read::Source;
 use super::resolve::{is_infinite, resolve};
 use super::split::Piece;
+use super::timestamp::is_timestamp;
 use super::{Dialect, Mark, Node, Scalar, Style, Tag, Value};
 
-/// What scalars and marks need to know.
-#[derive(Clone, Copy)]
-struct Setting {
+/// Reads one document from events.
+struct EventReader<'b> {
+    builder: &'b mut Builder,
     dialect: Dialect,
     file: u16,
     lines_before: u32,
+    /// How many flow collections are open; block collections cannot stand in them.
+    flow_depth: usize,
 }
 
 /// Reads the document of one piece; `None` when it is empty.
 pub(super) fn read_piece(
     builder: &mut Builder,
     piece: &Piece<'_>,
-    dialect: Dialect,
-    file: u16,
-    limits: Limits,
+    source: &Source<'_>,
 ) -> Result<Option<Node>, Problem> {
-    let setting = Setting {
-        dialect,
-        file,
+    let mut reader = EventReader {
+        builder,
+        dialect: source.dialect,
+        file: source.file,
         lines_before: piece.lines_before,
+        flow_depth: 0,
     };
     let options = granit_parser::options! {
         emit_comments: false,
-        flow_nesting_limit: limits.depth,
-        block_nesting_limit: limits.depth,
+        flow_nesting_limit: source.limits.depth,
+        block_nesting_limit: source.limits.depth,
         block_scalar_eof_without_line_feed: true,
         bom_inside_document_as_content: true,
     };
-    let mut documents = 0;
+    let mut document = None;
     for event in Parser::new_from_str_with_options(piece.text, options) {
-        let (event, span) = event.map_err(|error| syntax(&error, setting))?;
-        let mark = setting.mark(&span);
+        let (event, span) = event.map_err(|error| reader.syntax(&error))?;
         match event {
-            Event::DocumentStart(..) => {
-                documents += 1;
-                if documents > 1 {
-                    return Err(ProblemKind::AfterEnd.at(mark.line, u32::from(mark.column)));
-                }
+            Event::DocumentEnd => keep_first(&mut document, reader.builder.take_document())?,
+            event => reader.apply(event, &span)?,
+        }
+    }
+    Ok(document)
+}
+
+/// Documents end where the file is cut; text behind `...` would be lost in kustomize without a word.
+fn keep_first(document: &mut Option<Node>, next: Option<Node>) -> Result<(), Problem> {
+    match next {
+        Some(node) if document.is_some() && !node.is_null() => {
+            Err(ProblemKind::AfterEnd.at(node.mark.line, u32::from(node.mark.column)))
+        }
+        Some(node) => {
+            document.get_or_insert(node);
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+impl EventReader<'_> {
+    fn apply(&mut self, event: Event<'_>, span: &Span) -> Result<(), Problem> {
+        let mark = self.mark(span);
+        match event {
+            Event::Alias(anchor) => self.builder.alias(anchor, mark),
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_empty = style == ScalarStyle::Plain && span.is_empty();
+                let text = if is_empty { Cow::Borrowed("") } else { text };
+                let event = self.scalar(text, style, tag.as_deref(), mark, anchor)?;
+                self.builder.scalar(event)
             }
-            event => apply(builder, event, &span, setting)?,
+            Event::SequenceStart(style, anchor, _) => {
+                self.enter(style);
+                self.builder.begin_sequence(mark, anchor)
+            }
+            Event::MappingStart(style, anchor, _) => {
+                self.enter(style);
+                self.builder.begin_mapping(mark, anchor)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.flow_depth = self.flow_depth.saturating_sub(1);
+                self.builder.end()
+            }
+            _ => Ok(()),
         }
     }
-    Ok(builder.take_document())
-}
 
-fn apply(
-    builder: &mut Builder,
-    event: Event<'_>,
-    span: &Span,
-    setting: Setting,
-) -> Result<(), Problem> {
-    let mark = setting.mark(span);
-    match event {
-        Event::Alias(anchor) => builder.alias(anchor, mark),
-        Event::Scalar(text, style, anchor, tag) => {
-            let empty = style == ScalarStyle::Plain && span.is_empty();
-            let text = if empty { Cow::Borrowed("") } else { text };
-            builder.scalar(scalar(text, style, tag.as_deref(), mark, setting, anchor)?)
+    fn enter(&mut self, style: StructureStyle) {
+        if style == StructureStyle::Flow || self.flow_depth > 0 {
+            self.flow_depth += 1;
         }
-        Event::SequenceStart(_, anchor, _) => builder.begin_sequence(mark, anchor),
-        Event::MappingStart(_, anchor, _) => builder.begin_mapping(mark, anchor),
-        Event::SequenceEnd | Event::MappingEnd => builder.end(),
-        _ => Ok(()),
+    }
+
+    fn scalar(
+        &self,
+        text: Cow<'_, str>,
+        style: ScalarStyle,
+        tag: Option<&EventTag>,
+        mark: Mark,
+        anchor: usize,
+    ) -> Result<ScalarEvent, Problem> {
+        let style = style_of(style);
+        let text = fold_old_breaks(text, style);
+        let kind = scalar_type(&text, style, tag, self.dialect)
+            .and_then(|kind| refuse_infinite(&text, kind))
+            .map_err(|kind| kind.at(mark.line, u32::from(mark.column)))?;
+        // kustomize prints what it has read before it reads it again: in flow collections an empty value as `''`.
+        let is_reread = self.flow_depth > 0 && self.dialect == Dialect::Kustomize;
+        let kind = if is_reread && text.is_empty() {
+            Tag::Str
+        } else {
+            kind
+        };
+        let is_merge = text == "<<" && style == Style::Plain && tag.is_none();
+        let value = Value::Scalar(Scalar {
+            text: text.as_ref().into(),
+            tag: kind,
+            style,
+        });
+        Ok(ScalarEvent {
+            node: Node { value, mark },
+            is_merge,
+            anchor,
+        })
+    }
+
+    fn mark(&self, span: &Span) -> Mark {
+        Mark {
+            line: self.lines_before + span.start.line() as u32,
+            column: u16::try_from(span.start.col() + 1).unwrap_or(u16::MAX),
+            file: self.file,
+        }
+    }
+
+    fn syntax(&self, error: &ScanError) -> Problem {
+        let marker = error.marker();
+        let line = self.lines_before + marker.line() as u32;
+        ProblemKind::Syntax(error.info()).at(line, marker.col() as u32 + 1)
     }
 }
 
-fn scalar(
-    text: Cow<'_, str>,
-    style: ScalarStyle,
-    tag: Option<&EventTag>,
-    mark: Mark,
-    setting: Setting,
-    anchor: usize,
-) -> Result<ScalarEvent, Problem> {
-    let style = style_of(style);
-    let kind = scalar_type(&text, style, tag, setting.dialect)
-        .and_then(|kind| refuse_infinite(&text, kind))
-        .map_err(|kind| kind.at(mark.line, u32::from(mark.column)))?;
-    let is_merge = text == "<<" && style == Style::Plain && tag.is_none();
-    let value = Value::Scalar(Scalar {
-        text: text.as_ref().into(),
-        tag: kind,
-        style,
-    });
-    Ok(ScalarEvent {
-        node: Node { value, mark },
-        is_merge,
-        anchor,
-    })
+/// YAML 1.1's line breaks fold in flow scalars, without the blanks around them; the parser knows YAML 1.2's only.
+fn fold_old_breaks(text: Cow<'_, str>, style: Style) -> Cow<'_, str> {
+    const OLD_BREAKS: [char; 2] = ['\u{2028}', '\u{2029}'];
+    if text.is_ascii()
+        || !matches!(style, Style::Plain | Style::Single)
+        || !text.contains(OLD_BREAKS)
+    {
+        return text;
+    }
+    let blanks = [' ', '\t'];
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive(OLD_BREAKS) {
+        let end = line.trim_end_matches(OLD_BREAKS);
+        let body = if out.is_empty() {
+            end
+        } else {
+            end.trim_start_matches(blanks)
+        };
+        out.push_str(if end.len() < line.len() {
+            body.trim_end_matches(blanks)
+        } else {
+            body
+        });
+        out.push_str(&line[end.len()..]);
+    }
+    Cow::Owned(out)
 }
 
 fn refuse_infinite(text: &str, kind: Tag) -> Result<Tag, ProblemKind> {
@@ -116,7 +191,8 @@ fn scalar_type(
     tag: Option<&EventTag>,
     dialect: Dialect,
 ) -> Result<Tag, ProblemKind> {
-    let Some(tag) = tag.filter(|tag| tag.parts() != ("", "!") && tag.parts() != ("!", "")) else {
+    let is_bare = |tag: &EventTag| matches!(tag.parts(), ("", "!") | ("!", ""));
+    let Some(tag) = tag.filter(|tag| !(is_bare(tag) && dialect == Dialect::Kustomize)) else {
         return Ok(match style {
             Style::Plain => resolve(text, dialect),
             _ => Tag::Str,
@@ -134,13 +210,11 @@ fn scalar_type(
         "binary" => return Ok(Tag::Binary),
         _ => return Ok(Tag::Str),
     };
-    let timed = if wanted == Tag::Timestamp {
-        Dialect::Kustomize
-    } else {
-        dialect
-    };
-    match (wanted, resolve(text, timed)) {
-        (Tag::Float, Tag::Int) => Ok(Tag::Float),
+    match (wanted, resolve(text, dialect)) {
+        (Tag::Float, Tag::Int) if !matches!(parse_number(text), Some(Number::Uint(_))) => {
+            Ok(Tag::Float)
+        }
+        (Tag::Timestamp, Tag::Str) if is_timestamp(text) => Ok(Tag::Str),
         (wanted, found) if wanted == found => Ok(wanted),
         _ => Err(ProblemKind::TagMismatch {
             text: text.to_owned(),
@@ -157,22 +231,4 @@ fn style_of(style: ScalarStyle) -> Style {
         ScalarStyle::Literal => Style::Literal,
         ScalarStyle::Folded => Style::Folded,
     }
-}
-
-impl Setting {
-    fn mark(self, span: &Span) -> Mark {
-        Mark {
-            line: self.lines_before + span.start.line() as u32,
-            column: u16::try_from(span.start.col() + 1).unwrap_or(u16::MAX),
-            file: self.file,
-        }
-    }
-}
-
-fn syntax(error: &ScanError, setting: Setting) -> Problem {
-    let marker = error.marker();
-    ProblemKind::Syntax(error.info()).at(
-        setting.lines_before + marker.line() as u32,
-        marker.col() as u32 + 1,
-    )
 }

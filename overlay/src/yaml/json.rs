@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number as JsonNumber, Value as Json};
 
-use super::number::{Number, parse_number, through_json};
+use super::number::{Number, number_value, through_json};
 use super::resolve::truth;
 use super::timestamp::to_rfc3339;
 use super::write::Secrets;
@@ -29,15 +29,15 @@ fn scalar_to_json(text: &str, tag: Tag) -> Json {
     match tag {
         Tag::Null => Json::Null,
         Tag::Bool => Json::Bool(truth(text).unwrap_or_default()),
-        Tag::Int | Tag::Float => number_to_json(text),
+        Tag::Int | Tag::Float => number_to_json(text, tag),
         Tag::Str => Json::from(text),
         Tag::Timestamp => Json::from(to_rfc3339(text).unwrap_or_else(|| text.to_owned())),
         Tag::Binary => Json::from(super::binary_text(text)),
     }
 }
 
-fn number_to_json(text: &str) -> Json {
-    match parse_number(text).map(through_json) {
+fn number_to_json(text: &str, tag: Tag) -> Json {
+    match number_value(text, tag == Tag::Float).map(through_json) {
         Some(Number::Int(value)) => Json::from(value),
         Some(Number::Uint(value)) => Json::from(value),
         Some(Number::Float(value)) => JsonNumber::from_f64(value).map_or(Json::Null, Json::Number),

@@ -29,7 +29,7 @@ pub(super) fn read_key(node: &Node, dialect: Dialect) -> Result<Key, Problem> {
 fn convert_key(text: &str, tag: Tag) -> Option<String> {
     match (tag, parse_number(text)) {
         (Tag::Bool, _) => truth(text).map(|value| value.to_string()),
-        (Tag::Int | Tag::Float, Some(number)) => {
+        (Tag::Int | Tag::Float, Some(number)) if !matches!(number, Number::Uint(_)) => {
             let mut out = String::new();
             write_number(&mut out, single_precision(number));
             Some(out)

@@ -23,7 +23,7 @@ pub use json::{from_json, to_json};
 pub use key_order::compare_keys;
 pub use limits::Limits;
 pub use node::{Key, Mapping, Mark, Node, Scalar, Secret, Style, Tag, Value};
-pub use number::{Number, parse_number, through_json, write_number};
+pub use number::{Number, number_value, parse_number, through_json, write_number};
 pub use problem::{Problem, ProblemKind};
 pub use read::{Source, read, read_source};
 pub use resolve::{resolve, stays_text, truth};

@@ -123,6 +123,14 @@ fn split_digits(text: &[u8]) -> (usize, &[u8]) {
     (count, &text[count..])
 }
 
+/// The number that a scalar stands for when its type is known to be a float or an integer.
+pub fn number_value(text: &str, is_float: bool) -> Option<Number> {
+    match parse_number(text)? {
+        Number::Int(value) if is_float => Some(Number::Float(value as f64)),
+        number => Some(number),
+    }
+}
+
 /// A number after a trip through Go's JSON: floats without a fraction become integers where they fit.
 pub fn through_json(number: Number) -> Number {
     match number {

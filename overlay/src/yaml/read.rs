@@ -37,7 +37,7 @@ pub fn read(bytes: &[u8], source: &Source<'_>) -> Result<Vec<Node>, Problem> {
     let mut builder = Builder::new(source.dialect, limits);
     let mut documents = Vec::new();
     for piece in &pieces {
-        let found = read_piece(&mut builder, piece, source.dialect, source.file, limits)?;
+        let found = read_piece(&mut builder, piece, source)?;
         documents.extend(found.filter(|node| !node.is_null()));
         check_budget(
             documents.len(),

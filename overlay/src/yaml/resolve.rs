@@ -1,6 +1,6 @@
 //! What a plain scalar means: go-yaml's own mixture of YAML 1.1 and 1.2, in its versions 2 and 3.
 
-use super::number::parse_number;
+use super::number::{Number, parse_number};
 use super::timestamp::is_timestamp;
 use super::{Dialect, Tag};
 
@@ -28,7 +28,6 @@ fn resolve_word(text: &str, dialect: Dialect) -> Tag {
 }
 
 fn resolve_number(text: &str, dialect: Dialect) -> Tag {
-    use super::number::Number;
     if is_infinite(text) {
         return Tag::Float;
     }
@@ -40,10 +39,16 @@ fn resolve_number(text: &str, dialect: Dialect) -> Tag {
         };
     }
     match parse_number(text) {
+        Some(_) if dialect == Dialect::Kubernetes && is_signed_octal(text) => Tag::Str,
         Some(Number::Int(_) | Number::Uint(_)) => Tag::Int,
         Some(Number::Float(_)) => Tag::Float,
         None => Tag::Str,
     }
+}
+
+/// `0o-7`, which only go-yaml v3 takes for a number.
+fn is_signed_octal(text: &str) -> bool {
+    text.starts_with("0o") && matches!(text.as_bytes().get(2), Some(b'+' | b'-'))
 }
 
 /// The three numbers that JSON cannot hold.
@@ -75,9 +80,10 @@ pub fn stays_text(text: &str) -> bool {
     match text.as_bytes().first() {
         None => false,
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => {
-            resolve_number(text, Dialect::Kustomize) == Tag::Str && !is_base_60(text.as_bytes())
+            resolve_number(text, Dialect::Kubernetes) == Tag::Str
+                && !is_timestamp(text)
+                && !is_base_60(text.as_bytes())
         }
-        Some(b'<') => text != "<<",
         Some(_) => resolve(text, Dialect::Kubernetes) == Tag::Str,
     }
 }

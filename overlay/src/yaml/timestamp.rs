@@ -100,23 +100,20 @@ fn parse_time(bytes: &[u8]) -> Option<((u32, u32, u32), u32, &[u8])> {
     valid.then_some(((hour, minute, second), nanoseconds, rest))
 }
 
-/// Up to nine digits behind a point or a comma.
+/// Digits behind a point or a comma; what is finer than nanoseconds is dropped.
 fn parse_fraction(bytes: &[u8]) -> (u32, &[u8]) {
     let [b'.' | b',', rest @ ..] = bytes else {
         return (0, bytes);
     };
-    let count = rest
-        .iter()
-        .take(9)
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if count == 0 {
         return (0, bytes);
     }
-    let value = rest[..count]
+    let digits = &rest[..count.min(9)];
+    let value = digits
         .iter()
         .fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
-    (value * 10_u32.pow(9 - count as u32), &rest[count..])
+    (value * 10_u32.pow(9 - digits.len() as u32), &rest[count..])
 }
 
 fn parse_offset(bytes: &[u8]) -> Option<i32> {

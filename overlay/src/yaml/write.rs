@@ -1,7 +1,9 @@
 //! Writing: sorted keys, lists flush with their key, each document as go-yaml v2 prints it.
 
+use std::borrow::Cow;
+
 use super::key_order::sort_keys;
-use super::number::{parse_number, through_json, write_number};
+use super::number::{number_value, through_json, write_number};
 use super::resolve::truth;
 use super::timestamp::to_rfc3339;
 use super::write_scalar::{Context, write_string};
@@ -9,6 +11,9 @@ use super::{Key, Mapping, Node, Tag, Value};
 
 /// What printers show in place of a secret.
 const MASK: &str = "***";
+
+/// A line break of YAML 1.1 that JSON does not escape.
+const NEXT_LINE: char = '\u{85}';
 
 /// A key longer than this is written with a question mark.
 const LONGEST_SIMPLE_KEY: usize = 128;
@@ -139,13 +144,13 @@ impl<'node> Writer<'_, 'node> {
     fn scalar(&mut self, text: &str, tag: Tag, indent: usize) {
         let context = Context::Value { indent: indent + 2 };
         match tag {
-            Tag::Str => write_string(self.out, text, context),
+            Tag::Str => write_string(self.out, &fold_next_lines(text), context),
             Tag::Null => self.out.push_str("null"),
             Tag::Bool => self.out.push_str(match truth(text) {
                 Some(true) => "true",
                 _ => "false",
             }),
-            Tag::Int | Tag::Float => match parse_number(text) {
+            Tag::Int | Tag::Float => match number_value(text, tag == Tag::Float) {
                 Some(number) => write_number(self.out, through_json(number)),
                 None => self.out.push_str(text),
             },
@@ -162,6 +167,40 @@ impl<'node> Writer<'_, 'node> {
             self.out.push('\n');
         }
         push_blanks(self.out, indent);
+    }
+}
+
+/// What is left of the old line break U+0085: kustomize's trip through JSON text folds it like any other.
+fn fold_next_lines(text: &str) -> Cow<'_, str> {
+    if !text.contains(NEXT_LINE) {
+        return Cow::Borrowed(text);
+    }
+    let mut lines = text
+        .split(NEXT_LINE)
+        .map(|line| line.trim_matches([' ', '\t']));
+    let mut out = lines.next().unwrap_or_default().to_owned();
+    let mut breaks = 0;
+    for line in lines {
+        breaks += 1;
+        if line.is_empty() {
+            continue;
+        }
+        out.push_str(&fold(breaks));
+        out.push_str(line);
+        breaks = 0;
+    }
+    if breaks > 0 {
+        out.push_str(&fold(breaks));
+    }
+    Cow::Owned(out)
+}
+
+/// One break is a space, more are one less.
+fn fold(breaks: usize) -> String {
+    if breaks == 1 {
+        " ".to_owned()
+    } else {
+        "\n".repeat(breaks - 1)
     }
 }
 

@@ -1,0 +1,195 @@
+//! Who leads: a Lease of `coordination.k8s.io` under Flux's own names, so that Weir and Flux never write together.
+//!
+//! A holder renews well before others may take over, and stops at once when its own clock says that they may:
+//! times in the lease are only compared for change, never with another machine's clock.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Api, PostParams};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The lease of the half that reconciles Kustomizations.
+pub const KUSTOMIZATIONS: &str = "kustomize-controller-leader-election";
+
+/// The lease of the half that fetches sources.
+pub const SOURCES: &str = "source-controller-leader-election";
+
+/// How long a lease lasts without renewal, and how often it is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Others take over after this time without a renewal.
+    pub duration: Duration,
+    /// The holder gives up when it could not renew for so long.
+    pub deadline: Duration,
+    /// Time between two tries.
+    pub period: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(15),
+            deadline: Duration::from_secs(10),
+            period: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A lease, and who wants it.
+#[derive(Clone)]
+pub struct Candidate {
+    /// Speaks as Weir itself.
+    pub client: kube::Client,
+    /// Namespace of the lease.
+    pub namespace: String,
+    /// Name of the lease.
+    pub name: &'static str,
+    /// This process, unlike any other.
+    pub identity: String,
+    /// Durations.
+    pub terms: Terms,
+}
+
+/// What was last seen of a lease, and when by our own clock.
+struct Sight {
+    renewed: Option<MicroTime>,
+    holder: String,
+    since: Instant,
+}
+
+impl Candidate {
+    /// Waits until this process holds the lease.
+    pub async fn acquire(&self) {
+        let mut sight = None;
+        loop {
+            match self.attempt(&mut sight).await {
+                Ok(true) => {
+                    tracing::info!(lease = self.name, "this process leads");
+                    return;
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, lease = self.name, "lease not acquired"),
+            }
+            sleep(crate::reconcile::schedule::jittered(self.terms.period, 20)).await;
+        }
+    }
+
+    /// Renews the lease until it is lost, or until `stopping`, when it is given back.
+    pub async fn hold(&self, mut stopping: watch::Receiver<bool>) {
+        let mut renewed = Instant::now();
+        let mut sight = None;
+        while renewed.elapsed() < self.terms.deadline {
+            tokio::select! {
+                () = sleep(crate::reconcile::schedule::jittered(self.terms.period, 20)) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => {
+                    self.release().await;
+                    return;
+                }
+            }
+            let begin = Instant::now();
+            match timeout(self.terms.deadline, self.attempt(&mut sight)).await {
+                Ok(Ok(true)) => renewed = begin,
+                Ok(Ok(false)) => break,
+                Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "lease not renewed"),
+                Err(_) => tracing::warn!(lease = self.name, "lease not renewed in time"),
+            }
+        }
+        tracing::error!(lease = self.name, "the lease is lost");
+    }
+
+    /// Takes or renews the lease, when it is free, ours, or out of time.
+    async fn attempt(&self, sight: &mut Option<Sight>) -> kube::Result<bool> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        let Some(mut lease) = api.get_opt(self.name).await? else {
+            return conflict_is_no(api.create(&PostParams::default(), &self.new_lease()).await);
+        };
+        let spec = lease.spec.get_or_insert_default();
+        let holder = spec.holder_identity.clone().unwrap_or_default();
+        if holder != self.identity && !holder.is_empty() && !self.is_over(sight, &holder, spec) {
+            return Ok(false);
+        }
+        if holder != self.identity {
+            spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0) + 1);
+            spec.acquire_time = Some(MicroTime(Timestamp::now()));
+        }
+        self.fill(spec);
+        conflict_is_no(api.replace(self.name, &PostParams::default(), &lease).await)
+    }
+
+    /// Whether the holder has not renewed for the lease's whole duration, as far as we have watched.
+    fn is_over(&self, sight: &mut Option<Sight>, holder: &str, spec: &LeaseSpec) -> bool {
+        let same = |sight: &&mut Sight| sight.holder == holder && sight.renewed == spec.renew_time;
+        match sight.as_mut().filter(same) {
+            Some(sight) => {
+                let seconds = spec
+                    .lease_duration_seconds
+                    .unwrap_or(0)
+                    .max(0)
+                    .unsigned_abs();
+                sight.since.elapsed() > Duration::from_secs(seconds.into())
+            }
+            None => {
+                let (renewed, holder) = (spec.renew_time.clone(), holder.to_owned());
+                *sight = Some(Sight {
+                    renewed,
+                    holder,
+                    since: Instant::now(),
+                });
+                false
+            }
+        }
+    }
+
+    async fn release(&self) {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        let Ok(mut lease) = api.get(self.name).await else {
+            return;
+        };
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            return;
+        }
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(1);
+        if let Err(error) = api.replace(self.name, &PostParams::default(), &lease).await {
+            tracing::warn!(%error, lease = self.name, "lease not given back");
+        }
+    }
+
+    fn fill(&self, spec: &mut LeaseSpec) {
+        let seconds = i32::try_from(self.terms.duration.as_secs()).unwrap_or(i32::MAX);
+        spec.holder_identity = Some(self.identity.clone());
+        spec.lease_duration_seconds = Some(seconds);
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+    }
+
+    fn new_lease(&self) -> Lease {
+        let mut spec = LeaseSpec {
+            acquire_time: Some(MicroTime(Timestamp::now())),
+            lease_transitions: Some(0),
+            ..LeaseSpec::default()
+        };
+        self.fill(&mut spec);
+        let metadata = ObjectMeta {
+            name: Some(self.name.to_owned()),
+            ..ObjectMeta::default()
+        };
+        Lease {
+            metadata,
+            spec: Some(spec),
+        }
+    }
+}
+
+/// Somebody else was faster.
+fn conflict_is_no(result: kube::Result<Lease>) -> kube::Result<bool> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
