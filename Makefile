@@ -46,7 +46,7 @@ crds: ## write deploy/crds from the Rust types
 	$(CARGO) run -q -p weir --example crds
 
 controlplane: ## etcd, kube-apiserver, kube-controller-manager and kube-scheduler as one test binary
-	@tests/controlplane/build $(CONTROLPLANE)
+	@$(MAKE) --no-print-directory -C tests/controlplane OUTPUT=$(abspath $(CONTROLPLANE))
 
 clean: ## remove what was built
 	$(CARGO) clean
