@@ -1,6 +1,6 @@
 //! What every run may use: clients, the objects that the watches show, the snapshots of the sources.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +8,13 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
 
 use super::dependencies::Readiness;
+use super::inputs::InputWatches;
 use super::schedule::{Key, Schedule, Topic, Wake};
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
+use crate::cluster::order::GroupKind;
+use crate::cluster::watch::Watches;
+use crate::cluster::{Cluster, ObjectKey, Proofs};
 use crate::report::events::Events;
 use crate::report::metrics::Metrics;
 use crate::source::Snapshot;
@@ -22,30 +26,40 @@ pub struct Settings {
     pub requeue_dependency: Duration,
     /// Refuse references to sources and dependencies of other namespaces.
     pub no_cross_namespace_references: bool,
-    /// The account of Kustomizations that name none; empty for Weir's own.
+    /// The account of Kustomizations that name none; Weir's own when this is not given.
     pub default_service_account: Option<String>,
+    /// Kinds with an apply stage of their own.
+    pub custom_stages: Vec<GroupKind>,
 }
 
 /// What every run may use.
 pub struct Context {
     /// Speaks as Weir itself: for Weir's own resources, and the ConfigMaps and Secrets that they refer to.
     pub client: kube::Client,
+    /// The cluster of the managed objects; every client of it has an identity.
+    pub cluster: Cluster,
+    /// The shared watches of managed objects.
+    pub watches: Watches,
+    /// The watches of ConfigMaps and Secrets that builds take values from.
+    pub input_watches: InputWatches,
     /// What the command line decides.
     pub settings: Settings,
     /// All tasks.
-    pub schedule: Schedule,
+    pub schedule: Arc<Schedule>,
     /// GitRepositories as the watch shows them.
     pub git_repositories: Store<GitRepository>,
     /// Kustomizations as the watch shows them.
     pub kustomizations: Store<Kustomization>,
     /// The newest snapshot of every source.
     pub snapshots: Snapshots,
+    /// Kinds that the account may not watch: their objects are checked at the interval.
+    pub unwatchable: Mutex<BTreeSet<GroupKind>>,
     /// What is known of the Kustomizations' readiness.
     pub readiness: Readiness,
     /// Where events are handed in.
     pub events: Events,
     /// All that is measured.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// How many builds, fetches and other work for the processor run at once.
     pub processors: Semaphore,
 }
@@ -92,5 +106,22 @@ impl Context {
     pub fn kustomization(&self, key: &Key) -> Option<Arc<Kustomization>> {
         self.kustomizations
             .get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+}
+
+impl Context {
+    /// Whether any of the objects is of a kind that may not be watched.
+    pub fn has_unwatchable(&self, proofs: &Proofs) -> bool {
+        let kinds = self
+            .unwatchable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_one = |key: &ObjectKey| {
+            kinds.contains(&GroupKind {
+                group: key.group.clone(),
+                kind: key.kind.clone(),
+            })
+        };
+        !kinds.is_empty() && proofs.keys().any(is_one)
     }
 }

@@ -12,10 +12,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use overlay::ObjectId;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+use crate::cluster::ObjectKey;
+use crate::cluster::order::GroupKind;
 
 /// The kinds that Weir reconciles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,10 +93,12 @@ pub struct Wake {
     pub input: bool,
     /// The time that its last run asked for has come.
     pub due: bool,
-    /// Managed objects whose health may have changed.
-    pub health: BTreeSet<ObjectId>,
-    /// Managed objects that someone else changed or deleted.
-    pub drifted: BTreeSet<ObjectId>,
+    /// Objects whose health may have changed.
+    pub health: BTreeSet<ObjectKey>,
+    /// Managed objects that someone has changed or deleted, we ourselves perhaps.
+    pub altered: BTreeSet<ObjectKey>,
+    /// Kinds whose watch now shows all objects.
+    pub shown: BTreeSet<GroupKind>,
 }
 
 impl Wake {
@@ -138,6 +142,23 @@ impl Wake {
         }
     }
 
+    /// Nothing but objects whose health may have changed.
+    pub fn is_health_only(&self) -> bool {
+        let Self {
+            changed,
+            source,
+            dependency,
+            input,
+            due,
+            health: _,
+            altered,
+            shown,
+        } = self;
+        !(*changed || *source || *dependency || *input || *due)
+            && altered.is_empty()
+            && shown.is_empty()
+    }
+
     /// Takes in another reason.
     pub fn merge(&mut self, other: Self) {
         self.changed |= other.changed;
@@ -146,7 +167,8 @@ impl Wake {
         self.input |= other.input;
         self.due |= other.due;
         self.health.extend(other.health);
-        self.drifted.extend(other.drifted);
+        self.altered.extend(other.altered);
+        self.shown.extend(other.shown);
     }
 }
 
@@ -155,8 +177,9 @@ impl Wake {
 pub enum Next {
     /// Run again after this time, with jitter.
     After(Duration),
-    /// Run again soon, later with every failure in a row (`--min-retry-delay`, `--max-retry-delay`).
-    Backoff,
+    /// Run again soon, later with every failure in a row (`--min-retry-delay`, `--max-retry-delay`), and at the
+    /// latest after this time.
+    Backoff(Duration),
     /// Run again only when something happens.
     OnEvent,
     /// The object is gone: end the task.
@@ -390,7 +413,7 @@ impl Sleeper {
             };
             next = run(wake).await;
             self.failures = match next {
-                Next::Backoff => self.failures.saturating_add(1),
+                Next::Backoff(_) => self.failures.saturating_add(1),
                 _ => 0,
             };
         }
@@ -425,7 +448,7 @@ impl Sleeper {
     fn delay(&self, next: Next) -> Option<Duration> {
         let delay = match next {
             Next::After(delay) => delay,
-            Next::Backoff => backoff(self.pace, self.failures),
+            Next::Backoff(longest) => backoff(self.pace, self.failures).min(longest),
             Next::OnEvent | Next::Gone => return None,
         };
         Some(jittered(delay, self.pace.jitter_percentage))
@@ -534,13 +557,13 @@ mod tests {
     async fn failures_back_off() {
         let schedule = schedule();
         let begin = Instant::now();
-        let mut wakes = start(&schedule, "a", Next::Backoff);
+        let mut wakes = start(&schedule, "a", Next::Backoff(Duration::from_secs(2)));
         let mut times = Vec::new();
         for _ in 0..4 {
             wakes.recv().await;
             times.push(begin.elapsed().as_millis());
         }
-        assert_eq!(times, [0, 750, 2250, 5250]);
+        assert_eq!(times, [0, 750, 2250, 4250]);
     }
 
     #[tokio::test(start_paused = true)]

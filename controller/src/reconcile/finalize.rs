@@ -1,0 +1,168 @@
+//! The end of a Kustomization: its objects are deleted or left, as its policy says, and then it may go.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use overlay::ObjectId;
+
+use super::record::{self, RecordError};
+use super::run::{Run, Times};
+use super::schedule::Next;
+use crate::api::kustomization::deletion_policy::{DELETE, MIRROR_PRUNE, WAIT_FOR_TERMINATION};
+use crate::api::kustomization::{Kustomization, reason};
+use crate::api::meta::FINALIZER;
+use crate::cluster::order;
+use crate::cluster::prune::{await_termination, prune};
+use crate::cluster::{ChangeSet, Client, Inventory, Proofs};
+use crate::report::Report;
+use crate::report::events::Severity;
+use crate::report::failure::Failure;
+use crate::report::kustomization::event;
+
+/// Cleans up behind a Kustomization that is being deleted, and lets it go.
+pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, RecordError> {
+    if !run
+        .object
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER)
+    {
+        return Ok(Next::OnEvent);
+    }
+    if let Err(failure) = clean_up(run, proofs).await {
+        let overdue = overdue(&run.object);
+        tell(
+            run,
+            Severity::Error,
+            failure.reason,
+            format!("pruning for deleted resource failed: {failure}"),
+        );
+        tracing::warn!(%failure, overdue, "pruning for deleted resource failed");
+        if !overdue {
+            return Ok(Next::Backoff(Times::of(&run.object.spec).retry));
+        }
+    }
+    record::finalizer(&run.context.client, run.object.clone(), false).await?;
+    Ok(Next::OnEvent)
+}
+
+/// The objects are tried to be deleted for as long as the spec's timeout.
+fn overdue(object: &Kustomization) -> bool {
+    let since = object
+        .metadata
+        .deletion_timestamp
+        .as_ref()
+        .map(|time| time.0);
+    let waited = since.map_or(Duration::ZERO, |since| {
+        Timestamp::now().duration_since(since).unsigned_abs()
+    });
+    waited > Times::of(&object.spec).timeout
+}
+
+async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Failure> {
+    let inventory = run.inventory()?;
+    if !deletes(&run.object) || inventory.objects.is_empty() {
+        return Ok(());
+    }
+    let client = run.client()?;
+    let objects = in_deletion_order(inventory);
+    let pruned = prune(&client, &run.owner(), &objects, proofs).await;
+    tell_changes(run, &pruned.changes);
+    super::run::none_failed(reason::PRUNE_FAILED, &pruned.errors)?;
+    if run.object.spec.deletion_policy.as_deref() == Some(WAIT_FOR_TERMINATION) {
+        wait(run, &client, &objects).await;
+    }
+    Ok(())
+}
+
+/// Whether the policy says that the objects go too. A suspended Kustomization leaves everything.
+fn deletes(object: &Kustomization) -> bool {
+    let spec = &object.spec;
+    let policy = match spec.deletion_policy.as_deref().unwrap_or(MIRROR_PRUNE) {
+        MIRROR_PRUNE => spec.prune,
+        policy => policy == DELETE || policy == WAIT_FOR_TERMINATION,
+    };
+    policy && spec.suspend != Some(true)
+}
+
+fn in_deletion_order(inventory: Inventory) -> Vec<ObjectId> {
+    let mut objects = inventory.objects;
+    objects.sort_by(|left, right| {
+        let key = |id| (order::stage(id, &[]), order::key(id));
+        key(right).cmp(&key(left))
+    });
+    objects
+}
+
+/// Waits for the objects to be gone; what is left when the time is over is told and left behind.
+async fn wait(run: &Run<'_>, client: &Client, objects: &[ObjectId]) {
+    let timeout = Times::of(&run.object.spec).timeout;
+    let problem = match await_termination(client, &run.owner(), objects, timeout).await {
+        Ok(left) if left.is_empty() => return,
+        Ok(left) => left
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("failed to wait for resources termination: {problem}");
+    tell(run, Severity::Error, reason::PRUNE_FAILED, message);
+}
+
+fn tell_changes(run: &Run<'_>, changes: &ChangeSet) {
+    let lines: Vec<String> = changes.changed().map(ToString::to_string).collect();
+    if !lines.is_empty() {
+        tell(
+            run,
+            Severity::Info,
+            reason::RECONCILIATION_SUCCEEDED,
+            lines.join("\n"),
+        );
+    }
+}
+
+fn tell(run: &Run<'_>, severity: Severity, reason: &str, message: String) {
+    let status = run.object.status.as_ref();
+    let revision = status.and_then(|status| status.last_applied_revision.clone());
+    let report = Report {
+        revision,
+        ..Report::default()
+    };
+    run.context
+        .events
+        .send(event(&run.object, &report, severity, reason, message));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::kustomization::KustomizationSpec;
+    use crate::api::kustomization::deletion_policy::ORPHAN;
+
+    #[test]
+    fn the_policy_decides_unless_suspended() {
+        for (policy, prune, suspend, expected) in [
+            (None, true, false, true),
+            (None, false, false, false),
+            (Some(MIRROR_PRUNE), true, false, true),
+            (Some(DELETE), false, false, true),
+            (Some(WAIT_FOR_TERMINATION), false, false, true),
+            (Some(ORPHAN), true, false, false),
+            (Some(DELETE), true, true, false),
+        ] {
+            let spec = KustomizationSpec {
+                deletion_policy: policy.map(str::to_owned),
+                prune,
+                suspend: Some(suspend),
+                ..KustomizationSpec::default()
+            };
+            assert_eq!(
+                deletes(&Kustomization::new("apps", spec)),
+                expected,
+                "{policy:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Health under `wait` and `healthChecks`: followed by events, for ever, and never by a run that waits.
+//!
+//! What the apply was answered is the first look. After that an event of an object, from the shared watch or
+//! from a watch by name, starts one look at that object, at most one a second.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, pin_mut, stream};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
+use kube::runtime::{WatchStreamExt, watcher};
+use overlay::ObjectId;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::run::{Run, Times};
+use super::schedule::{Key, Schedule, Wake};
+use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
+use crate::cluster::discovery::Resource;
+use crate::cluster::{Action, ChangeSet, Client, ObjectKey, Plan};
+use crate::health::{self, Health, Status};
+use crate::report::failure::Failure;
+
+/// The shortest time between two looks at one object.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How many objects are looked at together.
+const LOOKS: usize = 8;
+
+/// How many objects a message lists.
+const LISTED: usize = 10;
+
+/// Kinds that are as they should be once they are there.
+const ALWAYS_CURRENT: [(&str, &str); 2] = [("", "ConfigMap"), ("", "Secret")];
+
+/// The objects whose health decides a Kustomization's.
+pub struct Following {
+    /// The revision that they were applied at.
+    pub revision: String,
+    /// How long they may take.
+    pub timeout: Duration,
+    deadline: Instant,
+    objects: BTreeMap<ObjectKey, Followed>,
+    client: Client,
+    /// Watches by name of objects that the shared watches do not show; they end with this.
+    _watches: JoinSet<()>,
+}
+
+/// One object and what is known of it.
+struct Followed {
+    id: ObjectId,
+    health: Option<Health>,
+    looked: Option<Instant>,
+    asked: bool,
+}
+
+/// What the health of all objects says of the Kustomization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All are as they should be.
+    Healthy,
+    /// Some are on their way.
+    Pending,
+    /// Some have failed, or the time is over.
+    Failed(Failure),
+}
+
+/// Starts to follow what a plan applied.
+pub async fn follow(
+    run: &Run<'_>,
+    client: Client,
+    plan: &Plan,
+    changes: &ChangeSet,
+    before: Option<Following>,
+) -> Following {
+    let spec = &run.object.spec;
+    let revision = plan_revision(run);
+    let timeout = Times::of(spec).timeout;
+    let mut objects = chosen(run.key, spec, plan);
+    take_answers(&mut objects, changes);
+    take_known(&mut objects, before);
+    let foreign = objects
+        .values()
+        .filter(|object| !plan.steps.iter().any(|step| step.id == object.id));
+    let foreign: Vec<ObjectId> = foreign.map(|object| object.id.clone()).collect();
+    let watches = watch_by_name(&client, &run.context.schedule, run.key, &foreign).await;
+    let deadline = Instant::now() + timeout;
+    let mut following = Following {
+        revision,
+        timeout,
+        deadline,
+        objects,
+        client,
+        _watches: watches,
+    };
+    following.look().await;
+    following
+}
+
+fn plan_revision(run: &Run<'_>) -> String {
+    run.snapshot()
+        .map(|snapshot| snapshot.revision.clone())
+        .unwrap_or_default()
+}
+
+/// The objects that the spec asks to check.
+fn chosen(key: &Key, spec: &KustomizationSpec, plan: &Plan) -> BTreeMap<ObjectKey, Followed> {
+    let ids: Vec<ObjectId> = if spec.wait == Some(true) {
+        let applied = plan
+            .steps
+            .iter()
+            .filter(|step| !matches!(step.action, Action::Skip(_)));
+        applied
+            .map(|step| step.id.clone())
+            .filter(|id| !is_itself(key, id))
+            .collect()
+    } else {
+        spec.health_checks.iter().map(id).collect()
+    };
+    let followed = |id: ObjectId| {
+        let health = ALWAYS_CURRENT
+            .contains(&(&id.group, &id.kind))
+            .then(current);
+        (
+            ObjectKey::from(&id),
+            Followed {
+                id,
+                health,
+                looked: None,
+                asked: false,
+            },
+        )
+    };
+    ids.into_iter().map(followed).collect()
+}
+
+/// A Kustomization that applies itself cannot wait for itself.
+fn is_itself(key: &Key, id: &ObjectId) -> bool {
+    id.group == crate::api::kustomization::GROUP
+        && (id.kind.as_str(), &id.namespace, &id.name)
+            == (key.kind.name(), &key.namespace, &key.name)
+}
+
+fn id(check: &HealthCheck) -> ObjectId {
+    let api_version = check
+        .api_version
+        .as_deref()
+        .filter(|version| !version.is_empty())
+        .unwrap_or("apps/v1");
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ObjectId {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: check.kind.clone(),
+        namespace: check.namespace.clone().unwrap_or_default(),
+        name: check.name.clone(),
+    }
+}
+
+fn current() -> Health {
+    Health {
+        status: Status::Current,
+        message: String::new(),
+    }
+}
+
+fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, changes: &ChangeSet) {
+    for entry in &changes.entries {
+        if let (Some(object), Some(answer)) =
+            (objects.get_mut(&ObjectKey::from(&entry.id)), &entry.answer)
+        {
+            object.health = Some(health::assess(answer));
+        }
+    }
+}
+
+/// What was known before stays known of objects that were not touched.
+fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Following>) {
+    for (key, old) in before.into_iter().flat_map(|before| before.objects) {
+        if let Some(object) = objects.get_mut(&key)
+            && object.health.is_none()
+        {
+            object.health = old.health;
+            object.looked = old.looked;
+        }
+    }
+}
+
+impl Following {
+    /// Notes that objects may have changed; objects that are not followed are ignored.
+    pub fn ask(&mut self, keys: &BTreeSet<ObjectKey>) {
+        for key in keys {
+            if let Some(object) = self.objects.get_mut(key)
+                && !ALWAYS_CURRENT.contains(&(&object.id.group, &object.id.kind))
+            {
+                object.asked = true;
+            }
+        }
+    }
+
+    /// Looks at all objects that are unknown or have changed, unless they were looked at just now.
+    pub async fn look(&mut self) {
+        let now = Instant::now();
+        let due = |object: &Followed| {
+            let rested = object.looked.is_none_or(|looked| looked + PAUSE <= now);
+            object.health.is_none() || (object.asked && rested)
+        };
+        let due = self.objects.iter().filter(|(_, object)| due(object));
+        let due: Vec<_> = due
+            .map(|(key, object)| (key.clone(), object.id.clone()))
+            .collect();
+        let client = &self.client;
+        let looks = due
+            .into_iter()
+            .map(|(key, id)| async move { (key, look(client, &id).await) });
+        let seen: Vec<_> = stream::iter(looks).buffer_unordered(LOOKS).collect().await;
+        for (key, health) in seen {
+            if let Some(object) = self.objects.get_mut(&key) {
+                (object.health, object.looked, object.asked) =
+                    (Some(health), Some(Instant::now()), false);
+            }
+        }
+    }
+
+    /// What the health of all objects says now.
+    pub fn verdict(&self) -> Verdict {
+        let stalled = self.listed(|status| status == Status::Failed);
+        if !stalled.is_empty() {
+            let message = format!(
+                "health check failed early due to stalled resources: [{}]",
+                stalled.join(", ")
+            );
+            return Verdict::Failed(Failure::new(reason::HEALTH_CHECK_FAILED, message));
+        }
+        let waiting = self.listed(|status| status != Status::Current);
+        if waiting.is_empty() {
+            return Verdict::Healthy;
+        }
+        if Instant::now() < self.deadline {
+            return Verdict::Pending;
+        }
+        let message = format!(
+            "health check failed: timeout waiting for: [{}]",
+            waiting.join(", ")
+        );
+        Verdict::Failed(Failure::new(reason::HEALTH_CHECK_FAILED, message))
+    }
+
+    /// Gives the objects their whole time again: they were healthy, and something has happened.
+    pub fn restart(&mut self) {
+        self.deadline = Instant::now() + self.timeout;
+    }
+
+    /// How long until the next look or verdict is due; none when only an event can bring news.
+    pub fn due(&self, verdict: &Verdict) -> Option<Duration> {
+        let now = Instant::now();
+        let asked = self.objects.values().filter(|object| object.asked);
+        let looks = asked.filter_map(|object| Some(object.looked? + PAUSE));
+        let deadline = (*verdict == Verdict::Pending).then_some(self.deadline);
+        looks
+            .chain(deadline)
+            .min()
+            .map(|next| next.saturating_duration_since(now))
+    }
+
+    fn listed(&self, wanted: impl Fn(Status) -> bool) -> Vec<String> {
+        let all = self.objects.values().filter_map(|object| {
+            let health = object.health.as_ref();
+            let status = health.map_or(Status::Unknown, |health| health.status);
+            let message = health
+                .map(|health| health.message.as_str())
+                .unwrap_or_default();
+            let note = if message.is_empty() {
+                String::new()
+            } else {
+                format!(": {message}")
+            };
+            wanted(status).then(|| format!("{} status: '{status}'{note}", object.id))
+        });
+        let mut all: Vec<String> = all.collect();
+        if all.len() > LISTED {
+            let more = format!("and {} more", all.len() - LISTED);
+            all.truncate(LISTED);
+            all.push(more);
+        }
+        all
+    }
+}
+
+/// Reads one object and judges it.
+async fn look(client: &Client, id: &ObjectId) -> Health {
+    let unknown = |status, message: String| Health { status, message };
+    let Some(resource) = resource(client, id).await else {
+        return unknown(
+            Status::NotFound,
+            format!("the kind {} is not served", id.kind),
+        );
+    };
+    match client.get(&resource.object_path(id)).await {
+        Ok(object) => health::assess(&object),
+        Err(error) if error.is_not_found() => unknown(Status::NotFound, String::new()),
+        Err(error) => unknown(Status::Unknown, error.to_string()),
+    }
+}
+
+async fn resource(client: &Client, id: &ObjectId) -> Option<Resource> {
+    if let Err(error) = client.discovery().learn_missing(client, &[id]).await {
+        tracing::debug!(%error, %id, "kind not learned");
+    }
+    client.discovery().get(id)
+}
+
+/// Watches objects that carry no labels of ours. A watch that is refused asks for a look at each try instead.
+async fn watch_by_name(
+    client: &Client,
+    schedule: &Arc<Schedule>,
+    key: &Key,
+    ids: &[ObjectId],
+) -> JoinSet<()> {
+    let mut watches = JoinSet::new();
+    for id in ids {
+        if let Some(resource) = resource(client, id).await {
+            watches.spawn(watch_one(
+                client.kube(),
+                schedule.clone(),
+                key.clone(),
+                id.clone(),
+                resource,
+            ));
+        }
+    }
+    watches
+}
+
+async fn watch_one(
+    client: kube::Client,
+    schedule: Arc<Schedule>,
+    key: Key,
+    id: ObjectId,
+    resource: Resource,
+) {
+    let kind = GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
+    let kind = ApiResource::from_gvk_with_plural(&kind, &resource.plural);
+    let api: Api<PartialObjectMeta<DynamicObject>> = match resource.namespaced {
+        true => Api::namespaced_with(client, &id.namespace, &kind),
+        false => Api::all_with(client, &kind),
+    };
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", id.name));
+    let events = watcher(api, config).default_backoff();
+    pin_mut!(events);
+    while let Some(event) = events.next().await {
+        if !matches!(event, Ok(watcher::Event::Init | watcher::Event::InitDone)) {
+            let health = BTreeSet::from([ObjectKey::from(&id)]);
+            schedule.wake(
+                &key,
+                Wake {
+                    health,
+                    ..Wake::default()
+                },
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_checks_are_deployments_unless_they_say_otherwise() {
+        let check = |api_version: Option<&str>| HealthCheck {
+            api_version: api_version.map(str::to_owned),
+            kind: "Thing".to_owned(),
+            name: "one".to_owned(),
+            namespace: Some("shop".to_owned()),
+        };
+        let group_version = |check| {
+            let id = id(&check);
+            (id.group, id.version)
+        };
+        assert_eq!(group_version(check(None)), ("apps".into(), "v1".into()));
+        assert_eq!(
+            group_version(check(Some("v1"))),
+            (String::new(), "v1".into())
+        );
+        assert_eq!(
+            group_version(check(Some("a.b/v2"))),
+            ("a.b".into(), "v2".into())
+        );
+    }
+
+    #[test]
+    fn a_kustomization_does_not_wait_for_itself() {
+        let key = Key::kustomization("flux-system", "apps");
+        let id = |name: &str| ObjectId {
+            group: crate::api::kustomization::GROUP.to_owned(),
+            version: "v1".to_owned(),
+            kind: "Kustomization".to_owned(),
+            namespace: "flux-system".to_owned(),
+            name: name.to_owned(),
+        };
+        assert!(is_itself(&key, &id("apps")));
+        assert!(!is_itself(&key, &id("platform")));
+    }
+}

@@ -1,0 +1,227 @@
+//! From a snapshot and a spec to the objects that are wanted: the composer and the variables, off the async threads.
+
+use std::sync::Arc;
+
+use overlay::build::{Additions, Options, Read, Reads};
+use overlay::yaml::Node;
+use overlay::{EntryKind, Object, Tree};
+
+use super::context::Context;
+use super::inputs::Inputs;
+use crate::api::kustomization::{Image, KustomizationSpec, Patch, Selector, reason};
+use crate::report::failure::{Again, Failure};
+use crate::source::Snapshot;
+
+/// What a spec makes of a snapshot.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The objects in build order.
+    pub objects: Vec<Object>,
+    /// All that the build looked at.
+    pub reads: Reads,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Builds and substitutes.
+pub async fn render(
+    context: &Context,
+    spec: &KustomizationSpec,
+    snapshot: Arc<Snapshot>,
+    inputs: Inputs,
+) -> Result<Rendered, Failure> {
+    let spec = spec.clone();
+    blocking(context, move || {
+        build(&spec, snapshot.tree.as_ref(), &inputs)
+    })
+    .await?
+}
+
+/// Whether a tree holds exactly what was read before, so that the same build gives the same objects.
+pub async fn unchanged(context: &Context, reads: Arc<Reads>, snapshot: Arc<Snapshot>) -> bool {
+    let tree = snapshot.tree.clone();
+    let check = move || {
+        reads
+            .paths
+            .iter()
+            .all(|(path, read)| holds(tree.as_ref(), path, *read))
+    };
+    blocking(context, check).await.unwrap_or(false)
+}
+
+/// Runs work for the processor, as much at once as there are processors.
+async fn blocking<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            reason::BUILD_FAILED,
+            format!("the build was cut short: {error}"),
+        )
+        .again(Again::Backoff)
+    };
+    let _turn = context
+        .processors
+        .acquire()
+        .await
+        .map_err(|error| failed(&error))?;
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| failed(&error))
+}
+
+fn build(spec: &KustomizationSpec, tree: &dyn Tree, inputs: &Inputs) -> Result<Rendered, Failure> {
+    let path = inside(spec.path.as_deref().unwrap_or_default());
+    if !matches!(
+        tree.kind(&path),
+        Ok(Some(EntryKind::Folder | EntryKind::Link))
+    ) {
+        let message = format!("kustomization path not found: {path}");
+        return Err(Failure::new(reason::ARTIFACT_FAILED, message));
+    }
+    let options = Options {
+        flux: true,
+        additions: additions(spec),
+        opener: inputs.opener(),
+        record_reads: true,
+        ..Options::default()
+    };
+    let built = overlay::build(tree, &path, &options).map_err(Failure::of(reason::BUILD_FAILED))?;
+    let objects = match &inputs.variables {
+        Some(variables) => overlay::vars::substitute(built.objects, variables, true)
+            .map_err(Failure::of(reason::BUILD_FAILED))?,
+        None => built.objects,
+    };
+    let warnings = built.warnings.iter().map(ToString::to_string).collect();
+    Ok(Rendered {
+        objects,
+        reads: built.reads,
+        warnings,
+    })
+}
+
+/// The path from the root of the tree; `..` never leads out of it.
+fn inside(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// What the spec adds to the kustomization file.
+pub fn additions(spec: &KustomizationSpec) -> Additions {
+    let metadata = spec.common_metadata.clone().unwrap_or_default();
+    Additions {
+        patches: spec.patches.iter().map(patch).collect(),
+        images: spec.images.iter().map(image).collect(),
+        components: spec.components.clone(),
+        ignore_missing_components: spec.ignore_missing_components == Some(true),
+        target_namespace: spec.target_namespace.clone(),
+        name_prefix: spec.name_prefix.clone(),
+        name_suffix: spec.name_suffix.clone(),
+        common_labels: metadata.labels.unwrap_or_default(),
+        common_annotations: metadata.annotations.unwrap_or_default(),
+        build_metadata: (!spec.build_metadata.is_empty()).then(|| spec.build_metadata.clone()),
+    }
+}
+
+fn patch(patch: &Patch) -> Node {
+    let mut node = texts([("patch", Some(&patch.patch))]);
+    if let (Some(target), Some(mapping)) = (&patch.target, node.as_mapping_mut()) {
+        mapping.insert("target", selector(target));
+    }
+    node
+}
+
+fn selector(selector: &Selector) -> Node {
+    texts([
+        ("group", selector.group.as_ref()),
+        ("version", selector.version.as_ref()),
+        ("kind", selector.kind.as_ref()),
+        ("name", selector.name.as_ref()),
+        ("namespace", selector.namespace.as_ref()),
+        ("labelSelector", selector.label_selector.as_ref()),
+        ("annotationSelector", selector.annotation_selector.as_ref()),
+    ])
+}
+
+fn image(image: &Image) -> Node {
+    texts([
+        ("name", Some(&image.name)),
+        ("newName", image.new_name.as_ref()),
+        ("newTag", image.new_tag.as_ref()),
+        ("digest", image.digest.as_ref()),
+    ])
+}
+
+/// A mapping of the texts that are given.
+fn texts<const N: usize>(entries: [(&str, Option<&String>); N]) -> Node {
+    let mut node = Node::mapping();
+    if let Some(mapping) = node.as_mapping_mut() {
+        for (key, text) in entries {
+            if let Some(text) = text {
+                mapping.insert(key, Node::string(text.as_str()));
+            }
+        }
+    }
+    node
+}
+
+fn holds(tree: &dyn Tree, path: &str, read: Read) -> bool {
+    let (kind, id) = match read {
+        Read::File(id) => (EntryKind::File, id),
+        Read::Folder(id) => (EntryKind::Folder, id),
+        Read::Link(id) => (EntryKind::Link, id),
+        Read::Absent => return matches!(tree.kind(path), Ok(None)),
+    };
+    tree.kind(path) == Ok(Some(kind)) && tree.id(path) == Ok(Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overlay::{MemTree, ObjectHash};
+
+    #[test]
+    fn paths_stay_inside_the_tree() {
+        for (path, expected) in [
+            ("./platform/_base", "platform/_base"),
+            ("/", ""),
+            ("a/../../b/", "b"),
+            ("../../etc", "etc"),
+        ] {
+            assert_eq!(inside(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_missing_folder_is_the_artifact_s_fault() {
+        let spec = KustomizationSpec {
+            path: Some("./none".to_owned()),
+            ..Default::default()
+        };
+        let failure =
+            build(&spec, &MemTree::new(), &Inputs::default()).expect_err("no such folder");
+        assert_eq!(failure.reason, reason::ARTIFACT_FAILED);
+        assert_eq!(failure.message, "kustomization path not found: none");
+    }
+
+    #[test]
+    fn reads_hold_until_one_of_them_changes() {
+        let mut tree = MemTree::new();
+        tree.insert("a/file.yaml", *b"one");
+        let read = Read::File(ObjectHash::of_blob(b"one"));
+        assert!(holds(&tree, "a/file.yaml", read));
+        assert!(holds(&tree, "a/other.yaml", Read::Absent));
+        tree.insert("a/file.yaml", *b"two");
+        tree.insert("a/other.yaml", *b"new");
+        assert!(!holds(&tree, "a/file.yaml", read));
+        assert!(!holds(&tree, "a/other.yaml", Read::Absent));
+    }
+}

@@ -1,0 +1,298 @@
+//! One run of one Kustomization: its object as last read, and the small steps between the stages.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use overlay::{Object, ObjectId};
+use sha2::{Digest, Sha256};
+
+use super::context::Context;
+use super::dependencies::source_key;
+use super::gate::{self, Verdict};
+use super::record;
+use super::schedule::{Key, Next};
+use crate::api::duration;
+use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
+use crate::cluster::inventory::{InventoryError, parse_id};
+use crate::cluster::prune::Pruned;
+use crate::cluster::{
+    Client, Error, Identity, Inventory, Known, ObjectError, ObjectKey, Owner, Plan, Proofs, Wanted,
+};
+use crate::report;
+use crate::report::failure::{Again, Failure};
+use crate::source::Snapshot;
+
+/// The shortest time that health checks get by default.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many errors a message lists.
+const LISTED: usize = 20;
+
+/// Room that is left in the object for all but the inventory.
+const ROOM_FOR_CONDITIONS: usize = 16 * 1024;
+
+/// One run.
+pub struct Run<'a> {
+    /// What every run may use.
+    pub context: &'a Context,
+    /// Which Kustomization.
+    pub key: &'a Key,
+    /// The Kustomization, as last read or written.
+    pub object: Kustomization,
+}
+
+/// The durations of a spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Between two runs.
+    pub interval: Duration,
+    /// After a failure.
+    pub retry: Duration,
+    /// For health checks.
+    pub timeout: Duration,
+}
+
+impl Times {
+    /// Reads the durations; those that cannot be read are taken as not given.
+    pub fn of(spec: &KustomizationSpec) -> Self {
+        let read = |text: &Option<String>| text.as_deref().and_then(duration::parse);
+        let interval = duration::parse(&spec.interval).unwrap_or(Duration::from_secs(600));
+        let default_timeout = interval
+            .saturating_sub(SHORTEST_TIMEOUT)
+            .max(SHORTEST_TIMEOUT);
+        Self {
+            interval,
+            retry: read(&spec.retry_interval).unwrap_or(interval),
+            timeout: read(&spec.timeout).unwrap_or(default_timeout),
+        }
+    }
+
+    /// When to run again after a failure.
+    pub fn after(&self, failure: &Failure, requeue_dependency: Duration) -> Next {
+        match failure.again {
+            Again::RetryInterval => Next::After(self.retry),
+            Again::Backoff => Next::Backoff(self.retry),
+            // Events do it; the clock is for what no event tells, such as another process's Kustomization.
+            Again::OnEvent => Next::After(requeue_dependency.max(self.retry)),
+            Again::Never => Next::OnEvent,
+        }
+    }
+}
+
+impl Run<'_> {
+    /// The source's newest snapshot.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, Failure> {
+        let spec = &self.object.spec;
+        let reference = &spec.source_ref;
+        let Some(source) = source_key(spec, &self.key.namespace) else {
+            let message = format!(
+                "this version of Weir does not read sources of kind {}",
+                reference.kind
+            );
+            return Err(Failure::new(reason::FEATURE_GATE_DISABLED, message).again(Again::Never));
+        };
+        if self.context.settings.no_cross_namespace_references
+            && source.namespace != self.key.namespace
+        {
+            let message =
+                format!("can't access '{source}', cross-namespace references have been blocked");
+            return Err(Failure::new(reason::ACCESS_DENIED, message).again(Again::Never));
+        }
+        if self.context.git_repository(&source).is_none() {
+            let message = format!("Source '{source}' not found");
+            return Err(Failure::new(reason::ARTIFACT_FAILED, message).again(Again::OnEvent));
+        }
+        self.context.snapshots.get(&source).ok_or_else(|| {
+            let message = format!("Source '{source}' is not ready, artifact not found");
+            Failure::new(reason::ARTIFACT_FAILED, message).again(Again::OnEvent)
+        })
+    }
+
+    /// The client of the account that the spec names.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let identity = match self.service_account() {
+            Some(name) => Identity::ServiceAccount {
+                namespace: self.key.namespace.clone(),
+                name: name.to_owned(),
+            },
+            None => Identity::OwnAccount,
+        };
+        self.context.cluster.client(&identity).map_err(refused)
+    }
+
+    fn service_account(&self) -> Option<&str> {
+        let own = self.object.spec.service_account_name.as_deref();
+        own.or(self.context.settings.default_service_account.as_deref())
+    }
+
+    /// Whose labels the objects carry.
+    pub fn owner(&self) -> Owner {
+        Owner {
+            name: self.key.name.clone(),
+            namespace: self.key.namespace.clone(),
+        }
+    }
+
+    /// What the Kustomization has applied so far.
+    pub fn inventory(&self) -> Result<Inventory, Failure> {
+        let status = self.object.status.as_ref();
+        let entries = status.and_then(|status| status.inventory.as_ref());
+        let entries = entries
+            .map(|inventory| inventory.entries.as_slice())
+            .unwrap_or_default();
+        let objects = entries.iter().map(|entry| parse_id(&entry.id, &entry.v));
+        let objects = objects.collect::<Result<_, InventoryError>>();
+        objects
+            .map(|objects| Inventory { objects })
+            .map_err(Failure::of(reason::RECONCILIATION_FAILED))
+    }
+
+    /// What is known of the cluster before any request.
+    pub fn known(&self, proofs: &Proofs) -> Result<Known, Failure> {
+        Ok(Known {
+            inventory: self.inventory()?,
+            live: self.context.watches.live(),
+            proofs: proofs.clone(),
+            check_all: false,
+        })
+    }
+
+    /// What is wanted of the cluster.
+    pub fn wanted(&self, objects: Vec<Object>) -> Wanted {
+        Wanted {
+            owner: self.owner(),
+            objects,
+            force: self.object.spec.force,
+            custom_stages: self.context.settings.custom_stages.clone(),
+        }
+    }
+
+    /// What is deleted after the apply, and what waits for a person's word.
+    pub fn prunes(&self, plan: &Plan, inventory: &Inventory) -> Verdict {
+        if !self.object.spec.prune {
+            return Verdict::default();
+        }
+        let confirmed = self
+            .object
+            .annotations()
+            .get(gate::CONFIRM)
+            .map(String::as_str);
+        let wanted = plan.inventory();
+        let mut verdict = gate::check(&inventory.objects, &wanted.objects, confirmed);
+        verdict.free = plan
+            .prunes
+            .iter()
+            .filter(|id| !verdict.held.contains(id))
+            .cloned()
+            .collect();
+        verdict
+    }
+
+    /// Writes the inventory before the first apply of a new object, so that a crash orphans nothing.
+    pub async fn answer_for(&mut self, plan: &Plan, inventory: &Inventory) -> Result<(), Failure> {
+        let wanted = plan.inventory();
+        if inventory.with(&wanted.objects).objects.len() == inventory.objects.len() {
+            return Ok(());
+        }
+        let stale = inventory.missing_in(&wanted);
+        let all = wanted.with(&stale);
+        let spec = serde_json::to_vec(&self.object.spec).map_or(0, |bytes| bytes.len());
+        all.check_size(spec + ROOM_FOR_CONDITIONS)
+            .map_err(Failure::of(reason::RECONCILIATION_FAILED))?;
+        let revision = self.snapshot()?.revision.clone();
+        let status = report::kustomization::begun(&self.object, &revision, &all);
+        self.object = record::status(&self.context.client, self.object.clone(), &status)
+            .await
+            .map_err(|error| {
+                Failure::new(reason::RECONCILIATION_FAILED, error).again(Again::Backoff)
+            })?;
+        Ok(())
+    }
+
+    /// Says which kinds are to be watched.
+    pub fn watch(&self, plan: &Plan) {
+        let resources = plan.steps.iter().filter_map(|step| step.resource.clone());
+        self.context
+            .watches
+            .want(&self.owner(), resources.collect::<BTreeSet<_>>());
+    }
+}
+
+/// The inventory after a prune: what is wanted, and what is still there.
+pub fn inventory_after(plan: &Plan, prunes: &Verdict, pruned: &Pruned) -> Inventory {
+    let left: Vec<ObjectId> = pruned.errors.iter().map(|error| error.id.clone()).collect();
+    plan.inventory().with(&prunes.held).with(&left)
+}
+
+/// Drops the proofs of objects that are no longer answered for.
+pub fn keep_proofs(proofs: &mut Proofs, inventory: Option<&Inventory>) {
+    let objects = inventory
+        .map(|inventory| inventory.objects.as_slice())
+        .unwrap_or_default();
+    let keys: BTreeSet<ObjectKey> = objects.iter().map(ObjectKey::from).collect();
+    proofs.retain(|key, _| keys.contains(key));
+}
+
+/// Digest of all that a plan would send.
+pub fn digest(plan: &Plan) -> String {
+    let mut hash = Sha256::new();
+    for step in &plan.steps {
+        hash.update(format!("{}/{}\n", step.id.group, step.id));
+        hash.update(step.digest.0);
+    }
+    let hex: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{hex}")
+}
+
+/// A failure of the API server as a whole.
+pub fn refused(error: Error) -> Failure {
+    let again = if error.is_transient() {
+        Again::Backoff
+    } else {
+        Again::RetryInterval
+    };
+    Failure::new(reason::RECONCILIATION_FAILED, error).again(again)
+}
+
+/// Puts all errors in one message. What the cluster objects to may pass without any event (a webhook that
+/// starts, a namespace that someone else makes), so it is tried again soon.
+pub fn none_failed(reason: &'static str, errors: &[ObjectError]) -> Result<(), Failure> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let mut texts: Vec<String> = errors
+        .iter()
+        .take(LISTED)
+        .map(ToString::to_string)
+        .collect();
+    if errors.len() > LISTED {
+        texts.push(format!("and {} more errors", errors.len() - LISTED));
+    }
+    Err(Failure::new(reason, texts.join("\n")).again(Again::Backoff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_timeout_is_the_interval_less_half_a_minute() {
+        let times = |interval: &str, timeout: Option<&str>| {
+            Times::of(&KustomizationSpec {
+                interval: interval.to_owned(),
+                timeout: timeout.map(str::to_owned),
+                ..KustomizationSpec::default()
+            })
+        };
+        assert_eq!(times("10m", None).timeout, Duration::from_secs(570));
+        assert_eq!(times("10s", None).timeout, SHORTEST_TIMEOUT);
+        assert_eq!(times("10m", Some("2m")).timeout, Duration::from_secs(120));
+        assert_eq!(times("10m", None).retry, Duration::from_secs(600));
+    }
+}
