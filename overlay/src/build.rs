@@ -2,8 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::accumulate::{Accumulated, Place, accumulate};
+use crate::configuration::Configuration;
 use crate::error::{Error, Errors, Warning};
+use crate::fieldspec::FieldSpec;
+use crate::kustomization::Kustomization;
+use crate::kustomization_file::{self, Kind};
+use crate::load::Session;
 use crate::object::Object;
+use crate::provenance::{self, BuildMetadata};
+use crate::refs;
+use crate::resource::Resource;
+use crate::resources::Resources;
+use crate::transform::Transformer;
+use crate::transform::hash::add_hashes;
+use crate::transform::pairs::SetPairs;
+use crate::transform::sort;
 use crate::tree::{ObjectHash, Tree};
 use crate::yaml::Node;
 
@@ -155,6 +169,107 @@ impl Build {
 
 /// Builds the folder at `path`. All independent errors are reported together.
 pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build, Errors> {
-    let _ = (tree, path, options);
-    Ok(Build::default())
+    let mut session = Session::new(tree, options);
+    match run(path, &mut session) {
+        Ok(objects) => Ok(Build {
+            objects,
+            reads: session.reads(),
+            warnings: session.warnings,
+        }),
+        Err(Errors(errors)) => {
+            let place = |mut error: Error| {
+                if error.place.is_none() && error.mark.file != 0 {
+                    error.place = Some(Box::new(session.files.place(error.mark)));
+                }
+                error
+            };
+            Err(Errors(errors.into_iter().map(place).collect()))
+        }
+    }
+}
+
+fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
+    let folder = session.root(path)?;
+    let loaded = kustomization_file::load(&folder, Kind::Any, session)?;
+    let kustomization = &loaded.kustomization;
+    let metadata = BuildMetadata::of(kustomization);
+    let place = Place {
+        kustomization,
+        folder: &folder,
+        origin: metadata.tracks().then(String::new),
+        file_name: loaded.file_name,
+    };
+    let Accumulated {
+        mut resources,
+        configuration,
+        variables,
+    } = accumulate(&place, Accumulated::default(), session)?;
+    let configuration = configuration.unwrap_or_else(Configuration::defaults);
+    add_hashes(&mut resources)?;
+    refs::follow_names(&mut resources, &configuration.name_reference)?;
+    variables.resolve(&mut resources, &configuration.var_reference)?;
+    resources.list.retain(|resource| !is_local(resource));
+    order(&mut resources, kustomization, session.options)?;
+    finish(&mut resources, metadata, session)?;
+    Ok(resources
+        .list
+        .into_iter()
+        .map(Resource::into_object)
+        .collect())
+}
+
+/// True for objects that say that they are for tools only.
+fn is_local(resource: &Resource) -> bool {
+    let annotation = [
+        "metadata",
+        "annotations",
+        "config.kubernetes.io/local-config",
+    ];
+    resource
+        .node
+        .find(&annotation)
+        .is_some_and(|value| value.exposed() != Some("false"))
+}
+
+fn order(
+    resources: &mut Resources,
+    kustomization: &Kustomization,
+    options: &Options<'_>,
+) -> Result<(), Error> {
+    match &kustomization.sort_options {
+        Some(sort_options) => sort::sort_by_options(resources, sort_options),
+        None => {
+            if options.order == Order::Default && !options.flux {
+                sort::sort_by_default(resources);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Labels what built the objects when that is asked for, and takes away what was noted on the way.
+fn finish(
+    resources: &mut Resources,
+    metadata: BuildMetadata,
+    session: &mut Session<'_>,
+) -> Result<(), Errors> {
+    if session.options.managed_by_label || metadata.managed_by {
+        let label = SetPairs {
+            pairs: [(
+                "app.kubernetes.io/managed-by".into(),
+                "kustomize-(devel)".into(),
+            )]
+            .into(),
+            specs: vec![FieldSpec {
+                path: "metadata/labels".into(),
+                create: true,
+                ..FieldSpec::default()
+            }],
+        };
+        label.transform(resources, session)?;
+    }
+    for resource in &mut resources.list {
+        provenance::finish(resource, metadata);
+    }
+    Ok(())
 }

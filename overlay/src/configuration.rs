@@ -2,12 +2,15 @@
 
 mod defaults;
 
+use std::sync::{Arc, LazyLock};
+
 use ecow::EcoString;
 
 use crate::decode::fields;
 use crate::error::Error;
 use crate::fieldspec::FieldSpec;
 use crate::resource::Gvk;
+use crate::transform::sort::kind_key;
 use crate::yaml::Mark;
 
 /// Field specs by transformer.
@@ -87,9 +90,11 @@ impl NameReference {
 }
 
 impl Configuration {
-    /// kustomize's defaults.
-    pub(crate) fn defaults() -> Self {
-        defaults::configuration()
+    /// kustomize's defaults, made once.
+    pub(crate) fn defaults() -> Arc<Self> {
+        static DEFAULTS: LazyLock<Arc<Configuration>> =
+            LazyLock::new(|| Arc::new(defaults::configuration()));
+        DEFAULTS.clone()
     }
 
     /// Adds another configuration's specs to these.
@@ -126,6 +131,8 @@ impl Configuration {
             Some(mine) => merge_specs(&mut mine.fields, &reference.fields),
             None => {
                 self.name_reference.push(reference.clone());
+                self.name_reference
+                    .sort_by_cached_key(|reference| kind_key(&reference.gvk()));
                 Ok(())
             }
         }

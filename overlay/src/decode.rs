@@ -6,7 +6,7 @@ use ecow::EcoString;
 
 use crate::error::{Error, Errors};
 use crate::suggest::nearest;
-use crate::yaml::{Mark, Node, Tag, Value};
+use crate::yaml::{Mark, Node, Secrets, Tag, Value, to_json};
 
 /// How strict the reading is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +266,14 @@ impl<T: Decode> Decode for BTreeMap<EcoString, T> {
     }
 }
 
+/// A scalar's text as JSON has it: `0x10` is `16`.
+fn canonical(node: &Node) -> EcoString {
+    match to_json(node, Secrets::Revealed) {
+        serde_json::Value::String(text) => text.into(),
+        other => other.to_string().into(),
+    }
+}
+
 /// Makes a struct with a `mark` readable from a mapping: `fields!(Patch { "path" => path, … })`.
 macro_rules! fields {
     ($type:ident { $($name:literal => $field:ident),* $(,)? }) => {
@@ -287,8 +295,3 @@ macro_rules! fields {
     };
 }
 pub(crate) use fields;
-
-/// A scalar's text as JSON has it.
-fn canonical(node: &Node) -> EcoString {
-    node.exposed().unwrap_or("").into()
-}

@@ -7,19 +7,27 @@
 //! Tree ──yaml──▶ Node ──kustomization──▶ Kustomization ──accumulate──▶ [Resource] ──transform, refs──▶ Build
 //! ```
 
+mod accumulate;
 pub mod build;
 mod configuration;
+mod crds;
 mod decode;
 pub mod error;
 mod fieldspec;
 mod generate;
 mod kustomization;
+mod kustomization_file;
 mod labels;
 mod load;
+mod manifest;
 pub mod object;
 mod path;
+mod plugins;
+mod provenance;
+mod refs;
 mod resource;
 mod resources;
+mod scalar;
 mod scope;
 mod select;
 mod suggest;

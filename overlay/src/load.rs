@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Sealed};
+use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Reads, Sealed};
+use crate::decode::Text;
 use crate::error::{Error, Place, Warning};
 use crate::path;
 use crate::tree::{EntryKind, Tree};
-use crate::yaml::{Dialect, Mark, Node, read_documents};
+use crate::yaml::{Dialect, Limits, Mark, Node, Source, read_source};
 
 /// The files of a build by number: what [`Mark::file`] means.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +46,21 @@ impl Files {
         }
     }
 
+    /// The number of a file that has one already, else 0.
+    pub(crate) fn known(&self, path: &str) -> u16 {
+        self.numbers.get(path).copied().unwrap_or(0)
+    }
+
+    /// The path of the file that a mark is in.
+    pub(crate) fn path(&self, mark: Mark) -> Option<Arc<str>> {
+        self.paths
+            .get(usize::from(mark.file).checked_sub(1)?)
+            .cloned()
+    }
+
     /// The paths in the order of their numbers, from 1.
-    pub(crate) fn paths(&self) -> &[Arc<str>] {
-        &self.paths
+    pub(crate) fn into_paths(self) -> Vec<Arc<str>> {
+        self.paths
     }
 }
 
@@ -113,6 +126,26 @@ impl<'a> Session<'a> {
             warnings: Vec::new(),
             kinds: HashMap::new(),
             documents: HashMap::new(),
+        }
+    }
+
+    /// The folder of the build.
+    pub(crate) fn root(&mut self, path: &str) -> Result<Folder, Error> {
+        match self.resolve(path)? {
+            Some((real, EntryKind::Folder)) => Ok(Folder {
+                path: real,
+                parents: Vec::new(),
+            }),
+            Some(_) => Err(Error::new(format!("{path} is no folder"))),
+            None => Err(Error::new(format!("there is no folder {path}"))),
+        }
+    }
+
+    /// What was read, and the digest of the options.
+    pub(crate) fn reads(&self) -> Reads {
+        Reads {
+            paths: self.reads.clone(),
+            options: String::new(),
         }
     }
 
@@ -243,6 +276,37 @@ impl<'a> Session<'a> {
             .map_err(|error| Error::new(error.to_string()))
     }
 
+    /// The real path and kind of what a kustomization in `folder` names.
+    pub(crate) fn find(
+        &mut self,
+        folder: &Folder,
+        name: &str,
+    ) -> Result<Option<(String, EntryKind)>, Error> {
+        let wanted = path::clean(&folder.path, name).ok_or_else(|| leaves(name))?;
+        self.resolve(&wanted)
+    }
+
+    /// A folder that a kustomization in `folder` names. It cannot be that folder, one above it, or one that led there.
+    pub(crate) fn enter(&mut self, folder: &Folder, name: &str) -> Result<Folder, Error> {
+        let Some((real, EntryKind::Folder)) = self.find(folder, name)? else {
+            return Err(Error::new(format!("there is no folder {name}")));
+        };
+        let mut parents = folder.parents.clone();
+        parents.push(folder.path.clone());
+        if parents.iter().any(|parent| path::is_within(parent, &real)) {
+            let way: Vec<&str> = parents.iter().map(|parent| path::shown(parent)).collect();
+            return Err(Error::new(format!(
+                "a cycle: {} leads back to {}",
+                way.join(" → "),
+                path::shown(&real)
+            )));
+        }
+        Ok(Folder {
+            path: real,
+            parents,
+        })
+    }
+
     /// The real path of a file that a kustomization in `folder` names, if it may.
     pub(crate) fn file(&mut self, folder: &Folder, name: &str) -> Result<String, Error> {
         path::check(name)?;
@@ -282,6 +346,18 @@ impl<'a> Session<'a> {
         Ok(documents)
     }
 
+    /// The documents of a file that is never encrypted and holds no manifests.
+    pub(crate) fn plain_documents(
+        &mut self,
+        folder: &Folder,
+        name: &str,
+        dialect: Dialect,
+    ) -> Result<Vec<Node>, Error> {
+        let real = self.file(folder, name)?;
+        let bytes = self.read_real(&real)?;
+        self.parse(&real, &bytes, dialect)
+    }
+
     fn read_documents(&mut self, real: &str, purpose: Purpose) -> Result<Vec<Node>, Error> {
         let bytes = self.read_real(real)?;
         match self.open(real, real, &bytes, purpose)? {
@@ -298,8 +374,36 @@ impl<'a> Session<'a> {
         bytes: &[u8],
         dialect: Dialect,
     ) -> Result<Vec<Node>, Error> {
-        let number = self.files.number(real);
-        read_documents(bytes, number, dialect).map_err(|error| error.at(Place::file(real)))
+        let source = Source {
+            path: real,
+            file: self.files.number(real),
+            dialect,
+            limits: Limits::default(),
+        };
+        read_source(bytes, &source)
+    }
+
+    /// Reads YAML that stands as text in a field of a file.
+    pub(crate) fn parse_inline(
+        &mut self,
+        path: &str,
+        text: &Text,
+        dialect: Dialect,
+    ) -> Result<Vec<Node>, Error> {
+        let source = Source {
+            path,
+            file: text.mark.file,
+            dialect,
+            limits: Limits::default(),
+        };
+        let mut documents = read_source(text.as_bytes(), &source).map_err(|mut error| {
+            error.place = None;
+            error.at_mark(text.mark)
+        })?;
+        documents
+            .iter_mut()
+            .for_each(|document| shift(document, text.mark));
+        Ok(documents)
     }
 
     /// The content of a file for a generator, opened when it is encrypted and the generator makes Secrets.
@@ -344,6 +448,24 @@ impl<'a> Session<'a> {
             }),
             None => Ok(None),
         }
+    }
+}
+
+/// Moves the marks of inline text to where the text begins in its file, as well as that is known: a block's text
+/// begins on the line below its mark.
+fn shift(node: &mut Node, start: Mark) {
+    let moved = |mark: Mark| Mark {
+        line: start.line + mark.line,
+        column: start.column,
+        file: start.file,
+    };
+    node.mark = moved(node.mark);
+    if let Some(items) = node.as_sequence_mut() {
+        items.iter_mut().for_each(|item| shift(item, start));
+    } else if let Some(mapping) = node.as_mapping_mut() {
+        mapping
+            .iter_mut()
+            .for_each(|(_, value)| shift(value, start));
     }
 }
 

@@ -277,3 +277,10 @@ impl Resource {
         }
     }
 }
+
+impl Resource {
+    /// Says in an error which object it is about, and where that was written.
+    pub(crate) fn blame(&self, error: crate::error::Error) -> crate::error::Error {
+        error.during(self.id().to_string()).at_mark(self.node.mark)
+    }
+}

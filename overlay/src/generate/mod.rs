@@ -1,11 +1,202 @@
 //! Generators: objects that no file holds, made from files and literals.
 
+mod config_map;
+mod data;
+mod iam_policy;
+mod secret;
+
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
 use ecow::EcoString;
 
+use crate::decode::{Rules, decode};
+use crate::error::{Error, Errors};
+use crate::kustomization::{
+    GeneratorEntry, GeneratorMetadata, GeneratorOptions, Kustomization, Pairs,
+};
+use crate::load::{Folder, Session};
+use crate::object::Origin;
 use crate::resource::{Behavior, Resource};
-use crate::yaml::{Mapping, Node};
+use crate::yaml::{Mapping, Node, Tag};
+
+/// Makes the object of an entry.
+type Generate = fn(&GeneratorEntry, &Folder, &mut Session<'_>) -> Result<Resource, Error>;
+
+/// What the generator fields of a kustomization make, each with the name of its generator.
+pub(crate) fn from_fields(
+    kustomization: &Kustomization,
+    folder: &Folder,
+    session: &mut Session<'_>,
+) -> Result<Vec<(&'static str, Resource)>, Errors> {
+    let lists: [(&str, &str, &[GeneratorEntry], Generate); 2] = [
+        (
+            "ConfigMapGenerator",
+            "configMapGenerator",
+            &kustomization.config_map_generator,
+            config_map::generate,
+        ),
+        (
+            "SecretGenerator",
+            "secretGenerator",
+            &kustomization.secret_generator,
+            secret::generate,
+        ),
+    ];
+    let (mut made, mut errors) = (Vec::new(), Vec::new());
+    for (generator, field, entries, generate) in lists {
+        for (index, entry) in entries.iter().enumerate() {
+            let entry = with_options(entry, kustomization.generator_options.as_ref());
+            match generate(&entry, folder, session) {
+                Ok(resource) => made.push((generator, resource)),
+                Err(error) => errors.push(
+                    error
+                        .at_mark(entry.mark)
+                        .during(format!("{field}[{index}]")),
+                ),
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(made)
+    } else {
+        Err(Errors(errors))
+    }
+}
+
+/// What an object under `generators` makes.
+pub(crate) fn from_object(
+    kind: &str,
+    node: &Node,
+    folder: &Folder,
+    session: &mut Session<'_>,
+) -> Result<Resource, Errors> {
+    let generate: Generate = match kind {
+        "ConfigMapGenerator" => config_map::generate,
+        "SecretGenerator" => secret::generate,
+        "IAMPolicyGenerator" => return iam_policy::generate(node, session),
+        "HelmChartInflationGenerator" => {
+            return Err(Error::new(NO_CHARTS).at_mark(node.mark).into());
+        }
+        _ => {
+            return Err(Error::new(format!("there is no built-in generator {kind}"))
+                .at_mark(node.mark)
+                .into());
+        }
+    };
+    let mut entry: GeneratorEntry = decode(node, Rules::Object)?;
+    if let Some(metadata) = node.get("metadata") {
+        let metadata: GeneratorMetadata = decode(metadata, Rules::Object)?;
+        if entry.name.is_empty() {
+            entry.name = metadata.name;
+        }
+        if entry.namespace.is_empty() {
+            entry.namespace = metadata.namespace;
+        }
+    }
+    Ok(generate(&entry, folder, session).map_err(|error| error.at_mark(node.mark))?)
+}
+
+/// Why charts are refused.
+pub(crate) const NO_CHARTS: &str = "Helm charts are not rendered here";
+
+/// An entry with what `generatorOptions` add; a true value there cannot be taken back.
+fn with_options(entry: &GeneratorEntry, general: Option<&GeneratorOptions>) -> GeneratorEntry {
+    let mut entry = entry.clone();
+    let Some(general) = general else { return entry };
+    let options = entry.options.get_or_insert_default();
+    for (mine, theirs) in [
+        (&mut options.labels, &general.labels),
+        (&mut options.annotations, &general.annotations),
+    ] {
+        for (key, value) in theirs {
+            mine.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    options.disable_name_suffix_hash |= general.disable_name_suffix_hash;
+    options.immutable |= general.immutable;
+    entry
+}
+
+/// The object without its data.
+fn base(kind: &str, entry: &GeneratorEntry) -> Result<Node, Error> {
+    if entry.name.is_empty() {
+        return Err(Error::new("a generator needs a name").at_mark(entry.mark));
+    }
+    let mut metadata = Mapping::default();
+    metadata.insert("name", entry.name.node());
+    if !entry.namespace.is_empty() {
+        metadata.insert("namespace", entry.namespace.node());
+    }
+    let mut object = Mapping::default();
+    object.insert("apiVersion", Node::string("v1"));
+    object.insert("kind", Node::string(kind));
+    object.insert("metadata", Node::from(metadata).at(entry.mark));
+    Ok(Node::from(object).at(entry.mark))
+}
+
+/// Adds labels, annotations and `immutable`, and says what is to become of the object.
+fn finish(
+    mut node: Node,
+    entry: &GeneratorEntry,
+    generator: &str,
+    session: &Session<'_>,
+) -> Resource {
+    let options = entry.options.clone().unwrap_or_default();
+    set_pairs(&mut node, "labels", &options.labels);
+    set_pairs(&mut node, "annotations", &options.annotations);
+    if let Some(mapping) = node.as_mapping_mut().filter(|_| options.immutable) {
+        mapping.insert(
+            "immutable",
+            Node::scalar("true", Tag::Bool).at(options.mark),
+        );
+    }
+    let origin = Origin {
+        place: session.files.place(entry.mark),
+        generator: Some(generator.into()),
+    };
+    let mut resource = Resource::new(node, origin);
+    resource.needs_hash = !options.disable_name_suffix_hash;
+    resource.behavior = match &*entry.behavior {
+        "create" => Behavior::Create,
+        "replace" => Behavior::Replace,
+        "merge" => Behavior::Merge,
+        _ => Behavior::Unspecified,
+    };
+    resource
+}
+
+fn set_pairs(node: &mut Node, field: &str, pairs: &Pairs) {
+    let Some(metadata) = node.get_mut("metadata").and_then(Node::as_mapping_mut) else {
+        return;
+    };
+    if pairs.is_empty() {
+        return;
+    }
+    let mut mapping = Mapping::default();
+    for (key, value) in pairs {
+        mapping.insert(key.as_str(), value.node());
+    }
+    metadata.insert(field, mapping.into());
+}
+
+/// Base64 in lines of 70; a single line, shorter than that, has no line end.
+fn wrapped_base64(bytes: &[u8]) -> String {
+    const LINE: usize = 70;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
+    if encoded.len() < LINE {
+        return encoded;
+    }
+    let mut wrapped = String::with_capacity(encoded.len() + encoded.len() / LINE + 1);
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(LINE));
+        wrapped.push_str(line);
+        wrapped.push('\n');
+        rest = after;
+    }
+    wrapped
+}
 
 /// Takes over what an object has that a generated one of its name replaces or merges into: name, namespace,
 /// labels and annotations that the new one does not set, its history, and for a merge its data.

@@ -1,9 +1,21 @@
 //! Transformers: what a kustomization does to the objects below it. One file each; they run in the order of the table.
 
+mod affix;
+pub(crate) mod hash;
+mod images;
+mod namespace;
+pub(crate) mod pairs;
+mod replicas;
+pub(crate) mod sort;
+
 use crate::configuration::Configuration;
-use crate::error::Errors;
+use crate::error::{Error, Errors};
+use crate::fieldspec::FieldSpec;
+use crate::kustomization::Kustomization;
 use crate::load::{Folder, Session};
+use crate::resource::Gvk;
 use crate::resources::Resources;
+use crate::yaml::Node;
 
 /// A configured transformer.
 pub(crate) trait Transformer {
@@ -20,4 +32,81 @@ pub(crate) struct Setting<'s, 'a> {
     pub folder: &'s Folder,
     /// The field specs in force.
     pub configuration: &'s Configuration,
+}
+
+/// Makes transformers from a kustomization's fields.
+type FromFields =
+    fn(&Kustomization, &mut Setting<'_, '_>) -> Result<Vec<Box<dyn Transformer>>, Errors>;
+
+/// Makes a transformer from an object under `transformers`.
+type FromObject = fn(&Node, &mut Setting<'_, '_>) -> Result<Box<dyn Transformer>, Errors>;
+
+/// Transformers by name, and how the fields of a kustomization make them, in run order.
+const BY_FIELDS: &[(&str, FromFields)] = &[
+    ("NamespaceTransformer", namespace::from_fields),
+    ("PrefixTransformer", affix::prefix_from_fields),
+    ("SuffixTransformer", affix::suffix_from_fields),
+    ("LabelTransformer", pairs::labels_from_fields),
+    ("AnnotationsTransformer", pairs::annotations_from_fields),
+    ("ReplicaCountTransformer", replicas::from_fields),
+    ("ImageTagTransformer", images::from_fields),
+];
+
+/// Transformers by name, and how an object makes them.
+const BY_OBJECT: &[(&str, FromObject)] = &[
+    ("AnnotationsTransformer", pairs::annotations_from_object),
+    ("HashTransformer", hash::from_object),
+    ("ImageTagTransformer", images::from_object),
+    ("LabelTransformer", pairs::labels_from_object),
+    ("NamespaceTransformer", namespace::from_object),
+    ("PrefixSuffixTransformer", affix::both_from_object),
+    ("PrefixTransformer", affix::prefix_from_object),
+    ("ReplicaCountTransformer", replicas::from_object),
+    ("SuffixTransformer", affix::suffix_from_object),
+];
+
+/// A transformer and the name of its kind.
+pub(crate) type Named = (&'static str, Box<dyn Transformer>);
+
+/// All transformers that the fields of a kustomization ask for, in run order. All of them are made before one runs.
+pub(crate) fn from_fields(
+    kustomization: &Kustomization,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Vec<Named>, Errors> {
+    let mut transformers = Vec::new();
+    let mut errors = Vec::new();
+    for (name, make) in BY_FIELDS {
+        match make(kustomization, setting) {
+            Ok(made) => {
+                transformers.extend(made.into_iter().map(|transformer| (*name, transformer)))
+            }
+            Err(Errors(more)) => errors.extend(more),
+        }
+    }
+    if errors.is_empty() {
+        Ok(transformers)
+    } else {
+        Err(Errors(errors))
+    }
+}
+
+/// The transformer that an object under `transformers` or `validators` describes.
+pub(crate) fn from_object(
+    kind: &str,
+    node: &Node,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    match BY_OBJECT.iter().find(|(name, _)| *name == kind) {
+        Some((_, make)) => make(node, setting),
+        None => Err(
+            Error::new(format!("there is no built-in transformer {kind}"))
+                .at_mark(node.mark)
+                .into(),
+        ),
+    }
+}
+
+/// The specs for objects of these kinds.
+fn specs_of<'s>(specs: &'s [FieldSpec], gvk: &Gvk) -> impl Iterator<Item = &'s FieldSpec> {
+    specs.iter().filter(|spec| spec.is_for(gvk))
 }

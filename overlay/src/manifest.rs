@@ -1,0 +1,92 @@
+//! Documents become manifests: lists are taken apart, and what is no object is refused.
+
+use std::collections::VecDeque;
+
+use crate::error::Error;
+use crate::load::Files;
+use crate::object::Origin;
+use crate::resource::Resource;
+use crate::resources::Resources;
+use crate::yaml::Node;
+
+/// The manifests of the documents of one file. The items of a `…List` stand behind the other documents.
+pub(crate) fn manifests(documents: &[Node], files: &Files) -> Result<Vec<Resource>, Error> {
+    let mut waiting: VecDeque<Node> = VecDeque::new();
+    for document in documents {
+        add_checked(document, &mut waiting)?;
+    }
+    let mut found = Vec::with_capacity(waiting.len());
+    while let Some(node) = waiting.pop_front() {
+        match list_items(&node)? {
+            Some(items) => items
+                .iter()
+                .try_for_each(|item| add_checked(item, &mut waiting))?,
+            None => {
+                let origin = Origin {
+                    place: files.place(node.mark),
+                    generator: None,
+                };
+                found.push(Resource::new(node, origin));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The same as a collection, in which no object is there twice.
+pub(crate) fn collection(documents: &[Node], files: &Files) -> Result<Resources, Error> {
+    Resources::from_list(manifests(documents, files)?)
+}
+
+/// The items of an object that is a list; none when it is an object of its own.
+fn list_items(node: &Node) -> Result<Option<Vec<Node>>, Error> {
+    if !node
+        .get("kind")
+        .and_then(Node::exposed)
+        .is_some_and(|kind| kind.ends_with("List"))
+    {
+        return Ok(None);
+    }
+    match node.get("items") {
+        None => Ok(None),
+        Some(items) if items.is_null() => Ok(Some(Vec::new())),
+        Some(items) => match items.as_sequence() {
+            Some(items) => Ok(Some(items.to_vec())),
+            None => Err(Error::new("the `items` of a list are no list").at_mark(items.mark)),
+        },
+    }
+}
+
+/// Passes over what is empty; refuses what has no kind or no name.
+fn add_checked(node: &Node, waiting: &mut VecDeque<Node>) -> Result<(), Error> {
+    if is_empty(node) {
+        return Ok(());
+    }
+    check(node).map_err(|error| error.at_mark(node.mark))?;
+    waiting.push_back(node.clone());
+    Ok(())
+}
+
+fn is_empty(node: &Node) -> bool {
+    node.is_null()
+        || node.as_sequence().is_some_and(<[Node]>::is_empty)
+        || node.as_mapping().is_some_and(|mapping| mapping.is_empty())
+}
+
+fn check(node: &Node) -> Result<(), Error> {
+    if node.as_mapping().is_none() {
+        return Err(Error::new("a manifest is a mapping"));
+    }
+    let text = |path: &[&str]| {
+        let node = node.find(path).filter(|node| !node.is_null());
+        node.and_then(Node::exposed).unwrap_or_default()
+    };
+    let kind = text(&["kind"]);
+    if kind.is_empty() {
+        return Err(Error::new("a manifest needs a `kind`"));
+    }
+    if !kind.ends_with("List") && text(&["metadata", "name"]).is_empty() {
+        return Err(Error::new(format!("this {kind} needs a `metadata.name`")));
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Giving scalars a new text: the notation in place stays, as it decides what the text then means.
+
+use ecow::EcoString;
+
+use crate::error::Error;
+use crate::yaml::{Dialect, Mark, Node, Scalar, Style, Tag, Value, resolve};
+
+/// What the new text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Text, whatever it looks like.
+    Text,
+    /// What the notation in place makes of it: quoted is text, plain is what it reads as.
+    AsWritten,
+    /// A whole number, unless the scalar in place is quoted.
+    Number,
+}
+
+/// Gives a scalar another text.
+pub(crate) fn set(
+    node: &mut Node,
+    text: impl Into<EcoString>,
+    meaning: Meaning,
+    mark: Mark,
+) -> Result<(), Error> {
+    let style = match &node.value {
+        Value::Scalar(scalar) => scalar.style,
+        Value::Secret(secret) => secret.style,
+        Value::Sequence(_) | Value::Mapping(_) => {
+            return Err(
+                Error::new("a list or mapping stands where text is to be set").at_mark(node.mark),
+            );
+        }
+    };
+    let text = text.into();
+    let tag = match meaning {
+        Meaning::Text => Tag::Str,
+        _ if style != Style::Plain => Tag::Str,
+        Meaning::AsWritten => resolve(&text, Dialect::Kustomize),
+        Meaning::Number => Tag::Int,
+    };
+    node.value = Value::Scalar(Scalar { text, tag, style });
+    node.mark = mark;
+    Ok(())
+}
+
+/// Sets a key of a mapping to text. Null stays null, as in kustomize.
+pub(crate) fn set_key(node: &mut Node, key: &str, value: &Node) -> Result<(), Error> {
+    if node.is_null() {
+        return Ok(());
+    }
+    let mark = node.mark;
+    let Some(mapping) = node.as_mapping_mut() else {
+        return Err(
+            Error::new(format!("no mapping stands where `{key}` is to be set")).at_mark(mark),
+        );
+    };
+    mapping.insert(key, value.clone());
+    Ok(())
+}
+
+/// Text as kustomize reads a scalar that it made itself, without a type: what looks like another type is kept as
+/// text, by quotes.
+pub(crate) fn name(text: &str, old: Option<&Node>) -> Node {
+    let mut node = old
+        .cloned()
+        .filter(|node| node.tag().is_some())
+        .unwrap_or_else(|| Node::string(""));
+    let meaning = if old.is_some() {
+        Meaning::AsWritten
+    } else {
+        Meaning::Text
+    };
+    let mark = node.mark;
+    // A scalar was made sure of above.
+    let _ = set(&mut node, text, meaning, mark);
+    node
+}

@@ -1,0 +1,141 @@
+//! `labels`, `commonLabels` and `commonAnnotations`: keys and values set in mappings.
+
+use super::{Setting, Transformer, specs_of};
+use crate::configuration::merge_specs;
+use crate::decode::{Rules, decode, fields};
+use crate::error::Errors;
+use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::kustomization::{Kustomization, Label, Pairs};
+use crate::load::Session;
+use crate::resources::Resources;
+use crate::scalar;
+use crate::yaml::{Mark, Node};
+
+/// Sets keys in the mappings that the specs lead to.
+pub(crate) struct SetPairs {
+    /// The keys and values.
+    pub pairs: Pairs,
+    /// The mappings.
+    pub specs: Vec<FieldSpec>,
+}
+
+/// A `LabelTransformer` or `AnnotationsTransformer` object.
+#[derive(Clone, Debug, Default)]
+struct Configured {
+    mark: Mark,
+    labels: Pairs,
+    annotations: Pairs,
+    field_specs: Vec<FieldSpec>,
+}
+
+fields!(Configured {
+    "labels" => labels,
+    "annotations" => annotations,
+    "fieldSpecs" => field_specs,
+});
+
+/// One transformer for each entry of `labels`, then one for `commonLabels`.
+pub(super) fn labels_from_fields(
+    kustomization: &Kustomization,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+    let mut transformers: Vec<Box<dyn Transformer>> = Vec::new();
+    for label in &kustomization.labels {
+        transformers.push(Box::new(SetPairs {
+            pairs: label.pairs.clone(),
+            specs: specs_for_label(label, setting)?,
+        }));
+    }
+    if !(kustomization.labels.is_empty() && kustomization.common_labels.is_empty()) {
+        transformers.push(Box::new(SetPairs {
+            pairs: kustomization.common_labels.clone(),
+            specs: setting.configuration.common_labels.clone(),
+        }));
+    }
+    Ok(transformers)
+}
+
+fn specs_for_label(label: &Label, setting: &Setting<'_, '_>) -> Result<Vec<FieldSpec>, Errors> {
+    let configuration = setting.configuration;
+    let mut specs = label.fields.clone();
+    merge_specs(&mut specs, &configuration.labels)?;
+    if label.include_selectors {
+        merge_specs(&mut specs, &configuration.common_labels)?;
+        return Ok(specs);
+    }
+    if label.include_templates {
+        merge_specs(&mut specs, &configuration.template_labels)?;
+    }
+    let metadata = FieldSpec {
+        path: "metadata/labels".into(),
+        create: true,
+        ..FieldSpec::default()
+    };
+    merge_specs(&mut specs, &[metadata])?;
+    Ok(specs)
+}
+
+pub(super) fn annotations_from_fields(
+    kustomization: &Kustomization,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+    if kustomization.common_annotations.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Box::new(SetPairs {
+        pairs: kustomization.common_annotations.clone(),
+        specs: setting.configuration.common_annotations.clone(),
+    })])
+}
+
+pub(super) fn labels_from_object(
+    node: &Node,
+    _: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    let configured: Configured = decode(node, Rules::Object)?;
+    Ok(Box::new(SetPairs {
+        pairs: configured.labels,
+        specs: configured.field_specs,
+    }))
+}
+
+pub(super) fn annotations_from_object(
+    node: &Node,
+    _: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    let configured: Configured = decode(node, Rules::Object)?;
+    Ok(Box::new(SetPairs {
+        pairs: configured.annotations,
+        specs: configured.field_specs,
+    }))
+}
+
+impl Transformer for SetPairs {
+    fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
+        if self.pairs.is_empty() {
+            return Ok(());
+        }
+        let pairs: Vec<(&str, Node)> = self
+            .pairs
+            .iter()
+            .map(|(key, text)| (key.as_str(), text.node()))
+            .collect();
+        let mut set = |node: &mut Node| {
+            pairs
+                .iter()
+                .try_for_each(|(key, value)| scalar::set_key(node, key, value))
+        };
+        for resource in &mut resources.list {
+            for spec in specs_of(&self.specs, &resource.gvk()) {
+                let make = if spec.create {
+                    Make::Mapping
+                } else {
+                    Make::Nothing
+                };
+                visit(&mut resource.node, &split_path(&spec.path), make, &mut set)
+                    .map_err(|error| resource.blame(error))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! `replicas`: how many pods an object asks for.
+
+use super::{Setting, Transformer};
+use crate::decode::{Rules, decode, fields};
+use crate::error::{Error, Errors};
+use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::kustomization::{Kustomization, Replica};
+use crate::load::Session;
+use crate::resources::Resources;
+use crate::scalar::{self, Meaning};
+use crate::yaml::{Mark, Node};
+
+/// Sets the count of the objects of one name.
+#[derive(Clone, Debug, Default)]
+struct Replicas {
+    mark: Mark,
+    replica: Replica,
+    field_specs: Vec<FieldSpec>,
+}
+
+fields!(Replicas { "replica" => replica, "fieldSpecs" => field_specs });
+
+pub(super) fn from_fields(
+    kustomization: &Kustomization,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+    let transformer = |replica: &Replica| -> Box<dyn Transformer> {
+        Box::new(Replicas {
+            mark: replica.mark,
+            replica: replica.clone(),
+            field_specs: setting.configuration.replicas.clone(),
+        })
+    };
+    Ok(kustomization.replicas.iter().map(transformer).collect())
+}
+
+pub(super) fn from_object(
+    node: &Node,
+    _: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    Ok(Box::new(decode::<Replicas>(node, Rules::Object)?))
+}
+
+impl Transformer for Replicas {
+    fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
+        let mut found = false;
+        let count = self.replica.count.to_string();
+        for spec in &self.field_specs {
+            let selector = spec.gvk();
+            let positions = resources.positions_by_any_id(|id| {
+                id.name == *self.replica.name && id.gvk.is_selected_by(&selector)
+            });
+            for position in positions {
+                found = true;
+                let resource = &mut resources.list[position];
+                if !spec.is_for(&resource.gvk()) {
+                    continue;
+                }
+                let make = if spec.create {
+                    Make::Scalar
+                } else {
+                    Make::Nothing
+                };
+                visit(
+                    &mut resource.node,
+                    &split_path(&spec.path),
+                    make,
+                    &mut |node| {
+                        scalar::set(node, count.as_str(), Meaning::Number, self.replica.mark)
+                    },
+                )
+                .map_err(|error| resource.blame(error))?;
+            }
+        }
+        if found {
+            return Ok(());
+        }
+        let kinds: Vec<&str> = self
+            .field_specs
+            .iter()
+            .map(|spec| spec.kind.as_str())
+            .collect();
+        Err(Error::new(format!(
+            "no object that has replicas is called `{}`",
+            &*self.replica.name
+        ))
+        .at_mark(self.replica.name.mark)
+        .hint(format!("replicas are set on {}", kinds.join(", ")))
+        .into())
+    }
+}
