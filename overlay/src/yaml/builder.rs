@@ -80,6 +80,16 @@ impl Builder {
         }
     }
 
+    /// How many more nodes the file may have.
+    pub(super) fn nodes_left(&self) -> usize {
+        self.limits.nodes.saturating_sub(self.nodes)
+    }
+
+    /// Counts nodes that another reader has made.
+    pub(super) fn count_nodes(&mut self, nodes: usize) {
+        self.nodes += nodes;
+    }
+
     /// The finished document; anchors end with it.
     pub(super) fn take_document(&mut self) -> Option<Node> {
         self.anchors.clear();
@@ -292,20 +302,27 @@ fn merge_into(entries: &mut Mapping, merged: &Node) -> usize {
     entries.len() - before
 }
 
+/// True when a key appears twice.
+pub(super) fn has_duplicate(entries: &Mapping) -> bool {
+    find_duplicate(entries).is_some()
+}
+
+/// The first key that was there before, with the earlier one in front.
+fn find_duplicate(entries: &Mapping) -> Option<(&Key, &Key)> {
+    if entries.len() <= SMALL_MAPPING {
+        return entries.iter().enumerate().find_map(|(index, (key, _))| {
+            let mut before = entries.iter().take(index);
+            before.find_map(|(twin, _)| (twin.text == key.text).then_some((twin, key)))
+        });
+    }
+    let mut seen = HashMap::with_capacity(entries.len());
+    entries
+        .iter()
+        .find_map(|(key, _)| Some((seen.insert(key.text.as_str(), key)?, key)))
+}
+
 fn check_duplicates(entries: &Mapping) -> Result<(), Problem> {
-    let duplicate = if entries.len() <= SMALL_MAPPING {
-        let keys: Vec<&Key> = entries.iter().map(|(key, _)| key).collect();
-        (1..keys.len()).find_map(|end| {
-            let twin = keys[..end].iter().find(|key| key.text == keys[end].text)?;
-            Some((*twin, keys[end]))
-        })
-    } else {
-        let mut seen = HashMap::with_capacity(entries.len());
-        entries
-            .iter()
-            .find_map(|(key, _)| Some((seen.insert(key.text.as_str(), key)?, key)))
-    };
-    let Some((first, second)) = duplicate else {
+    let Some((first, second)) = find_duplicate(entries) else {
         return Ok(());
     };
     let kind = ProblemKind::DuplicateKey {

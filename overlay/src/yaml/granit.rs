@@ -7,7 +7,7 @@ use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle,
 use super::builder::{Builder, ScalarEvent};
 use super::number::{Number, parse_number};
 use super::problem::{Problem, ProblemKind};
-use super::read::Source;
+use super::read::{Source, is_unreadable};
 use super::resolve::{is_infinite, resolve};
 use super::split::Piece;
 use super::timestamp::is_timestamp;
@@ -114,6 +114,14 @@ impl EventReader<'_> {
         let kind = scalar_type(&text, style, tag, self.dialect)
             .and_then(|kind| refuse_infinite(&text, kind))
             .map_err(|kind| kind.at(mark.line, u32::from(mark.column)))?;
+        let is_readable = style != Style::Double || self.dialect == Dialect::Kubernetes;
+        if let Some(char) = text
+            .chars()
+            .find(|char| !is_readable && is_unreadable(*char))
+        {
+            let control = ProblemKind::Control(u32::from(char));
+            return Err(control.at(mark.line, u32::from(mark.column)));
+        }
         // kustomize prints what it has read before it reads it again: in flow collections an empty value as `''`.
         let is_reread = self.flow_depth > 0 && self.dialect == Dialect::Kustomize;
         let kind = if is_reread && text.is_empty() {

@@ -3,6 +3,7 @@
 //! Reading follows go-yaml v3 (kustomize) or v2 (what is applied after substitution): see [`Dialect`].
 //! Writing is go-yaml v2's: sorted keys, folding at 80 columns, quotes where YAML 1.1 would read another type.
 
+mod block;
 mod builder;
 mod granit;
 mod json;
@@ -25,7 +26,7 @@ pub use limits::Limits;
 pub use node::{Key, Mapping, Mark, Node, Scalar, Secret, Style, Tag, Value};
 pub use number::{Number, number_value, parse_number, through_json, write_number};
 pub use problem::{Problem, ProblemKind};
-pub use read::{Source, read, read_source};
+pub use read::{Source, read, read_by_events, read_source};
 pub use resolve::{resolve, stays_text, truth};
 pub use timestamp::{is_timestamp, to_rfc3339};
 pub use write::Secrets;

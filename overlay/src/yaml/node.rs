@@ -397,6 +397,11 @@ impl Mapping {
         }
     }
 
+    /// Entries whose keys are known to be unique.
+    pub(super) fn from_entries(entries: Vec<(Key, Node)>) -> Self {
+        Self { entries }
+    }
+
     /// Adds a key that is known not to be there: for readers that have checked.
     pub fn push(&mut self, key: Key, value: Node) {
         self.entries.push((key, value));

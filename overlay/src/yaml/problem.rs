@@ -9,6 +9,9 @@ pub enum ProblemKind {
     /// The bytes are no UTF-8 text.
     #[error("the file is not UTF-8 text")]
     NotText,
+    /// The text has a character that YAML does not allow.
+    #[error("control characters are not allowed (U+{0:04X})")]
+    Control(u32),
     /// The text breaks YAML's grammar.
     #[error("YAML: {0}")]
     Syntax(String),

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use super::builder::Builder;
-use super::granit::read_piece;
 use super::limits::Limits;
 use super::problem::{Problem, ProblemKind};
 use super::split::split_documents;
-use super::{Dialect, Node};
+use super::{Dialect, Node, block, granit};
 
 /// A file to read: its name in errors, its number in marks, the rules and the budgets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,15 +28,36 @@ pub fn read_source(bytes: &[u8], source: &Source<'_>) -> Result<Vec<Node>, crate
 
 /// The same, with the problem as a value.
 pub fn read(bytes: &[u8], source: &Source<'_>) -> Result<Vec<Node>, Problem> {
+    read_pieces(bytes, source, true)
+}
+
+/// The same by the slower reader alone, which the fast one is held to.
+pub fn read_by_events(bytes: &[u8], source: &Source<'_>) -> Result<Vec<Node>, Problem> {
+    read_pieces(bytes, source, false)
+}
+
+fn read_pieces(bytes: &[u8], source: &Source<'_>, is_fast: bool) -> Result<Vec<Node>, Problem> {
     let limits = source.limits;
     check_budget(bytes.len(), limits.bytes, "bytes", 0)?;
     let text = to_text(bytes)?;
+    let is_fast = check_characters(&text)? && is_fast;
     let pieces =
         split_documents(&text).map_err(|bad| ProblemKind::Separator(bad.text).at(bad.line, 1))?;
     let mut builder = Builder::new(source.dialect, limits);
+    let mut shared = block::Shared::default();
     let mut documents = Vec::new();
     for piece in &pieces {
-        let found = read_piece(&mut builder, piece, source)?;
+        let fast = match is_fast {
+            true => block::read_piece(&mut shared, piece, source, builder.nodes_left()),
+            false => None,
+        };
+        let found = match fast {
+            Some(document) => {
+                builder.count_nodes(document.nodes);
+                document.node
+            }
+            None => granit::read_piece(&mut builder, piece, source)?,
+        };
         documents.extend(found.filter(|node| !node.is_null()));
         check_budget(
             documents.len(),
@@ -70,4 +90,57 @@ fn to_text(bytes: &[u8]) -> Result<Cow<'_, str>, Problem> {
     } else {
         Ok(Cow::Borrowed(text))
     }
+}
+
+/// Refuses what go-yaml refuses in a file. True when there is nothing in it that YAML's versions see differently.
+fn check_characters(text: &str) -> Result<bool, Problem> {
+    let mut is_common = true;
+    for (index, chunk) in text.as_bytes().chunks(CHUNK).enumerate() {
+        if chunk.iter().fold(false, |odd, byte| odd | is_odd(*byte)) {
+            let start = (index * CHUNK..)
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(0);
+            let end = (start + CHUNK..).find(|at| *at >= text.len() || text.is_char_boundary(*at));
+            let part = text
+                .get(start..end.unwrap_or(0).min(text.len()))
+                .unwrap_or_default();
+            is_common &= check_part(text, start, part)?;
+        }
+    }
+    Ok(is_common)
+}
+
+const CHUNK: usize = 64;
+
+fn is_odd(byte: u8) -> bool {
+    byte >= 0x7f || (byte < b' ' && byte != b'\n')
+}
+
+fn check_part(text: &str, start: usize, part: &str) -> Result<bool, Problem> {
+    let mut is_common = true;
+    for (offset, char) in part.char_indices() {
+        if is_refused(char) {
+            let line = text[..start + offset]
+                .bytes()
+                .filter(|byte| *byte == b'\n')
+                .count();
+            return Err(ProblemKind::Control(u32::from(char)).at(line as u32 + 1, 0));
+        }
+        is_common &= !matches!(char, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+    }
+    Ok(is_common)
+}
+
+/// Control characters, and what is no character at all.
+fn is_refused(char: char) -> bool {
+    match char {
+        '\t' | '\n' | '\r' | '\u{85}' => false,
+        '\u{fffe}' | '\u{ffff}' => true,
+        char => char.is_control(),
+    }
+}
+
+/// What an escape may not bring into a string: kustomize could not read its own JSON again.
+pub(super) fn is_unreadable(char: char) -> bool {
+    char >= '\u{7f}' && is_refused(char)
 }
