@@ -1,0 +1,90 @@
+//! The data key of a file: which entry of which key group opens, and what the groups' shares combine to.
+
+use std::collections::HashMap;
+
+use zeroize::Zeroizing;
+
+use crate::error::ErrorKind;
+use crate::key::{Keyring, Outcome};
+use crate::metadata::{Metadata, Recipient, Wrapped};
+use crate::shamir;
+
+/// What key services answered: the plain data key, or share, of each wrapped one that was asked for.
+pub type Answers = HashMap<Wrapped, Zeroizing<Vec<u8>>>;
+
+/// How many recipients an error names.
+const NAMED: usize = 3;
+
+/// Recovers the data key.
+pub fn recover(
+    metadata: &Metadata,
+    keyring: &Keyring,
+    answers: &Answers,
+) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
+    let mut refusals = Vec::new();
+    let mut shares: Vec<_> = metadata
+        .groups
+        .iter()
+        .filter_map(|group| open_group(group, keyring, answers, &mut refusals))
+        .collect();
+    let needed = match metadata.groups.len() {
+        1 => 1,
+        _ => metadata.shamir_threshold.max(1),
+    };
+    if shares.len() < needed {
+        return Err(no_matching_key(metadata, &refusals));
+    }
+    match metadata.groups.len() {
+        1 => Ok(shares.remove(0)),
+        _ => shamir::combine(&shares),
+    }
+}
+
+/// The first entry that opens: answers of services before age before OpenPGP.
+fn open_group(
+    group: &[Wrapped],
+    keyring: &Keyring,
+    answers: &Answers,
+    refusals: &mut Vec<String>,
+) -> Option<Zeroizing<Vec<u8>>> {
+    if let Some(answer) = group.iter().find_map(|wrapped| answers.get(wrapped)) {
+        return Some(answer.clone());
+    }
+    match keyring.open(group) {
+        Outcome::Opened(share) => Some(share),
+        Outcome::Refused(reasons) => {
+            refusals.extend(reasons);
+            None
+        }
+    }
+}
+
+fn no_matching_key(metadata: &Metadata, refusals: &[String]) -> ErrorKind {
+    let mut names: Vec<&str> = metadata
+        .wrapped()
+        .map(|wrapped| wrapped.recipient.name())
+        .collect();
+    names.dedup();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let mut recipients = names.join(", ");
+    if more > 0 {
+        recipients.push_str(&format!(" and {more} more"));
+    }
+    let refusals = refusals
+        .iter()
+        .map(|reason| format!("; {reason}"))
+        .collect();
+    ErrorKind::NoMatchingKey {
+        recipients,
+        refusals,
+    }
+}
+
+/// The wrapped data keys that lie with key services, for the caller to unwrap.
+pub fn wrapped(metadata: &Metadata) -> Vec<&Wrapped> {
+    metadata
+        .wrapped()
+        .filter(|wrapped| Recipient::is_remote(&wrapped.recipient))
+        .collect()
+}

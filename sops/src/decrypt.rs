@@ -1,0 +1,188 @@
+//! From an encrypted document to a plain one: the data key is recovered, every value opened, the MAC checked.
+
+use zeroize::Zeroizing;
+
+use crate::data_key::{self, Answers};
+use crate::document::{Document, Plain};
+use crate::error::{Error, ErrorKind};
+use crate::format::Format;
+use crate::key::Keyring;
+use crate::mac::{Mac, MacPolicy};
+use crate::selection::{Asked, Comments, Selection};
+use crate::tree::{Branch, Comment, Element, Item, Node, Value};
+use crate::value::{self, Cipher, Opened};
+
+/// Decrypts a document with the keys at hand and the answers of key services.
+pub fn decrypt(
+    document: Document,
+    keyring: &Keyring,
+    answers: &Answers,
+    policy: MacPolicy,
+) -> Result<Plain, Error> {
+    let data_key = data_key::recover(&document.metadata, keyring, answers)?;
+    decrypt_with(document, &data_key, policy)
+}
+
+/// Decrypts a document whose data key is known.
+pub fn decrypt_with(
+    document: Document,
+    data_key: &[u8],
+    policy: MacPolicy,
+) -> Result<Plain, Error> {
+    let Document {
+        format,
+        mut branches,
+        metadata,
+    } = document;
+    let cipher = Cipher::new(data_key)?;
+    let rounds = matches!(format, Format::Json | Format::Binary);
+    let mut walk = Walk {
+        cipher: &cipher,
+        selection: &Selection::new(&metadata.rule),
+        mac: Mac::new(metadata.mac_only_encrypted, rounds),
+        mac_only_encrypted: metadata.mac_only_encrypted,
+        comments: Comments::default(),
+        path: Vec::new(),
+    };
+    for branch in &mut branches {
+        walk.branch(branch, false)?;
+    }
+    let mac = walk.mac.check(&metadata, &cipher);
+    let mac_problem = match (mac, policy) {
+        (Ok(()), _) => None,
+        (Err(problem), MacPolicy::Warn) => Some(problem),
+        (Err(problem), MacPolicy::Error) => return Err(problem.into()),
+    };
+    Ok(Plain {
+        format,
+        branches,
+        metadata,
+        mac_problem,
+    })
+}
+
+struct Walk<'a> {
+    cipher: &'a Cipher,
+    selection: &'a Selection,
+    mac: Mac,
+    mac_only_encrypted: bool,
+    comments: Comments,
+    path: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn branch(&mut self, branch: &mut Branch, under_hit: bool) -> Result<(), Error> {
+        self.comments.enter();
+        for item in branch {
+            match item {
+                Item::Comment(comment) => self.comment(comment, under_hit)?,
+                Item::Pair(pair) => {
+                    let under_hit = under_hit || self.selection.finds_key(&pair.key);
+                    self.path.push(pair.key.clone());
+                    if self.node(&mut pair.node, under_hit)?.is_some() {
+                        let misplaced = ErrorKind::BadValue("a comment in place of a value");
+                        return Err(misplaced.at(pair.node.position).under(&self.path));
+                    }
+                    self.path.pop();
+                    self.comments.clear();
+                }
+            }
+        }
+        self.comments.leave();
+        Ok(())
+    }
+
+    fn list(&mut self, elements: &mut [Element], under_hit: bool) -> Result<(), Error> {
+        self.comments.enter();
+        for element in elements {
+            match element {
+                Element::Comment(comment) => self.comment(comment, under_hit)?,
+                Element::Node(node) => {
+                    if let Some(text) = self.node(node, under_hit)? {
+                        *element = Element::Comment(Comment {
+                            text,
+                            inline: false,
+                        });
+                    }
+                    self.comments.clear();
+                }
+            }
+        }
+        self.comments.leave();
+        Ok(())
+    }
+
+    /// Opens a value in place; a list stores its encrypted comments as values, and their text is handed back.
+    fn node(
+        &mut self,
+        node: &mut Node,
+        under_hit: bool,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        match &mut node.value {
+            Value::Map(branch) => return self.branch(branch, under_hit).map(|()| None),
+            Value::List(elements) => return self.list(elements, under_hit).map(|()| None),
+            Value::Null => return Ok(None),
+            _ => {}
+        }
+        let encrypted = self
+            .selection
+            .encrypts(under_hit, &self.comments, Asked::Value);
+        if encrypted {
+            let text = node.value.as_str().ok_or(ErrorKind::NotEncrypted);
+            let opened = text
+                .and_then(|text| value::open(text, self.cipher, &self.associated()))
+                .map_err(|kind| kind.at(node.position).under(&self.path))?;
+            match opened {
+                Opened::Comment(text) => return Ok(Some(text)),
+                Opened::Value(value) => node.value = value,
+            }
+            node.written = None;
+            node.opened = true;
+        }
+        if encrypted || !self.mac_only_encrypted {
+            self.mac.add(&node.value, encrypted);
+        }
+        Ok(None)
+    }
+
+    /// Opens a comment in place. One that does not open is taken as plain: old versions never encrypted them.
+    fn comment(&mut self, comment: &mut Comment, under_hit: bool) -> Result<(), Error> {
+        self.comments
+            .add(self.selection.finds_comment(&comment.text));
+        if !self
+            .selection
+            .encrypts(under_hit, &self.comments, Asked::Comment)
+        {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(&comment.text).unwrap_or_default();
+        let opened = value::open(text, self.cipher, &self.associated());
+        match opened {
+            Ok(Opened::Comment(text)) => comment.text = text,
+            // A comment that an old version encrypted as a string counts in the MAC.
+            Ok(Opened::Value(value @ Value::Text(_))) => {
+                self.mac.add(&value, true);
+                if let Value::Text(text) = value {
+                    comment.text = text;
+                }
+            }
+            Ok(Opened::Value(_)) => {
+                return Err(ErrorKind::BadValue("a value in place of a comment")
+                    .error()
+                    .under(&self.path));
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// What authenticates the place of a value: the keys above it, each with a colon. At the root it is the colon.
+    fn associated(&self) -> String {
+        associated(&self.path)
+    }
+}
+
+/// What authenticates the place of a value.
+pub(crate) fn associated(path: &[String]) -> String {
+    format!("{}:", path.join(":"))
+}

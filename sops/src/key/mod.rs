@@ -1,0 +1,162 @@
+//! The keys at hand, each kind in a file of its own, and the trial of them on the entries of a key group.
+
+mod x25519;
+
+use zeroize::Zeroizing;
+
+use crate::age::{FileKey, Header, Stanza, armor, payload};
+use crate::error::{Error, ErrorKind};
+use crate::metadata::{Recipient, Wrapped};
+
+/// Entries whose recipient is not one of ours are tried too, since that text is only a label, but no more than this:
+/// a file may name 100,000 recipients.
+const STRANGERS: usize = 16;
+
+/// Keys that can open files, injected by the caller: nothing is looked up in the environment, the home folder or an
+/// agent.
+#[derive(Default)]
+pub struct Keyring {
+    identities: Vec<Identity>,
+}
+
+/// One private key.
+enum Identity {
+    X25519(x25519::Identity),
+}
+
+/// What the keys made of a key group.
+pub enum Outcome {
+    /// The data key, or the group's share of it.
+    Opened(Zeroizing<Vec<u8>>),
+    /// Nothing opened; the reasons are about entries that one of the keys should have opened.
+    Refused(Vec<String>),
+}
+
+impl Keyring {
+    /// True without a key.
+    pub fn is_empty(&self) -> bool {
+        self.identities.is_empty()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// Adds the age identities of a text, one a line; `#` starts a comment line. A line that is none of these refuses
+    /// the whole text.
+    pub fn add_age(&mut self, text: &str) -> Result<(), Error> {
+        let mut found = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let identity = age_identity(line).map_err(|problem| {
+                ErrorKind::BadKey(format!("line {}: {problem}", index + 1)).error()
+            })?;
+            found.push(identity);
+        }
+        self.identities.extend(found);
+        Ok(())
+    }
+
+    /// Adds the keys of a key file, whichever kind it holds.
+    pub fn add(&mut self, text: &str) -> Result<(), Error> {
+        self.add_age(text)
+    }
+
+    /// Opens one entry of a key group: those whose recipient is ours first.
+    pub fn open(&self, group: &[Wrapped]) -> Outcome {
+        let mut reasons = Vec::new();
+        for ours in [true, false] {
+            let entries = group.iter().filter(|entry| self.names(entry) == ours);
+            let limit = if ours { usize::MAX } else { STRANGERS };
+            for entry in entries.take(limit) {
+                match self.open_entry(entry) {
+                    Ok(Some(share)) => return Outcome::Opened(share),
+                    Ok(None) => {}
+                    Err(reason) => reasons.push(reason),
+                }
+            }
+        }
+        Outcome::Refused(reasons)
+    }
+
+    fn names(&self, entry: &Wrapped) -> bool {
+        let Recipient::Age { recipient } = &entry.recipient else {
+            return false;
+        };
+        self.identities
+            .iter()
+            .any(|identity| identity.is_named(recipient))
+    }
+
+    fn open_entry(&self, entry: &Wrapped) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        match &entry.recipient {
+            Recipient::Age { .. } if !self.identities.is_empty() => {
+                self.open_age(&entry.ciphertext)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn open_age(&self, ciphertext: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        let file = armor::open(ciphertext).ok_or("an age entry has broken armor")?;
+        let header = Header::read(&file).ok_or("an age entry has a broken header")?;
+        let Some(file_key) = self.file_key(&header.stanzas)? else {
+            return Ok(None);
+        };
+        if !header.is_genuine(&file_key) {
+            return Err("an age entry's header was altered".to_owned());
+        }
+        match payload::open(&file_key, header.payload) {
+            Some(share) => Ok(Some(share)),
+            None => Err("an age entry's payload was altered".to_owned()),
+        }
+    }
+
+    fn file_key(&self, stanzas: &[Stanza]) -> Result<Option<FileKey>, String> {
+        let scrypt = |stanza: &Stanza| {
+            stanza
+                .arguments
+                .first()
+                .is_some_and(|kind| kind == "scrypt")
+        };
+        if stanzas.iter().any(scrypt) {
+            return Err("an age entry is encrypted with a passphrase, which is not tried: its cost is the file's choice".to_owned());
+        }
+        Ok(stanzas.iter().find_map(|stanza| {
+            self.identities
+                .iter()
+                .find_map(|identity| identity.unwrap(stanza))
+        }))
+    }
+}
+
+impl Identity {
+    fn is_named(&self, recipient: &str) -> bool {
+        match self {
+            Self::X25519(identity) => identity.recipient() == recipient,
+        }
+    }
+
+    fn unwrap(&self, stanza: &Stanza) -> Option<FileKey> {
+        let (kind, arguments) = stanza.arguments.split_first()?;
+        match (self, kind.as_str()) {
+            (Self::X25519(identity), x25519::STANZA) => identity.unwrap(arguments, &stanza.body),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one line of an age key file.
+fn age_identity(line: &str) -> Result<Identity, &'static str> {
+    if line.starts_with(x25519::PREFIX) {
+        let identity = x25519::Identity::parse(line).ok_or("a malformed age key")?;
+        return Ok(Identity::X25519(identity));
+    }
+    if line.starts_with("AGE-PLUGIN-") {
+        return Err("age plugins are programs, and are not run");
+    }
+    Err("not a kind of key that is known")
+}

@@ -1,0 +1,98 @@
+//! Reading and writing the formats, each in a file of its own.
+
+mod dotenv;
+mod ini;
+mod json;
+pub(crate) mod yaml;
+
+use zeroize::Zeroizing;
+
+use crate::canonical::{self, FloatStyle};
+use crate::error::{Error, ErrorKind};
+use crate::format::Format;
+use crate::metadata;
+use crate::tree::{Branch, Value, pairs};
+
+/// Reads the documents of a file, metadata and all.
+pub(crate) fn read(bytes: &[u8], format: Format) -> Result<Vec<Branch>, Error> {
+    match format {
+        Format::Yaml => yaml::read(bytes),
+        Format::Json | Format::Binary => Ok(vec![json::read(bytes, format)?]),
+        Format::Dotenv => Ok(vec![dotenv::read(bytes)?]),
+        Format::Ini => Ok(vec![ini::read(bytes)?]),
+    }
+}
+
+/// Takes the metadata out of the documents.
+pub(crate) fn take_metadata(branches: &mut [Branch], format: Format) -> Result<Branch, Error> {
+    match format {
+        Format::Yaml | Format::Json | Format::Binary => metadata::take(branches),
+        Format::Dotenv => dotenv::take_metadata(branches),
+        Format::Ini => ini::take_metadata(branches),
+    }
+}
+
+/// Writes documents.
+pub(crate) fn write(branches: &[Branch], format: Format) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
+    match format {
+        Format::Yaml => Ok(yaml::write(branches)),
+        Format::Json => json::write(only(branches, format)?),
+        Format::Dotenv => dotenv::write(only(branches, format)?),
+        Format::Ini => ini::write(only(branches, format)?),
+        Format::Binary => binary(only(branches, format)?),
+    }
+}
+
+/// A scalar in formats whose values are all texts; `None` for lists and mappings.
+fn flat_text(value: &Value) -> Option<Zeroizing<Vec<u8>>> {
+    let text = match value {
+        Value::Text(bytes) => return Some(bytes.clone()),
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Int(int) => int.to_string(),
+        Value::Float(float) => canonical::float(*float, FloatStyle::Flat),
+        Value::Time(time) => time.seconds(),
+        Value::List(_) | Value::Map(_) => return None,
+    };
+    Some(Zeroizing::new(text.into_bytes()))
+}
+
+/// Replaces each occurrence of a pattern.
+fn replace(bytes: &[u8], pattern: &[u8], with: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(bytes.len()));
+    let mut rest = bytes;
+    while let Some(at) = rest
+        .windows(pattern.len())
+        .position(|window| window == pattern)
+    {
+        out.extend(&rest[..at]);
+        out.extend(with);
+        rest = &rest[at + pattern.len()..];
+    }
+    out.extend(rest);
+    out
+}
+
+fn only(branches: &[Branch], format: Format) -> Result<&Branch, ErrorKind> {
+    match branches {
+        [branch] => Ok(branch),
+        _ => Err(ErrorKind::Emit {
+            format,
+            problem: "it holds one document, not several",
+        }),
+    }
+}
+
+/// The bytes that a binary file wraps.
+fn binary(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
+    pairs(branch)
+        .find(|pair| pair.key == "data")
+        .and_then(|pair| match &pair.node.value {
+            Value::Text(bytes) => Some(bytes.clone()),
+            _ => None,
+        })
+        .ok_or(ErrorKind::Emit {
+            format: Format::Binary,
+            problem: "there is no text under the key data",
+        })
+}
