@@ -20,6 +20,7 @@ mod kustomization_file;
 mod labels;
 mod load;
 mod manifest;
+mod merge;
 pub mod object;
 mod path;
 mod plugins;

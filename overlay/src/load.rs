@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Reads, Sealed};
 use crate::decode::Text;
 use crate::error::{Error, Place, Warning};
+use crate::merge::schema::Schema;
 use crate::path;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{Dialect, Limits, Mark, Node, Source, read_source};
@@ -111,6 +112,8 @@ pub(crate) struct Session<'a> {
     pub reads: BTreeMap<String, Read>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+    /// What is known of the kinds' fields.
+    pub schema: Schema,
     kinds: HashMap<String, Option<EntryKind>>,
     documents: HashMap<(String, Purpose), Arc<Vec<Node>>>,
 }
@@ -124,6 +127,7 @@ impl<'a> Session<'a> {
             files: Files::default(),
             reads: BTreeMap::new(),
             warnings: Vec::new(),
+            schema: Schema::default(),
             kinds: HashMap::new(),
             documents: HashMap::new(),
         }

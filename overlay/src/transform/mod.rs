@@ -5,6 +5,7 @@ pub(crate) mod hash;
 mod images;
 mod namespace;
 pub(crate) mod pairs;
+mod patches;
 mod replicas;
 pub(crate) mod sort;
 
@@ -43,11 +44,17 @@ type FromObject = fn(&Node, &mut Setting<'_, '_>) -> Result<Box<dyn Transformer>
 
 /// Transformers by name, and how the fields of a kustomization make them, in run order.
 const BY_FIELDS: &[(&str, FromFields)] = &[
+    (
+        "PatchStrategicMergeTransformer",
+        patches::strategic_from_fields,
+    ),
+    ("PatchTransformer", patches::from_fields),
     ("NamespaceTransformer", namespace::from_fields),
     ("PrefixTransformer", affix::prefix_from_fields),
     ("SuffixTransformer", affix::suffix_from_fields),
     ("LabelTransformer", pairs::labels_from_fields),
     ("AnnotationsTransformer", pairs::annotations_from_fields),
+    ("PatchJson6902Transformer", patches::json6902_from_fields),
     ("ReplicaCountTransformer", replicas::from_fields),
     ("ImageTagTransformer", images::from_fields),
 ];
@@ -59,6 +66,12 @@ const BY_OBJECT: &[(&str, FromObject)] = &[
     ("ImageTagTransformer", images::from_object),
     ("LabelTransformer", pairs::labels_from_object),
     ("NamespaceTransformer", namespace::from_object),
+    ("PatchJson6902Transformer", patches::json6902_from_object),
+    (
+        "PatchStrategicMergeTransformer",
+        patches::strategic_from_object,
+    ),
+    ("PatchTransformer", patches::from_object),
     ("PrefixSuffixTransformer", affix::both_from_object),
     ("PrefixTransformer", affix::prefix_from_object),
     ("ReplicaCountTransformer", replicas::from_object),

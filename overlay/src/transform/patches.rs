@@ -1,0 +1,537 @@
+//! `patches`, and the older `patchesStrategicMerge` and `patchesJson6902`.
+
+use super::{Setting, Transformer};
+use crate::build::Purpose;
+use crate::decode::{Rules, Text, decode, fields};
+use crate::error::{Error, Errors};
+use crate::kustomization::{Kustomization, Patch, PatchOptions};
+use crate::load::Session;
+use crate::manifest::manifests;
+use crate::merge::json6902::{self, Operation};
+use crate::merge::strategic::merge;
+use crate::merge::through_json::through_json;
+use crate::resource::{Id, Resource};
+use crate::resources::Resources;
+use crate::select::Selector;
+use crate::yaml::{Dialect, Mapping, Mark, Node, from_json};
+
+/// What a patch's text holds.
+enum Content {
+    /// Patches that look like their targets.
+    Merge(Vec<Resource>),
+    /// Operations on paths.
+    Json(Vec<Operation>),
+}
+
+/// A patch and what it is applied to.
+struct PatchTransformer {
+    mark: Mark,
+    content: Content,
+    target: Option<Selector>,
+    options: PatchOptions,
+    /// The old fields: each patch finds its target by itself, and takes on the target's API version.
+    legacy: bool,
+}
+
+/// A `PatchStrategicMergeTransformer` object.
+#[derive(Clone, Debug, Default)]
+struct StrategicObject {
+    mark: Mark,
+    paths: Vec<Text>,
+    patches: Text,
+}
+
+fields!(StrategicObject { "paths" => paths, "patches" => patches });
+
+/// A `PatchJson6902Transformer` object.
+#[derive(Clone, Debug, Default)]
+struct Json6902Object {
+    mark: Mark,
+    target: Option<Selector>,
+    path: Text,
+    json_op: Text,
+}
+
+fields!(Json6902Object { "target" => target, "path" => path, "jsonOp" => json_op });
+
+type Made = Result<Vec<Box<dyn Transformer>>, Errors>;
+
+/// `patches`
+pub(super) fn from_fields(kustomization: &Kustomization, setting: &mut Setting<'_, '_>) -> Made {
+    each(&kustomization.patches, "patches", |patch| {
+        make_patch(patch, setting)
+    })
+}
+
+/// `patchesStrategicMerge`
+pub(super) fn strategic_from_fields(
+    kustomization: &Kustomization,
+    setting: &mut Setting<'_, '_>,
+) -> Made {
+    each(
+        &kustomization.patches_strategic_merge,
+        "patchesStrategicMerge",
+        |text| make_strategic(text, setting).map_err(|error| error.at_mark(text.mark)),
+    )
+}
+
+/// `patchesJson6902`
+pub(super) fn json6902_from_fields(
+    kustomization: &Kustomization,
+    setting: &mut Setting<'_, '_>,
+) -> Made {
+    each(
+        &kustomization.patches_json6902,
+        "patchesJson6902",
+        |patch| {
+            let object = Json6902Object {
+                mark: patch.mark,
+                target: patch.target.clone(),
+                path: patch.path.clone(),
+                json_op: patch.patch.clone(),
+            };
+            make_json6902(&object, setting)
+        },
+    )
+}
+
+/// Makes a transformer of each entry of a field; all mistakes are told.
+fn each<T>(
+    entries: &[T],
+    field: &str,
+    mut make: impl FnMut(&T) -> Result<PatchTransformer, Error>,
+) -> Made {
+    let mut made: Vec<Box<dyn Transformer>> = Vec::with_capacity(entries.len());
+    let mut errors = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        match make(entry) {
+            Ok(transformer) => made.push(Box::new(transformer)),
+            Err(error) => errors.push(error.during(format!("{field}[{index}]"))),
+        }
+    }
+    if errors.is_empty() {
+        Ok(made)
+    } else {
+        Err(Errors(errors))
+    }
+}
+
+/// `PatchTransformer`
+pub(super) fn from_object(
+    node: &Node,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    let patch: Patch = decode(node, Rules::Object)?;
+    Ok(Box::new(make_patch(&patch, setting)?))
+}
+
+/// `PatchStrategicMergeTransformer`
+pub(super) fn strategic_from_object(
+    node: &Node,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    let object: StrategicObject = decode(node, Rules::Object)?;
+    let mut patches = Vec::new();
+    for text in &object.paths {
+        patches.extend(read_path_or_inline(text, setting)?);
+    }
+    if !object.patches.is_empty() {
+        let documents = parse_inline(&object.patches, Dialect::Kustomize, setting.session)?;
+        patches.extend(manifests(&documents, &setting.session.files)?);
+    }
+    Ok(Box::new(strategic(object.mark, patches)?))
+}
+
+/// `PatchJson6902Transformer`
+pub(super) fn json6902_from_object(
+    node: &Node,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    let object: Json6902Object = decode(node, Rules::Object)?;
+    Ok(Box::new(make_json6902(&object, setting)?))
+}
+
+fn make_patch(patch: &Patch, setting: &mut Setting<'_, '_>) -> Result<PatchTransformer, Error> {
+    let inline = !patch.patch.trim().is_empty();
+    let content = match (inline, patch.path.is_empty()) {
+        (true, true) => read_inline(&patch.patch, setting.session),
+        (false, false) => read_file(&patch.path, setting),
+        (true, false) => Err(Error::new("`path` and `patch` exclude each other")),
+        (false, true) => Err(Error::new("a patch needs `path` or `patch`")),
+    };
+    let content = content.map_err(|error| error.at_mark(patch.mark))?;
+    if let (Content::Json(_), None) = (&content, &patch.target) {
+        return Err(Error::new("a JSON patch needs a `target`").at_mark(patch.mark));
+    }
+    Ok(PatchTransformer {
+        mark: patch.mark,
+        content,
+        target: patch.target.clone(),
+        options: patch.options.unwrap_or_default(),
+        legacy: false,
+    })
+}
+
+fn make_strategic(text: &Text, setting: &mut Setting<'_, '_>) -> Result<PatchTransformer, Error> {
+    strategic(text.mark, read_path_or_inline(text, setting)?)
+}
+
+fn strategic(mark: Mark, patches: Vec<Resource>) -> Result<PatchTransformer, Error> {
+    if patches.is_empty() {
+        return Err(Error::new("the patch is empty").at_mark(mark));
+    }
+    Ok(PatchTransformer {
+        mark,
+        content: Content::Merge(patches),
+        target: None,
+        options: PatchOptions::default(),
+        legacy: true,
+    })
+}
+
+fn make_json6902(
+    object: &Json6902Object,
+    setting: &mut Setting<'_, '_>,
+) -> Result<PatchTransformer, Error> {
+    let wrong = |what: &str| Err(Error::new(what).at_mark(object.mark));
+    let named = object
+        .target
+        .as_ref()
+        .is_some_and(|target| !target.name.is_empty());
+    if !named {
+        return wrong("a JSON patch needs a `target` with a `name`");
+    }
+    let content = match (object.path.is_empty(), object.json_op.is_empty()) {
+        (false, false) => return wrong("`path` and `patch` exclude each other"),
+        (true, true) => return wrong("a JSON patch needs `path` or `patch`"),
+        (false, true) => read_file(&object.path, setting),
+        (true, false) => read_inline(&object.json_op, setting.session),
+    };
+    match content.map_err(|error| error.at_mark(object.mark))? {
+        Content::Json(operations) if !operations.is_empty() => Ok(PatchTransformer {
+            mark: object.mark,
+            content: Content::Json(operations),
+            target: object.target.clone(),
+            options: PatchOptions::default(),
+            legacy: true,
+        }),
+        _ => wrong("the JSON patch is no list of operations"),
+    }
+}
+
+/// An entry of `patchesStrategicMerge`: the patch itself, or the path of one.
+fn read_path_or_inline(text: &Text, setting: &mut Setting<'_, '_>) -> Result<Vec<Resource>, Error> {
+    let inline = parse_inline(text, Dialect::Kustomize, setting.session)
+        .and_then(|documents| manifests(&documents, &setting.session.files));
+    match inline {
+        Ok(patches) => Ok(patches),
+        Err(error) if text.contains('\n') => Err(error),
+        Err(_) => {
+            let documents = setting
+                .session
+                .documents(setting.folder, text, Purpose::Patch)?;
+            manifests(&documents, &setting.session.files)
+        }
+    }
+}
+
+fn parse_inline(
+    text: &Text,
+    dialect: Dialect,
+    session: &mut Session<'_>,
+) -> Result<Vec<Node>, Error> {
+    let path = session.files.place(text.mark).file;
+    session.parse_inline(&path, text, dialect)
+}
+
+fn read_inline(text: &Text, session: &mut Session<'_>) -> Result<Content, Error> {
+    let trimmed = Text {
+        text: text.trim().into(),
+        mark: text.mark,
+    };
+    if trimmed.starts_with('[') {
+        return strict_json(&trimmed, text.mark);
+    }
+    let documents = parse_inline(&trimmed, Dialect::Kustomize, session);
+    content_of(documents, session, |session| {
+        parse_inline(&trimmed, Dialect::Kubernetes, session)
+    })
+}
+
+fn read_file(path: &Text, setting: &mut Setting<'_, '_>) -> Result<Content, Error> {
+    let session = &mut *setting.session;
+    let real = session.file(setting.folder, path)?;
+    let bytes = session.read_real(&real)?;
+    if bytes.first() == Some(&b'[') {
+        let text = String::from_utf8_lossy(&bytes);
+        let mark = Mark {
+            line: 1,
+            column: 1,
+            file: session.files.number(&real),
+        };
+        return strict_json(&text, mark);
+    }
+    let documents = session.documents(setting.folder, path, Purpose::Patch);
+    let documents = documents.map(|documents| documents.to_vec());
+    content_of(documents, session, |session| {
+        session.parse(&real, &bytes, Dialect::Kubernetes)
+    })
+}
+
+/// What documents are as a patch. kustomize reads operations by the rules of Kubernetes (`yes` is true), and
+/// patches that look like their targets by its own.
+fn content_of(
+    documents: Result<Vec<Node>, Error>,
+    session: &mut Session<'_>,
+    read_again: impl FnOnce(&mut Session<'_>) -> Result<Vec<Node>, Error>,
+) -> Result<Content, Error> {
+    let operations = match &documents {
+        Ok(documents) => match documents.first().filter(|first| has_items(first)) {
+            None => None,
+            Some(first) => first_list(read_again(session)).or_else(|| Some(first.clone())),
+        },
+        Err(_) => first_list(read_again(session)),
+    };
+    match operations {
+        Some(operations) => Ok(Content::Json(json6902::parse(&operations)?)),
+        None => Ok(Content::Merge(manifests(&documents?, &session.files)?)),
+    }
+}
+
+/// The list that makes a patch a JSON patch.
+fn first_list(documents: Result<Vec<Node>, Error>) -> Option<Node> {
+    documents.ok()?.into_iter().next().filter(has_items)
+}
+
+/// An empty list is no patch at all.
+fn has_items(node: &Node) -> bool {
+    node.as_sequence().is_some_and(|items| !items.is_empty())
+}
+
+/// A text that begins with `[` is JSON, and no YAML that looks like it.
+fn strict_json(text: &str, mark: Mark) -> Result<Content, Error> {
+    let json = serde_json::from_str(text).map_err(|error| {
+        Error::new(format!("the JSON patch is no JSON: {error}"))
+            .at_mark(mark)
+            .hint("a patch that begins with `[` must be JSON; write it as YAML with one `- op: …` a line")
+    })?;
+    let mut document = from_json(json);
+    set_mark(&mut document, mark);
+    if !has_items(&document) {
+        return Ok(Content::Merge(Vec::new()));
+    }
+    Ok(Content::Json(json6902::parse(&document)?))
+}
+
+fn set_mark(node: &mut Node, mark: Mark) {
+    node.mark = mark;
+    if let Some(items) = node.as_sequence_mut() {
+        items.iter_mut().for_each(|item| set_mark(item, mark));
+    } else if let Some(mapping) = node.as_mapping_mut() {
+        mapping
+            .iter_mut()
+            .for_each(|(_, value)| set_mark(value, mark));
+    }
+}
+
+impl Transformer for PatchTransformer {
+    fn transform(
+        &self,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
+        let done = match &self.content {
+            Content::Json(operations) => self.apply_json(operations, resources),
+            Content::Merge(patches) => match &self.target {
+                Some(target) => self.merge_into_targets(patches, target, resources, session),
+                None => self.merge_by_id(patches, resources, session),
+            },
+        };
+        Ok(done.map_err(|error| error.at_mark(self.mark))?)
+    }
+}
+
+impl PatchTransformer {
+    fn apply_json(&self, operations: &[Operation], resources: &mut Resources) -> Result<(), Error> {
+        let Some(target) = &self.target else {
+            return Ok(());
+        };
+        for position in resources.select(target)? {
+            let resource = &mut resources.list[position];
+            if !self.legacy {
+                resource.remember_id();
+            }
+            let id = resource.id();
+            let node = std::mem::replace(&mut resource.node, Node::null());
+            resource.node =
+                json6902::apply(node, operations).map_err(|error| error.during(id.to_string()))?;
+            through_json(&mut resource.node);
+            textualize(&mut resource.node, "annotations");
+        }
+        Ok(())
+    }
+
+    /// One patch for everything that a selector accepts.
+    fn merge_into_targets(
+        &self,
+        patches: &[Resource],
+        target: &Selector,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Error> {
+        let patch = match patches {
+            [] => return Ok(()),
+            [patch] => patch,
+            _ => {
+                return Err(Error::new("a `target` is for one patch, and here are more")
+                    .hint("split them into entries of their own"));
+            }
+        };
+        for position in resources.select(target)? {
+            let resource = &mut resources.list[position];
+            let node = adapted(&patch.node, resource);
+            self.merge_one(node, resource, session)?;
+        }
+        resources.drop_gone();
+        resources.check_unique()
+    }
+
+    /// Each patch for the one object that is or was what the patch says.
+    fn merge_by_id(
+        &self,
+        patches: &[Resource],
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Error> {
+        for patch in patches {
+            let id = patch.id();
+            let position = resources.position_of(&id).map_err(|error| {
+                let error = Error {
+                    message: format!("the patch has no target: {}", error.message),
+                    ..error
+                };
+                advise(error, &id, resources).at_mark(patch.node.mark)
+            })?;
+            let resource = &mut resources.list[position];
+            let node = if self.legacy {
+                adapted(&patch.node, resource)
+            } else {
+                patch.node.clone()
+            };
+            self.merge_one(node, resource, session)?;
+        }
+        if self.legacy {
+            resources.drop_gone();
+            resources.check_unique()?;
+        }
+        Ok(())
+    }
+
+    /// Kind and name stay unless the patch may change them; the namespace always stays.
+    fn merge_one(
+        &self,
+        patch: Node,
+        resource: &mut Resource,
+        session: &mut Session<'_>,
+    ) -> Result<(), Error> {
+        let PatchOptions {
+            allow_name_change,
+            allow_kind_change,
+            ..
+        } = self.options;
+        if allow_name_change || allow_kind_change {
+            resource.remember_id();
+        }
+        let id = resource.id();
+        let field = |path: &[&str]| {
+            resource
+                .node
+                .find(path)
+                .filter(|node| !node.is_null())
+                .cloned()
+        };
+        let kind = field(&["kind"]).filter(|_| !allow_kind_change);
+        let name = field(&["metadata", "name"]).filter(|_| !allow_name_change);
+        let namespace = field(&["metadata", "namespace"]);
+        let target = std::mem::replace(&mut resource.node, Node::null());
+        let merged =
+            merge(target, patch, &session.schema).map_err(|error| error.during(id.to_string()))?;
+        for loss in &merged.losses {
+            session.warn(loss.mark, lost(&loss.field));
+        }
+        resource.node = merged.node.unwrap_or_else(Node::null);
+        if let Some(mapping) = resource.node.as_mapping_mut()
+            && !mapping.is_empty()
+        {
+            put_back(mapping, "kind", kind);
+            let metadata = mapping.get_or_insert_with("metadata", Node::mapping);
+            if let Some(metadata) = metadata.as_mapping_mut() {
+                put_back(metadata, "name", name);
+                metadata.remove("namespace");
+                put_back(metadata, "namespace", namespace);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lost(field: &str) -> String {
+    format!(
+        "this entry of {field} gets lost, as in kustomize: the target's entry does not say the key that tells \
+         them apart (for ports, `protocol`); say it there"
+    )
+}
+
+fn put_back(mapping: &mut Mapping, field: &str, value: Option<Node>) {
+    if let Some(value) = value {
+        mapping.insert(field, value);
+    }
+}
+
+/// A patch that a selector, or an old field, leads to an object: it takes on the object's API version, and its
+/// labels and annotations become text, nulls too.
+fn adapted(patch: &Node, resource: &Resource) -> Node {
+    let mut node = patch.clone();
+    if let Some(mapping) = node.as_mapping_mut()
+        && let Some(version) = resource.node.get("apiVersion")
+    {
+        mapping.insert("apiVersion", version.clone());
+    }
+    textualize(&mut node, "labels");
+    textualize(&mut node, "annotations");
+    node
+}
+
+/// Makes text of the scalars of a mapping in `metadata`; an empty mapping, or what is none, goes.
+fn textualize(node: &mut Node, field: &str) {
+    let Some(metadata) = node.get_mut("metadata").and_then(Node::as_mapping_mut) else {
+        return;
+    };
+    let Some(entries) = metadata.get_mut(field) else {
+        return;
+    };
+    if let Some(entries) = entries.as_mapping_mut() {
+        for (_, value) in entries.iter_mut() {
+            *value = crate::generate::text_of(value);
+        }
+    }
+    if entries.as_mapping().is_none_or(Mapping::is_empty) {
+        metadata.remove(field);
+    }
+}
+
+/// What the patch's author may have meant.
+fn advise(error: Error, id: &Id, resources: &Resources) -> Error {
+    let same_name = |resource: &&Resource| resource.name() == id.name;
+    let same_kind = |resource: &&Resource| resource.kind() == id.gvk.kind;
+    let all = || resources.list.iter();
+    if let Some(resource) = all().filter(same_name).find(same_kind) {
+        let version = resource.gvk().api_version();
+        return error.hint(format!("there is {} of {version}", resource.id()));
+    }
+    let names: Vec<&str> = all().filter(same_kind).map(Resource::name).collect();
+    match crate::suggest::nearest(&id.name, &names) {
+        Some(name) => error.hint(format!("did you mean {} {name}?", id.gvk.kind)),
+        None => error,
+    }
+}
