@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::within;
 use crate::build::Purpose;
 use crate::configuration::Configuration;
 use crate::crds;
@@ -33,13 +34,16 @@ pub(crate) struct Accumulated {
 }
 
 impl Accumulated {
+    /// Adds field specs. Those of the defaults are already there when nothing else is.
     fn configure(&mut self, other: &Arc<Configuration>) -> Result<(), Error> {
         match &mut self.configuration {
-            None => self.configuration = Some(other.clone()),
-            Some(mine) if Arc::ptr_eq(mine, other) => {}
-            Some(mine) => Arc::make_mut(mine).merge(other)?,
+            None if Arc::ptr_eq(other, &Configuration::defaults()) => {
+                self.configuration = Some(other.clone());
+                Ok(())
+            }
+            Some(mine) if Arc::ptr_eq(mine, other) => Ok(()),
+            mine => Arc::make_mut(mine.get_or_insert_default()).merge(other),
         }
-        Ok(())
     }
 
     fn merge(&mut self, other: Self) -> Result<(), Error> {
@@ -134,6 +138,11 @@ fn accumulate_entries(
         if let Err(more) = accumulate_entry(place, entry, into, session) {
             errors.extend(during(more, entry, format!("{field}[{index}]")).0);
         }
+        within(
+            into.resources.list.len(),
+            session.options.budget.objects,
+            "objects",
+        )?;
     }
     if errors.is_empty() {
         Ok(())

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::budget::Budget;
+
 use crate::accumulate::{Accumulated, Place, accumulate};
 use crate::configuration::Configuration;
+use crate::decode::Text;
 use crate::error::{Error, Errors, Warning};
-use crate::fieldspec::FieldSpec;
+use crate::flux;
 use crate::kustomization::Kustomization;
 use crate::kustomization_file::{self, Kind};
 use crate::load::Session;
@@ -122,6 +125,8 @@ pub struct Options<'a> {
     pub additions: Additions,
     /// Opens encrypted files; without it they stay as stored.
     pub opener: Option<&'a dyn Opener>,
+    /// How much the build may ask for.
+    pub budget: Budget,
     /// Fill [`Build::reads`]; costs one hash of each file where the tree does not know its ids.
     pub record_reads: bool,
 }
@@ -190,7 +195,11 @@ pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build
 
 fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
     let folder = session.root(path)?;
-    let loaded = kustomization_file::load(&folder, Kind::Any, session)?;
+    let loaded = if session.options.flux {
+        flux::load(&folder, session)?
+    } else {
+        kustomization_file::load(&folder, Kind::Any, session)?
+    };
     let kustomization = &loaded.kustomization;
     let metadata = BuildMetadata::of(kustomization);
     let place = Place {
@@ -254,19 +263,15 @@ fn finish(
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
     if session.options.managed_by_label || metadata.managed_by {
-        let label = SetPairs {
-            pairs: [(
-                "app.kubernetes.io/managed-by".into(),
-                "kustomize-(devel)".into(),
-            )]
-            .into(),
-            specs: vec![FieldSpec {
-                path: "metadata/labels".into(),
-                create: true,
-                ..FieldSpec::default()
-            }],
-        };
+        let value = Text::from("kustomize-(devel)");
+        let label = SetPairs::in_metadata(
+            "labels",
+            [("app.kubernetes.io/managed-by".into(), value)].into(),
+        );
         label.transform(resources, session)?;
+    }
+    if session.options.flux {
+        flux::set_common_metadata(resources, session)?;
     }
     for resource in &mut resources.list {
         provenance::finish(resource, metadata);

@@ -97,7 +97,8 @@ impl Configuration {
         DEFAULTS.clone()
     }
 
-    /// Adds another configuration's specs to these.
+    /// Adds another configuration's specs to these. The order is part of the rules: a spec that is narrower than
+    /// one of the same path takes its place when it comes first, as in kustomize.
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), Error> {
         let lists = [
             (&mut self.name_prefix, &other.name_prefix),
@@ -113,6 +114,7 @@ impl Configuration {
         ];
         for (mine, theirs) in lists {
             merge_specs(mine, theirs)?;
+            mine.sort_by_cached_key(|spec| kind_key(&spec.gvk()));
         }
         for reference in &other.name_reference {
             self.merge_reference(reference)?;

@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub kustomization: Kustomization,
     /// Its name in the folder.
     pub file_name: &'static str,
+    /// It has entries under `resources` itself, not only under old fields.
+    pub lists_resources: bool,
 }
 
 const API_VERSION: &str = "kustomize.config.k8s.io/v1beta1";
@@ -40,11 +42,12 @@ pub(crate) fn load(
     let Some((file_name, real)) = find(folder, session)? else {
         return Err(missing(folder).into());
     };
-    let kustomization = read(&real, session)?;
+    let (kustomization, lists_resources) = read(&real, session)?;
     check_kind(&kustomization, kind, folder)?;
     Ok(Loaded {
         kustomization,
         file_name,
+        lists_resources,
     })
 }
 
@@ -82,7 +85,8 @@ fn missing(folder: &Folder) -> Error {
     }
 }
 
-fn read(real: &str, session: &mut Session<'_>) -> Result<Kustomization, Errors> {
+/// The file as typed data, and whether it has `resources` before old fields are added to them.
+fn read(real: &str, session: &mut Session<'_>) -> Result<(Kustomization, bool), Errors> {
     let bytes = session.read_real(real)?;
     let documents = session.parse(real, &bytes, Dialect::Kubernetes)?;
     let empty = || {
@@ -99,9 +103,10 @@ fn read(real: &str, session: &mut Session<'_>) -> Result<Kustomization, Errors> 
         return Err(empty().into());
     }
     check(&kustomization)?;
-    warn_of_old_fields(&kustomization, node, session);
+    warn_of_old_fields(node, session);
+    let lists_resources = !kustomization.resources.is_empty();
     modernize(&mut kustomization);
-    Ok(kustomization)
+    Ok((kustomization, lists_resources))
 }
 
 /// True when nothing but `apiVersion` and `kind` is said. An empty list under a field that is not old says something.
@@ -187,7 +192,7 @@ const OLD: &[(&str, &str)] = &[
     ("vars", "replacements"),
 ];
 
-fn warn_of_old_fields(_: &Kustomization, node: &Node, session: &mut Session<'_>) {
+fn warn_of_old_fields(node: &Node, session: &mut Session<'_>) {
     for (old, new) in OLD {
         if let Some(key) = node.as_mapping().and_then(|mapping| mapping.key(old)) {
             session.warn(key.mark, format!("`{old}` is old; `{new}` takes its place"));

@@ -8,12 +8,14 @@
 //! ```
 
 mod accumulate;
+mod budget;
 pub mod build;
 mod configuration;
 mod crds;
 mod decode;
 pub mod error;
 mod fieldspec;
+mod flux;
 mod generate;
 mod kustomization;
 mod kustomization_file;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::budget::{Spent, spend, within};
 use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Reads, Sealed};
 use crate::decode::Text;
 use crate::error::{Error, Place, Warning};
@@ -114,6 +115,7 @@ pub(crate) struct Session<'a> {
     pub warnings: Vec<Warning>,
     /// What is known of the kinds' fields.
     pub schema: Schema,
+    spent: Spent,
     kinds: HashMap<String, Option<EntryKind>>,
     documents: HashMap<(String, Purpose), Arc<Vec<Node>>>,
 }
@@ -128,6 +130,7 @@ impl<'a> Session<'a> {
             reads: BTreeMap::new(),
             warnings: Vec::new(),
             schema: Schema::default(),
+            spent: Spent::default(),
             kinds: HashMap::new(),
             documents: HashMap::new(),
         }
@@ -266,10 +269,36 @@ impl<'a> Session<'a> {
 
     /// The bytes of a file at a real path, as stored.
     pub(crate) fn read_real(&mut self, path: &str) -> Result<Arc<[u8]>, Error> {
+        let budget = &self.options.budget;
+        spend(&mut self.spent.files, 1, budget.files, "files")?;
         self.record_id(path, EntryKind::File)?;
-        self.tree
+        let bytes = self
+            .tree
             .read(path)
-            .map_err(|error| Error::new(error.to_string()))
+            .map_err(|error| Error::new(error.to_string()))?;
+        spend(&mut self.spent.bytes, bytes.len(), budget.bytes, "bytes")?;
+        Ok(bytes)
+    }
+
+    fn limits(&self) -> Limits {
+        let budget = &self.options.budget;
+        Limits {
+            bytes: budget.bytes,
+            nodes: budget.nodes,
+            depth: budget.nesting,
+            documents: budget.documents,
+        }
+    }
+
+    /// Counts patches that are applied to objects.
+    pub(crate) fn count_patched(&mut self, objects: usize) -> Result<(), Error> {
+        let limit = self.options.budget.patched;
+        spend(
+            &mut self.spent.patched,
+            objects,
+            limit,
+            "applications of patches",
+        )
     }
 
     /// The entries of a folder at a real path.
@@ -295,8 +324,16 @@ impl<'a> Session<'a> {
         let Some((real, EntryKind::Folder)) = self.find(folder, name)? else {
             return Err(Error::new(format!("there is no folder {name}")));
         };
+        let budget = &self.options.budget;
+        let kustomizations = &mut self.spent.kustomizations;
+        spend(kustomizations, 1, budget.kustomizations, "kustomizations")?;
         let mut parents = folder.parents.clone();
         parents.push(folder.path.clone());
+        within(
+            parents.len(),
+            budget.depth,
+            "kustomizations inside one another",
+        )?;
         if parents.iter().any(|parent| path::is_within(parent, &real)) {
             let way: Vec<&str> = parents.iter().map(|parent| path::shown(parent)).collect();
             return Err(Error::new(format!(
@@ -365,8 +402,16 @@ impl<'a> Session<'a> {
     fn read_documents(&mut self, real: &str, purpose: Purpose) -> Result<Vec<Node>, Error> {
         let bytes = self.read_real(real)?;
         match self.open(real, real, &bytes, purpose)? {
-            Some(Opened::Documents(documents)) => Ok(documents),
-            Some(Opened::Text(text)) => self.parse(real, &text, Dialect::Kustomize),
+            Some(Opened::Documents(mut documents)) => {
+                let number = self.files.number(real);
+                documents
+                    .iter_mut()
+                    .for_each(|document| number_marks(document, number));
+                Ok(documents)
+            }
+            Some(Opened::Text(_)) => Err(Error::new(format!(
+                "{real} was opened as text, and documents are wanted"
+            ))),
             None => self.parse(real, &bytes, Dialect::Kustomize),
         }
     }
@@ -382,7 +427,7 @@ impl<'a> Session<'a> {
             path: real,
             file: self.files.number(real),
             dialect,
-            limits: Limits::default(),
+            limits: self.limits(),
         };
         read_source(bytes, &source)
     }
@@ -398,7 +443,7 @@ impl<'a> Session<'a> {
             path,
             file: text.mark.file,
             dialect,
-            limits: Limits::default(),
+            limits: self.limits(),
         };
         let mut documents = read_source(text.as_bytes(), &source).map_err(|mut error| {
             error.place = None;
@@ -470,6 +515,18 @@ fn shift(node: &mut Node, start: Mark) {
         mapping
             .iter_mut()
             .for_each(|(_, value)| shift(value, start));
+    }
+}
+
+/// Gives the marks of nodes that were read elsewhere the number of their file.
+fn number_marks(node: &mut Node, number: u16) {
+    node.mark.file = number;
+    if let Some(items) = node.as_sequence_mut() {
+        items.iter_mut().for_each(|item| number_marks(item, number));
+    } else if let Some(mapping) = node.as_mapping_mut() {
+        mapping
+            .iter_mut()
+            .for_each(|(_, value)| number_marks(value, number));
     }
 }
 

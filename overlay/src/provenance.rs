@@ -150,6 +150,13 @@ pub(crate) fn add_origin(resource: &mut Resource, step: &Step) {
     }
 }
 
+/// Takes over where the object came from that a generated one is merged into.
+pub(crate) fn keep_origin(new: &mut Resource, old: &Resource) {
+    if let Some(origin) = annotation(old, ORIGIN) {
+        annotate(new, ORIGIN, origin.to_owned());
+    }
+}
+
 /// Notes that a transformer ran over an object; one that no origin is known of was made by it.
 pub(crate) fn add_transformation(resource: &mut Resource, step: &Step) {
     if annotation(resource, ORIGIN).is_none() {

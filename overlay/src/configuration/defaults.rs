@@ -508,6 +508,7 @@ const VARIABLES_ELSEWHERE: &[Row] = &[
     ),
     ("", "", "PersistentVolume", "spec/nfs/server"),
     ("", "", "", "metadata/labels"),
+    ("", "", "", "metadata/annotations"),
 ];
 
 fn specs(rows: &[Row], create: bool) -> Vec<FieldSpec> {

@@ -17,6 +17,7 @@ use crate::kustomization::{
 };
 use crate::load::{Folder, Session};
 use crate::object::Origin;
+use crate::provenance;
 use crate::resource::{Behavior, Resource};
 use crate::yaml::{Mapping, Node, Tag};
 
@@ -208,6 +209,9 @@ pub(crate) fn adopt(new: &mut Resource, old: &Resource) {
     }
     for field in ["labels", "annotations"] {
         inherit(&mut new.node, &old.node, &["metadata", field]);
+    }
+    if new.behavior == Behavior::Merge {
+        provenance::keep_origin(new, old);
     }
     for field in ["name", "namespace"] {
         let value = old.node.find(&["metadata", field]).cloned();

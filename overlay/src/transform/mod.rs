@@ -8,6 +8,7 @@ pub(crate) mod pairs;
 mod patches;
 mod replicas;
 pub(crate) mod sort;
+mod value_add;
 
 use crate::configuration::Configuration;
 use crate::error::{Error, Errors};
@@ -76,6 +77,7 @@ const BY_OBJECT: &[(&str, FromObject)] = &[
     ("PrefixTransformer", affix::prefix_from_object),
     ("ReplicaCountTransformer", replicas::from_object),
     ("SuffixTransformer", affix::suffix_from_object),
+    ("ValueAddTransformer", value_add::from_object),
 ];
 
 /// A transformer and the name of its kind.

@@ -13,7 +13,7 @@ use crate::scope;
 use crate::yaml::{Mark, Node};
 
 /// Sets the namespace.
-struct Namespace {
+pub(super) struct Namespace {
     namespace: Text,
     specs: Vec<FieldSpec>,
     unset_only: bool,
@@ -105,7 +105,17 @@ impl Transformer for Namespace {
 }
 
 impl Namespace {
-    fn apply(&self, resource: &mut Resource) -> Result<(), Error> {
+    /// Without field specs: objects' own namespaces and the subjects called `default`.
+    pub(super) fn plain(namespace: Text) -> Self {
+        Self {
+            namespace,
+            specs: Vec::new(),
+            unset_only: false,
+            subjects: Subjects::CalledDefault,
+        }
+    }
+
+    pub(super) fn apply(&self, resource: &mut Resource) -> Result<(), Error> {
         let gvk = resource.gvk();
         if !scope::is_cluster_wide(&gvk) {
             let path = split_path("metadata/namespace");

@@ -110,6 +110,21 @@ pub(super) fn annotations_from_object(
     }))
 }
 
+impl SetPairs {
+    /// Sets pairs in a field of every object's metadata.
+    pub(crate) fn in_metadata(field: &str, pairs: Pairs) -> Self {
+        let spec = FieldSpec {
+            path: ecow::eco_format!("metadata/{field}"),
+            create: true,
+            ..FieldSpec::default()
+        };
+        Self {
+            pairs,
+            specs: vec![spec],
+        }
+    }
+}
+
 impl Transformer for SetPairs {
     fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
         if self.pairs.is_empty() {
