@@ -7,7 +7,7 @@ use crate::kustomization::{FILE_NAMES, Kustomization};
 use crate::load::{Folder, Session};
 use crate::path;
 use crate::tree::EntryKind;
-use crate::yaml::{Dialect, Mark, Node};
+use crate::yaml::{Mark, Node};
 
 /// What a folder is built as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ fn missing(folder: &Folder) -> Error {
 /// The file as typed data, and whether it has `resources` before old fields are added to them.
 fn read(real: &str, session: &mut Session<'_>) -> Result<(Kustomization, bool), Errors> {
     let bytes = session.read_real(real)?;
-    let documents = session.parse(real, &bytes, Dialect::Kubernetes)?;
+    let documents = session.parse_lenient(real, &bytes)?;
     let empty = || {
         Error::new("the kustomization file is empty").at_mark(Mark {
             file: session.files.known(real),

@@ -12,7 +12,7 @@ use crate::error::{Error, Place, Warning};
 use crate::merge::schema::Schema;
 use crate::path;
 use crate::tree::{EntryKind, Tree};
-use crate::yaml::{Dialect, Limits, Mark, Node, Source, read_source};
+use crate::yaml::{self, Dialect, Limits, Mark, Node, ProblemKind, Source, read_source};
 
 /// The files of a build by number: what [`Mark::file`] means.
 #[derive(Clone, Debug, Default)]
@@ -423,13 +423,39 @@ impl<'a> Session<'a> {
         bytes: &[u8],
         dialect: Dialect,
     ) -> Result<Vec<Node>, Error> {
-        let source = Source {
-            path: real,
-            file: self.files.number(real),
+        let source = self.source(real, dialect);
+        read_source(bytes, &source)
+    }
+
+    /// The same as Go reads it into typed data: of keys that repeat the last one counts, which nobody means.
+    pub(crate) fn parse_lenient(&mut self, real: &str, bytes: &[u8]) -> Result<Vec<Node>, Error> {
+        let mut source = self.source(real, Dialect::Kubernetes);
+        match yaml::read(bytes, &source) {
+            Err(problem) if matches!(problem.kind, ProblemKind::DuplicateKey { .. }) => {
+                let mark = Mark {
+                    line: problem.line,
+                    column: problem.column.try_into().unwrap_or_default(),
+                    file: source.file,
+                };
+                self.warn(
+                    mark,
+                    format!("{}: the last one counts, as in kustomize", problem.kind),
+                );
+                source.last_key_counts = true;
+                read_source(bytes, &source)
+            }
+            result => result.map_err(|problem| problem.into_error(real)),
+        }
+    }
+
+    fn source<'p>(&mut self, path: &'p str, dialect: Dialect) -> Source<'p> {
+        Source {
+            path,
+            file: self.files.number(path),
             dialect,
             limits: self.limits(),
-        };
-        read_source(bytes, &source)
+            last_key_counts: false,
+        }
     }
 
     /// Reads YAML that stands as text in a field of a file.
@@ -444,6 +470,7 @@ impl<'a> Session<'a> {
             file: text.mark.file,
             dialect,
             limits: self.limits(),
+            last_key_counts: false,
         };
         let mut documents = read_source(text.as_bytes(), &source).map_err(|mut error| {
             error.place = None;

@@ -6,6 +6,7 @@ use ecow::EcoString;
 
 use super::limits::Limits;
 use super::problem::{Problem, ProblemKind};
+use super::read::Source;
 use super::{Dialect, Key, Mapping, Mark, Node, Value};
 
 /// Mappings up to this size are searched for duplicate keys pair by pair.
@@ -53,6 +54,7 @@ enum Pending {
 pub(super) struct Builder {
     dialect: Dialect,
     limits: Limits,
+    last_key_counts: bool,
     frames: Vec<Frame>,
     anchors: HashMap<usize, Built>,
     root: Option<Node>,
@@ -69,10 +71,11 @@ pub(super) struct ScalarEvent {
 }
 
 impl Builder {
-    pub(super) fn new(dialect: Dialect, limits: Limits) -> Self {
+    pub(super) fn new(source: &Source<'_>) -> Self {
         Self {
-            dialect,
-            limits,
+            dialect: source.dialect,
+            limits: source.limits,
+            last_key_counts: source.last_key_counts,
             frames: Vec::new(),
             anchors: HashMap::new(),
             root: None,
@@ -170,6 +173,9 @@ impl Builder {
                 merges,
                 ..
             } => {
+                if self.last_key_counts {
+                    entries = without_repeats(entries);
+                }
                 check_duplicates(&entries)?;
                 for merged in &merges {
                     nodes += merge_into(&mut entries, merged);
@@ -319,6 +325,23 @@ fn find_duplicate(entries: &Mapping) -> Option<(&Key, &Key)> {
     entries
         .iter()
         .find_map(|(key, _)| Some((seen.insert(key.text.as_str(), key)?, key)))
+}
+
+/// Each key once, with its last value.
+fn without_repeats(mut entries: Mapping) -> Mapping {
+    if find_duplicate(&entries).is_none() {
+        return entries;
+    }
+    let mut last: HashMap<EcoString, usize> = HashMap::with_capacity(entries.len());
+    for (index, (key, _)) in entries.iter().enumerate() {
+        last.insert(key.text.clone(), index);
+    }
+    let mut index = 0;
+    entries.retain(|key, _| {
+        index += 1;
+        last.get(&key.text) == Some(&(index - 1))
+    });
+    entries
 }
 
 fn check_duplicates(entries: &Mapping) -> Result<(), Problem> {

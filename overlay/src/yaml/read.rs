@@ -19,6 +19,8 @@ pub struct Source<'a> {
     pub dialect: Dialect,
     /// How much the file may ask for.
     pub limits: Limits,
+    /// Of keys that repeat, the last counts, as in Go's lenient readers; else they are refused.
+    pub last_key_counts: bool,
 }
 
 /// Reads all documents of a file that are not empty; one that is just `null` counts as empty.
@@ -43,7 +45,7 @@ fn read_pieces(bytes: &[u8], source: &Source<'_>, is_fast: bool) -> Result<Vec<N
     let is_fast = check_characters(&text)? && is_fast;
     let pieces =
         split_documents(&text).map_err(|bad| ProblemKind::Separator(bad.text).at(bad.line, 1))?;
-    let mut builder = Builder::new(source.dialect, limits);
+    let mut builder = Builder::new(source);
     let mut shared = block::Shared::default();
     let mut documents = Vec::new();
     for piece in &pieces {
