@@ -166,6 +166,7 @@ fn accumulate_entry(
         Some((_, EntryKind::File)) => {
             let documents = session.documents(place.folder, entry, Purpose::Resource)?;
             let mut resources = manifest::collection(&documents, &session.files)?;
+            session.openapi.meet(&resources.list);
             if let Some(path) = place.origin_of(entry) {
                 let step = Step::File(path);
                 resources

@@ -5,6 +5,7 @@ use crate::error::{Error, Errors};
 use crate::generate::NO_CHARTS;
 use crate::kustomization::{FILE_NAMES, Kustomization};
 use crate::load::{Folder, Session};
+use crate::openapi;
 use crate::path;
 use crate::tree::EntryKind;
 use crate::yaml::{Mark, Node};
@@ -43,6 +44,7 @@ pub(crate) fn load(
         return Err(missing(folder).into());
     };
     let (kustomization, lists_resources) = read(&real, session)?;
+    openapi::decide(&kustomization, folder, session)?;
     check_kind(&kustomization, kind, folder)?;
     Ok(Loaded {
         kustomization,

@@ -24,6 +24,7 @@ mod load;
 mod manifest;
 mod merge;
 pub mod object;
+mod openapi;
 mod path;
 mod plugins;
 mod provenance;

@@ -10,6 +10,7 @@ use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Reads, Sealed
 use crate::decode::Text;
 use crate::error::{Error, Place, Warning};
 use crate::merge::schema::Schema;
+use crate::openapi::Decision;
 use crate::path;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{self, Dialect, Limits, Mark, Node, ProblemKind, Source, read_source};
@@ -115,6 +116,8 @@ pub(crate) struct Session<'a> {
     pub warnings: Vec<Warning>,
     /// What is known of the kinds' fields.
     pub schema: Schema,
+    /// Where the merge keys come from.
+    pub openapi: Decision,
     spent: Spent,
     kinds: HashMap<String, Option<EntryKind>>,
     documents: HashMap<(String, Purpose), Arc<Vec<Node>>>,
@@ -130,6 +133,7 @@ impl<'a> Session<'a> {
             reads: BTreeMap::new(),
             warnings: Vec::new(),
             schema: Schema::default(),
+            openapi: Decision::default(),
             spent: Spent::default(),
             kinds: HashMap::new(),
             documents: HashMap::new(),

@@ -94,6 +94,11 @@ impl Schema {
     }
 }
 
+/// True for the kinds of Kubernetes that kustomize carries.
+pub(crate) fn is_built_in(api_version: &str, kind: &str) -> bool {
+    kinds::type_of(api_version, kind).is_some()
+}
+
 /// References that lead to references, at most so many.
 const LONGEST_CHAIN: usize = 64;
 
