@@ -1,5 +1,9 @@
 //! The keys at hand, each kind in a file of its own, and the trial of them on the entries of a key group.
 
+mod hybrid;
+#[cfg(feature = "pgp")]
+mod pgp;
+mod ssh;
 mod x25519;
 
 use zeroize::Zeroizing;
@@ -16,12 +20,16 @@ const STRANGERS: usize = 16;
 /// agent.
 #[derive(Default)]
 pub struct Keyring {
-    identities: Vec<Identity>,
+    age: Vec<AgeIdentity>,
+    #[cfg(feature = "pgp")]
+    pgp: Vec<pgp::Identity>,
 }
 
-/// One private key.
-enum Identity {
+/// One private key that opens age stanzas.
+enum AgeIdentity {
     X25519(x25519::Identity),
+    Hybrid(Box<hybrid::Identity>),
+    Ssh(ssh::Identity),
 }
 
 /// What the keys made of a key group.
@@ -33,36 +41,66 @@ pub enum Outcome {
 }
 
 impl Keyring {
-    /// True without a key.
-    pub fn is_empty(&self) -> bool {
-        self.identities.is_empty()
-    }
-
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.identities.len()
+        #[cfg(feature = "pgp")]
+        return self.age.len() + self.pgp.len();
+        #[cfg(not(feature = "pgp"))]
+        self.age.len()
+    }
+
+    /// True without a key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds the keys of a text, whichever kind it holds: age identities, an SSH private key, armored OpenPGP keys.
+    pub fn add(&mut self, text: &str) -> Result<(), Error> {
+        if ssh::is_private_key(text) {
+            self.add_ssh(text)
+        } else if text.contains("-----BEGIN PGP") {
+            self.add_pgp(text)
+        } else {
+            self.add_age(text)
+        }
     }
 
     /// Adds the age identities of a text, one a line; `#` starts a comment line. A line that is none of these refuses
     /// the whole text.
     pub fn add_age(&mut self, text: &str) -> Result<(), Error> {
-        let mut found = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let identity = age_identity(line).map_err(|problem| {
-                ErrorKind::BadKey(format!("line {}: {problem}", index + 1)).error()
-            })?;
-            found.push(identity);
-        }
-        self.identities.extend(found);
+        let lines = text.lines().zip(1..);
+        let found = lines
+            .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
+            .map(|(line, number)| {
+                age_identity(line).map_err(|problem| bad_key(&format!("line {number}: {problem}")))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.age.extend(found);
         Ok(())
     }
 
-    /// Adds the keys of a key file, whichever kind it holds.
-    pub fn add(&mut self, text: &str) -> Result<(), Error> {
-        self.add_age(text)
+    /// Adds an SSH private key, for files whose recipient is its public key.
+    pub fn add_ssh(&mut self, text: &str) -> Result<(), Error> {
+        let identity = ssh::Identity::parse(text).map_err(bad_key)?;
+        self.age.push(AgeIdentity::Ssh(identity));
+        Ok(())
+    }
+
+    /// Adds armored OpenPGP private keys.
+    #[cfg(feature = "pgp")]
+    pub fn add_pgp(&mut self, text: &str) -> Result<(), Error> {
+        if !pgp::is_private_key(text) {
+            return Err(bad_key("not an OpenPGP private key"));
+        }
+        self.pgp
+            .extend(pgp::Identity::parse(text).map_err(bad_key)?);
+        Ok(())
+    }
+
+    /// Refuses OpenPGP keys: this build has no code for them.
+    #[cfg(not(feature = "pgp"))]
+    pub fn add_pgp(&mut self, _text: &str) -> Result<(), Error> {
+        Err(bad_key("this build has no OpenPGP"))
     }
 
     /// Opens one entry of a key group: those whose recipient is ours first.
@@ -83,18 +121,25 @@ impl Keyring {
     }
 
     fn names(&self, entry: &Wrapped) -> bool {
-        let Recipient::Age { recipient } = &entry.recipient else {
-            return false;
-        };
-        self.identities
-            .iter()
-            .any(|identity| identity.is_named(recipient))
+        match &entry.recipient {
+            Recipient::Age { recipient } => {
+                self.age.iter().any(|identity| identity.is_named(recipient))
+            }
+            #[cfg(feature = "pgp")]
+            Recipient::Pgp { fingerprint } => self
+                .pgp
+                .iter()
+                .any(|identity| identity.is_named(fingerprint)),
+            _ => false,
+        }
     }
 
     fn open_entry(&self, entry: &Wrapped) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
         match &entry.recipient {
-            Recipient::Age { .. } if !self.identities.is_empty() => {
-                self.open_age(&entry.ciphertext)
+            Recipient::Age { .. } if !self.age.is_empty() => self.open_age(&entry.ciphertext),
+            #[cfg(feature = "pgp")]
+            Recipient::Pgp { .. } if !self.pgp.is_empty() => {
+                pgp::open(&self.pgp, &entry.ciphertext)
             }
             _ => Ok(None),
         }
@@ -125,18 +170,18 @@ impl Keyring {
         if stanzas.iter().any(scrypt) {
             return Err("an age entry is encrypted with a passphrase, which is not tried: its cost is the file's choice".to_owned());
         }
-        Ok(stanzas.iter().find_map(|stanza| {
-            self.identities
-                .iter()
-                .find_map(|identity| identity.unwrap(stanza))
-        }))
+        Ok(stanzas
+            .iter()
+            .find_map(|stanza| self.age.iter().find_map(|identity| identity.unwrap(stanza))))
     }
 }
 
-impl Identity {
+impl AgeIdentity {
     fn is_named(&self, recipient: &str) -> bool {
         match self {
             Self::X25519(identity) => identity.recipient() == recipient,
+            Self::Hybrid(identity) => identity.recipient() == recipient,
+            Self::Ssh(identity) => identity.is_named(recipient),
         }
     }
 
@@ -144,19 +189,29 @@ impl Identity {
         let (kind, arguments) = stanza.arguments.split_first()?;
         match (self, kind.as_str()) {
             (Self::X25519(identity), x25519::STANZA) => identity.unwrap(arguments, &stanza.body),
+            (Self::Hybrid(identity), hybrid::STANZA) => identity.unwrap(arguments, &stanza.body),
+            (Self::Ssh(identity), kind) => identity.unwrap(kind, arguments, &stanza.body),
             _ => None,
         }
     }
 }
 
 /// Reads one line of an age key file.
-fn age_identity(line: &str) -> Result<Identity, &'static str> {
+fn age_identity(line: &str) -> Result<AgeIdentity, &'static str> {
     if line.starts_with(x25519::PREFIX) {
         let identity = x25519::Identity::parse(line).ok_or("a malformed age key")?;
-        return Ok(Identity::X25519(identity));
+        return Ok(AgeIdentity::X25519(identity));
+    }
+    if line.starts_with(hybrid::PREFIX) {
+        let identity = hybrid::Identity::parse(line).ok_or("a malformed age key")?;
+        return Ok(AgeIdentity::Hybrid(Box::new(identity)));
     }
     if line.starts_with("AGE-PLUGIN-") {
         return Err("age plugins are programs, and are not run");
     }
     Err("not a kind of key that is known")
+}
+
+fn bad_key(problem: &str) -> Error {
+    ErrorKind::BadKey(problem.to_owned()).error()
 }
