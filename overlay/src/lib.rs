@@ -14,6 +14,7 @@ mod configuration;
 mod crds;
 mod decode;
 pub mod error;
+mod field_path;
 mod fieldspec;
 mod flux;
 mod generate;

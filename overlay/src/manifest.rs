@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::error::Error;
 use crate::load::Files;
 use crate::object::Origin;
-use crate::resource::Resource;
+use crate::resource::{PreviousId, Resource};
 use crate::resources::Resources;
 use crate::yaml::Node;
 
@@ -26,11 +26,45 @@ pub(crate) fn manifests(documents: &[Node], files: &Files) -> Result<Vec<Resourc
                     place: files.place(node.mark),
                     generator: None,
                 };
-                found.push(Resource::new(node, origin));
+                let previous = written_ids(&node)?;
+                found.push(Resource {
+                    previous,
+                    ..Resource::new(node, origin)
+                });
             }
         }
     }
     Ok(found)
+}
+
+/// Earlier ids that the manifest itself says, in the annotations in which kustomize keeps them.
+fn written_ids(node: &Node) -> Result<Vec<PreviousId>, Error> {
+    let Some(annotations) = node.find(&["metadata", "annotations"]) else {
+        return Ok(Vec::new());
+    };
+    let list = |what: &str| -> Option<Vec<&str>> {
+        let key = format!("internal.config.kubernetes.io/previous{what}");
+        Some(annotations.get(&key)?.exposed()?.split(',').collect())
+    };
+    let Some(names) = list("Names") else {
+        return Ok(Vec::new());
+    };
+    let (kinds, namespaces) = (list("Kinds"), list("Namespaces"));
+    let (kinds, namespaces) = (kinds.unwrap_or_default(), namespaces.unwrap_or_default());
+    if names.len() != kinds.len() || names.len() != namespaces.len() {
+        return Err(
+            Error::new("the annotations of previous ids are not of one length")
+                .at_mark(annotations.mark),
+        );
+    }
+    let ids = names.iter().zip(kinds).zip(namespaces);
+    Ok(ids
+        .map(|((name, kind), namespace)| PreviousId {
+            kind: kind.into(),
+            name: (*name).into(),
+            namespace: namespace.into(),
+        })
+        .collect())
 }
 
 /// The same as a collection, in which no object is there twice.

@@ -3,7 +3,7 @@
 use ecow::EcoString;
 
 use crate::error::Error;
-use crate::yaml::{Dialect, Mark, Node, Scalar, Style, Tag, Value, resolve};
+use crate::yaml::{Dialect, Mark, Node, Scalar, Secret, Style, Tag, Value, resolve};
 
 /// What the new text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,4 +75,55 @@ pub(crate) fn name(text: &str, old: Option<&Node>) -> Node {
     // A scalar was made sure of above.
     let _ = set(&mut node, text, meaning, mark);
     node
+}
+
+/// A scalar like another, with this text. It is secret when that is asked for or the other one is.
+pub(crate) fn with_text(like: &Node, text: &str, secret: bool) -> Node {
+    let (tag, style) = notation(like);
+    let value = if secret || like.is_secret() {
+        Value::Secret(Secret::new(text.to_owned(), tag, style))
+    } else {
+        let text = text.into();
+        Value::Scalar(Scalar { text, tag, style })
+    };
+    Node::from(value).at(like.mark)
+}
+
+/// The same for a text from elsewhere: it must be of the scalar's type, or the scalar is text.
+pub(crate) fn typed_text(like: &Node, text: &str, secret: bool) -> Result<Node, Error> {
+    let (tag, style) = notation(like);
+    let found = resolve(text, Dialect::Kustomize);
+    let fits = style != Style::Plain
+        || matches!(tag, Tag::Str | Tag::Binary)
+        || tag == found
+        || (tag == Tag::Float && found == Tag::Int);
+    if fits {
+        return Ok(with_text(like, text, secret));
+    }
+    Err(Error::new(format!(
+        "{} cannot take the place of {}",
+        kind_of(found),
+        kind_of(tag)
+    ))
+    .at_mark(like.mark)
+    .hint("put the value that is replaced in quotes"))
+}
+
+fn notation(node: &Node) -> (Tag, Style) {
+    match &node.value {
+        Value::Scalar(scalar) => (scalar.tag, scalar.style),
+        Value::Secret(secret) => (secret.tag, secret.style),
+        Value::Sequence(_) | Value::Mapping(_) => (Tag::Str, Style::Plain),
+    }
+}
+
+fn kind_of(tag: Tag) -> &'static str {
+    match tag {
+        Tag::Null => "nothing",
+        Tag::Bool => "a truth value",
+        Tag::Int => "a whole number",
+        Tag::Float => "a number",
+        Tag::Timestamp => "a time",
+        Tag::Str | Tag::Binary => "text",
+    }
 }

@@ -27,6 +27,34 @@ pub(super) fn type_of(api_version: &str, kind: &str) -> Option<&'static Type> {
         .map(|(_, shape)| *shape)
 }
 
+/// The type of a definition of the API description, by its name there.
+pub(super) fn definition(name: &str) -> Option<&'static Type> {
+    let local = name.strip_prefix("io.k8s.")?;
+    let found = DEFINITIONS.iter().find(|(known, _)| *known == local);
+    Some(found.map_or(&PLAIN, |(_, shape)| *shape))
+}
+
+/// Definitions to which other descriptions refer, without the `io.k8s.` in front.
+static DEFINITIONS: &[(&str, &Type)] = &[
+    ("api.core.v1.PodTemplateSpec", &POD_TEMPLATE_SPEC),
+    ("api.core.v1.PodSpec", &POD_SPEC),
+    ("api.core.v1.Container", &CONTAINER),
+    ("api.core.v1.EphemeralContainer", &EPHEMERAL_CONTAINER),
+    ("api.core.v1.Volume", &VOLUME),
+    (
+        "api.core.v1.PersistentVolumeClaim",
+        &METADATA_AND_CONDITIONS,
+    ),
+    ("api.core.v1.ServiceSpec", &SERVICE_SPEC),
+    ("api.apps.v1.DeploymentSpec", &WORKLOAD_SPEC),
+    ("api.apps.v1.DaemonSetSpec", &WORKLOAD_SPEC),
+    ("api.apps.v1.ReplicaSetSpec", &WORKLOAD_SPEC),
+    ("api.apps.v1.StatefulSetSpec", &STATEFUL_SET_SPEC),
+    ("api.batch.v1.JobSpec", &WORKLOAD_SPEC),
+    ("api.batch.v1.JobTemplateSpec", &WORKLOAD),
+    ("apimachinery.pkg.apis.meta.v1.ObjectMeta", &OBJECT_META),
+];
+
 /// Nothing below it merges by key.
 pub(super) static PLAIN: Type = Type { fields: &[] };
 

@@ -80,15 +80,22 @@ impl Schema {
         self.of_kind(text("apiVersion")?, text("kind")?)
     }
 
-    /// Follows `$ref` within the document.
-    fn resolve<'s>(&'s self, mut described: &'s Node) -> Option<&'s Node> {
+    /// Follows `$ref` within the document, and from there to the built-in definitions where they hold too.
+    fn resolve<'s>(&'s self, mut described: &'s Node) -> Option<Shape<'s>> {
         for _ in 0..LONGEST_CHAIN {
             let Some(reference) = described.get("$ref") else {
-                return Some(described);
+                return Some(Shape::Described(self, described));
             };
             let name = reference.as_str()?.strip_prefix("#/definitions/")?;
             let name = name.replace("~1", "/").replace("~0", "~");
-            described = self.definitions.get(&name)?;
+            match self.definitions.get(&name) {
+                Some(definition) => described = definition,
+                None if self.built_in => {
+                    let inner = kinds::definition(&name)?;
+                    return Some(Shape::BuiltIn { inner, keys: None });
+                }
+                None => return None,
+            }
         }
         None
     }
@@ -159,8 +166,7 @@ impl<'s> Shape<'s> {
                         .get("additionalProperties")
                         .filter(|any| any.as_mapping().is_some())
                 };
-                let found = schema.resolve(named.or_else(any)?)?;
-                Some(Shape::Described(schema, found))
+                schema.resolve(named.or_else(any)?)
             }
         }
     }
@@ -173,8 +179,7 @@ impl<'s> Shape<'s> {
                 if definition.find_str(&["type"]) != Some("array") {
                     return None;
                 }
-                let found = schema.resolve(definition.get("items")?)?;
-                Some(Shape::Described(schema, found))
+                schema.resolve(definition.get("items")?)
             }
         }
     }
@@ -228,6 +233,7 @@ definitions:
         type: object
         additionalProperties: {$ref: '#/definitions/v1.Spec'}
       loop: {$ref: '#/definitions/v1.Loop'}
+      template: {$ref: '#/definitions/io.k8s.api.core.v1.PodTemplateSpec'}
   v1.Part:
     properties:
       sub: {type: array, items: {type: string}, x-kubernetes-patch-strategy: merge}
@@ -258,6 +264,12 @@ definitions:
         assert_eq!(keys(&schema, "spec.loop"), None);
         assert_eq!(keys(&schema, "spec.other"), None);
         assert!(schema.of_kind("apps/v1", "Deployment").is_none());
+        assert_eq!(keys(&schema, "spec.template.spec.containers"), None);
+        let both = Schema::from_document(&document, true).expect("a schema");
+        assert_eq!(
+            keys(&both, "spec.template.spec.containers"),
+            Some(vec!["name"])
+        );
         assert!(Schema::from_document(&Node::null(), false).is_err());
     }
 }

@@ -62,7 +62,11 @@ pub(crate) fn merge(target: Node, patch: Node, schema: &Schema) -> Result<Merged
         path: Vec::new(),
         losses: Vec::new(),
     };
+    // kustomize merges a replacing patch with itself and forgets the result.
+    let replaces = patch.get(DIRECTIVE).and_then(Node::as_str) == Some("replace");
+    let unchanged = replaces.then(|| target.clone());
     let node = merge.both(target, patch, None)?;
+    let node = unchanged.or(node);
     Ok(Merged {
         node,
         losses: merge.losses,

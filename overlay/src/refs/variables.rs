@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ecow::EcoString;
 
 use crate::error::Error;
+use crate::field_path;
 use crate::fieldspec::{FieldSpec, Make, split_path, visit};
 use crate::kustomization::Variable;
 use crate::resource::{Gvk, Id, Resource};
@@ -153,7 +154,7 @@ fn value_of(variable: &Variable, resources: &Resources) -> Result<Node, Error> {
 /// an index.
 pub(crate) fn field_path(path: &str) -> Vec<EcoString> {
     let mut parts: Vec<EcoString> = Vec::new();
-    for part in split_brackets(path) {
+    for part in field_path::split(path) {
         match part
             .strip_suffix(']')
             .and_then(|part| part.rsplit_once('['))
@@ -168,50 +169,6 @@ pub(crate) fn field_path(path: &str) -> Vec<EcoString> {
             }
             _ => parts.push(part),
         }
-    }
-    parts
-}
-
-fn split_brackets(path: &str) -> Vec<EcoString> {
-    let mut parts = Vec::new();
-    let mut pieces = split_dots(path).into_iter();
-    while let Some(piece) = pieces.next() {
-        if !piece.starts_with('[') || piece.ends_with(']') {
-            parts.push(piece);
-            continue;
-        }
-        let mut whole = piece;
-        for next in pieces.by_ref() {
-            whole.push('.');
-            whole.push_str(&next);
-            if next.ends_with(']') {
-                break;
-            }
-        }
-        if whole.contains('=') {
-            parts.push(whole);
-        } else {
-            parts.push(whole.trim_matches(['[', ']']).into());
-        }
-    }
-    parts
-}
-
-fn split_dots(path: &str) -> Vec<EcoString> {
-    let mut parts: Vec<EcoString> = Vec::new();
-    let mut joined = false;
-    let pieces: Vec<&str> = path.split('.').collect();
-    let leading = usize::from(pieces.len() > 1 && pieces[0].is_empty());
-    for piece in &pieces[leading..] {
-        match parts.last_mut() {
-            Some(last) if joined => {
-                last.pop();
-                last.push('.');
-                last.push_str(piece);
-            }
-            _ => parts.push((*piece).into()),
-        }
-        joined = piece.ends_with('\\');
     }
     parts
 }

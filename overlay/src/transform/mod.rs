@@ -1,11 +1,13 @@
 //! Transformers: what a kustomization does to the objects below it. One file each; they run in the order of the table.
 
 mod affix;
+mod embedded;
 pub(crate) mod hash;
 mod images;
 mod namespace;
 pub(crate) mod pairs;
 mod patches;
+mod replacements;
 mod replicas;
 pub(crate) mod sort;
 mod value_add;
@@ -58,6 +60,7 @@ const BY_FIELDS: &[(&str, FromFields)] = &[
     ("PatchJson6902Transformer", patches::json6902_from_fields),
     ("ReplicaCountTransformer", replicas::from_fields),
     ("ImageTagTransformer", images::from_fields),
+    ("ReplacementTransformer", replacements::from_fields),
 ];
 
 /// Transformers by name, and how an object makes them.
@@ -75,6 +78,7 @@ const BY_OBJECT: &[(&str, FromObject)] = &[
     ("PatchTransformer", patches::from_object),
     ("PrefixSuffixTransformer", affix::both_from_object),
     ("PrefixTransformer", affix::prefix_from_object),
+    ("ReplacementTransformer", replacements::from_object),
     ("ReplicaCountTransformer", replicas::from_object),
     ("SuffixTransformer", affix::suffix_from_object),
     ("ValueAddTransformer", value_add::from_object),

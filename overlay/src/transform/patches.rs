@@ -279,28 +279,29 @@ fn read_file(path: &Text, setting: &mut Setting<'_, '_>) -> Result<Content, Erro
 }
 
 /// What documents are as a patch. kustomize reads operations by the rules of Kubernetes (`yes` is true), and
-/// patches that look like their targets by its own.
+/// patches that look like their targets by its own; but there a key may be a number.
 fn content_of(
     documents: Result<Vec<Node>, Error>,
     session: &mut Session<'_>,
     read_again: impl FnOnce(&mut Session<'_>) -> Result<Vec<Node>, Error>,
 ) -> Result<Content, Error> {
-    let operations = match &documents {
-        Ok(documents) => match documents.first().filter(|first| has_items(first)) {
-            None => None,
-            Some(first) => first_list(read_again(session)).or_else(|| Some(first.clone())),
+    let documents = match documents {
+        Ok(documents) if !is_list(&documents) => documents,
+        Ok(documents) => match read_again(session) {
+            Ok(again) if is_list(&again) => again,
+            _ => documents,
         },
-        Err(_) => first_list(read_again(session)),
+        Err(error) => read_again(session).map_err(|_| error)?,
     };
-    match operations {
-        Some(operations) => Ok(Content::Json(json6902::parse(&operations)?)),
-        None => Ok(Content::Merge(manifests(&documents?, &session.files)?)),
+    match documents.first() {
+        Some(operations) if is_list(&documents) => Ok(Content::Json(json6902::parse(operations)?)),
+        _ => Ok(Content::Merge(manifests(&documents, &session.files)?)),
     }
 }
 
-/// The list that makes a patch a JSON patch.
-fn first_list(documents: Result<Vec<Node>, Error>) -> Option<Node> {
-    documents.ok()?.into_iter().next().filter(has_items)
+/// A list that is not empty makes a JSON patch.
+fn is_list(documents: &[Node]) -> bool {
+    documents.first().is_some_and(has_items)
 }
 
 /// An empty list is no patch at all.

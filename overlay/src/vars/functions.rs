@@ -17,7 +17,7 @@ pub(super) enum Failure {
 }
 
 /// Comparisons that one operator may make.
-const MOST_STEPS: u64 = 50_000_000;
+const MOST_STEPS: u64 = 10_000_000;
 
 /// Applies an operator. `${name}` and everything unknown is the default operator, as in the reference.
 pub(super) fn apply(operator: &str, value: &str, arguments: &[String]) -> Result<String, Failure> {

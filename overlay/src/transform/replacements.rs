@@ -1,0 +1,386 @@
+//! `replacements`: the value of a field of one object goes into fields of others.
+
+use super::{Setting, Transformer, embedded};
+use crate::decode::{Rules, Text, decode, fields};
+use crate::error::{Error, Errors};
+use crate::field_path::{self, Fresh, Leaf};
+use crate::kustomization::{
+    FieldOptions, Kustomization, Replacement, ReplacementSource, ReplacementTarget,
+};
+use crate::load::Session;
+use crate::resource::{Gvk, Id, Resource};
+use crate::resources::Resources;
+use crate::scalar;
+use crate::select::{Matcher, Selector};
+use crate::yaml::{Dialect, Mark, Node, resolve};
+
+/// All replacements of one kustomization, in order.
+#[derive(Clone, Debug, Default)]
+struct ReplacementTransformer {
+    mark: Mark,
+    replacements: Vec<Replacement>,
+}
+
+fields!(ReplacementTransformer { "replacements" => replacements });
+
+/// The field that is read or written when none is named.
+const NAME: &str = "metadata.name";
+
+pub(super) fn from_fields(
+    kustomization: &Kustomization,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+    if kustomization.replacements.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Box::new(ReplacementTransformer {
+        mark: Mark::default(),
+        replacements: with_files(&kustomization.replacements, setting)?,
+    })])
+}
+
+pub(super) fn from_object(
+    node: &Node,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Box<dyn Transformer>, Errors> {
+    let mut transformer: ReplacementTransformer = decode(node, Rules::Object)?;
+    transformer.replacements = with_files(&transformer.replacements, setting)?;
+    Ok(Box::new(transformer))
+}
+
+/// The replacements, those that stand in files read. Every mistake is told.
+fn with_files(
+    entries: &[Replacement],
+    setting: &mut Setting<'_, '_>,
+) -> Result<Vec<Replacement>, Errors> {
+    let mut all = Vec::with_capacity(entries.len());
+    let mut errors = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let tell = |error: Error| {
+            error
+                .at_mark(entry.mark)
+                .during(format!("replacements[{index}]"))
+        };
+        match read_entry(entry, setting) {
+            Ok(found) => all.extend(found),
+            Err(Errors(more)) => errors.extend(more.into_iter().map(tell)),
+        }
+    }
+    if errors.is_empty() {
+        Ok(all)
+    } else {
+        Err(Errors(errors))
+    }
+}
+
+fn read_entry(
+    entry: &Replacement,
+    setting: &mut Setting<'_, '_>,
+) -> Result<Vec<Replacement>, Errors> {
+    if entry.path.is_empty() {
+        return Ok(vec![entry.clone()]);
+    }
+    if entry.source.is_some() || entry.targets.as_ref().is_some_and(|all| !all.is_empty()) {
+        return Err(Error::new("`path` excludes `source` and `targets`").into());
+    }
+    let documents =
+        setting
+            .session
+            .plain_documents(setting.folder, &entry.path, Dialect::Kubernetes)?;
+    match documents.first() {
+        Some(document) if document.as_sequence().is_some() => decode(document, Rules::Object),
+        Some(document) if document.as_mapping().is_some() => {
+            Ok(vec![decode(document, Rules::Object)?])
+        }
+        _ => Err(Error::new("a file of replacements holds one or a list of them").into()),
+    }
+}
+
+impl Transformer for ReplacementTransformer {
+    fn transform(
+        &self,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
+        for replacement in &self.replacements {
+            apply(replacement, resources, session)
+                .map_err(|error| error.at_mark(replacement.mark).during("replacements"))?;
+        }
+        Ok(())
+    }
+}
+
+fn apply(
+    replacement: &Replacement,
+    resources: &mut Resources,
+    session: &mut Session<'_>,
+) -> Result<(), Error> {
+    let Some(targets) = &replacement.targets else {
+        return Err(Error::new("a replacement needs `targets`"));
+    };
+    let value = match (&replacement.source, &replacement.source_value) {
+        (Some(_), Some(_)) => Err(Error::new("`source` and `sourceValue` exclude each other")),
+        (None, None) => Err(Error::new("a replacement needs a `source`")),
+        (None, Some(text)) => Ok(untyped(text)),
+        (Some(source), None) => read_source(source, resources),
+    }?;
+    for target in targets {
+        write_target(&value, target, resources, session)?;
+    }
+    Ok(())
+}
+
+/// A scalar that means what its text looks like.
+fn untyped(text: &Text) -> Node {
+    Node::scalar(text.text.clone(), resolve(text, Dialect::Kustomize)).at(text.mark)
+}
+
+fn read_source(source: &ReplacementSource, resources: &Resources) -> Result<Node, Error> {
+    let resource = find_source(source, resources)?;
+    let path = non_empty(&source.field_path);
+    let found = field_path::find(&resource.node, &field_path::split(path))
+        .map_err(|error| resource.blame(error))?;
+    let Some(value) = found.filter(|value| !is_empty(value)) else {
+        return Err(
+            Error::new(format!("{} has no field `{path}`", resource.id())).at_mark(source.mark),
+        );
+    };
+    match &source.options {
+        Some(options) if !options.delimiter.is_empty() => part_of(value, options),
+        _ => Ok(value.clone()),
+    }
+}
+
+fn non_empty(path: &str) -> &str {
+    if path.is_empty() { NAME } else { path }
+}
+
+/// Null, or a collection of nothing.
+fn is_empty(node: &Node) -> bool {
+    node.is_null()
+        || node.as_mapping().is_some_and(|mapping| mapping.is_empty())
+        || node.as_sequence().is_some_and(<[Node]>::is_empty)
+}
+
+/// The one object that is, or was, what the source says.
+fn find_source<'r>(
+    source: &ReplacementSource,
+    resources: &'r Resources,
+) -> Result<&'r Resource, Error> {
+    let wanted = Gvk {
+        group: source.group.clone(),
+        version: source.version.clone(),
+        kind: source.kind.clone(),
+    };
+    let accepts = |id: Id| {
+        (source.name.is_empty() || source.name == id.name)
+            && (source.namespace.is_empty() || same_namespace(&source.namespace, &id.namespace))
+            && id.gvk.is_selected_by(&wanted)
+    };
+    let mut found = resources
+        .list
+        .iter()
+        .filter(|resource| resource.all_ids().any(accepts));
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Error::new("no object is what `source` says").at_mark(source.mark)),
+        (Some(first), Some(second)) => Err(Error::new(format!(
+            "`source` says more than one object: {} and {}",
+            first.id(),
+            second.id()
+        ))
+        .at_mark(source.mark)
+        .hint("say more of its kind, name and namespace")),
+    }
+}
+
+/// No namespace is the default namespace, for cluster-wide objects too.
+fn same_namespace(wanted: &str, have: &str) -> bool {
+    let effective = |namespace: &'_ str| namespace.is_empty() || namespace == "default";
+    wanted == have || (effective(wanted) && effective(have))
+}
+
+fn part_of(value: &Node, options: &FieldOptions) -> Result<Node, Error> {
+    let Some(text) = scalar_text(value) else {
+        return Err(no_scalar(options));
+    };
+    let parts: Vec<&str> = text.split(options.delimiter.as_str()).collect();
+    let index = usize::try_from(options.index).ok();
+    match index.and_then(|index| parts.get(index)) {
+        Some(part) => Ok(scalar::with_text(value, part, false)),
+        None => Err(Error::new(format!(
+            "there is no part {} in a value of {}",
+            options.index,
+            parts.len()
+        ))
+        .at_mark(options.mark)),
+    }
+}
+
+fn no_scalar(options: &FieldOptions) -> Error {
+    Error::new("a delimiter is for single values, and here is a list or mapping")
+        .at_mark(options.mark)
+}
+
+/// The text of a scalar; none for collections.
+fn scalar_text(node: &Node) -> Option<&str> {
+    node.exposed()
+}
+
+fn write_target(
+    value: &Node,
+    target: &ReplacementTarget,
+    resources: &mut Resources,
+    session: &mut Session<'_>,
+) -> Result<(), Error> {
+    let Some(select) = &target.select else {
+        return Err(Error::new("a target needs `select`").at_mark(target.mark));
+    };
+    let chosen = Chosen::new(select, &target.reject)?;
+    for resource in &mut resources.list {
+        if !chosen.has(resource) {
+            continue;
+        }
+        let id = resource.id();
+        let name = Text::from(NAME);
+        let paths = match &target.field_paths[..] {
+            [] => std::slice::from_ref(&name),
+            paths => paths,
+        };
+        for path in paths {
+            write_path(value, path, target, &mut resource.node, session)
+                .map_err(|error| error.at_mark(target.mark).during(id.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+/// `select` without `reject`.
+struct Chosen {
+    select: Matcher,
+    reject_metadata: Vec<Matcher>,
+    reject_ids: Vec<Matcher>,
+}
+
+impl Chosen {
+    fn new(select: &Selector, reject: &[Selector]) -> Result<Self, Error> {
+        let matchers = |wanted: fn(&Selector) -> bool| {
+            let wanted = reject.iter().filter(|selector| wanted(selector));
+            wanted.map(Matcher::new).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Self {
+            select: Matcher::new(select)?,
+            reject_metadata: matchers(|selector| {
+                !selector.annotation_selector.is_empty() || !selector.label_selector.is_empty()
+            })?,
+            reject_ids: matchers(|selector| {
+                [
+                    &selector.group,
+                    &selector.version,
+                    &selector.kind,
+                    &selector.name,
+                    &selector.namespace,
+                ]
+                .iter()
+                .any(|part| !part.is_empty())
+            })?,
+        })
+    }
+
+    fn has(&self, resource: &Resource) -> bool {
+        let any_id = |matcher: &Matcher| resource.all_ids().any(|id| matcher.accepts_id(&id));
+        self.select.accepts_metadata(resource)
+            && any_id(&self.select)
+            && !self
+                .reject_metadata
+                .iter()
+                .any(|matcher| matcher.accepts_metadata(resource))
+            && !self.reject_ids.iter().any(any_id)
+    }
+}
+
+fn write_path(
+    value: &Node,
+    path: &Text,
+    target: &ReplacementTarget,
+    node: &mut Node,
+    session: &mut Session<'_>,
+) -> Result<(), Error> {
+    let parts = field_path::split(path);
+    let creates = target
+        .options
+        .as_ref()
+        .is_some_and(|options| options.create);
+    let create = creates.then(|| Leaf::like(value));
+    if embedded::write(node, &parts, create, value) {
+        return Ok(());
+    }
+    let mut forgotten = false;
+    let count = field_path::each(node, &parts, create, &mut |field, fresh| {
+        forgotten |= fresh == Fresh::Copy;
+        put(field, fresh, value, target.options.as_ref())
+    })
+    .map_err(|error| error.during(format!("field `{}`", &**path)))?;
+    if forgotten {
+        session.warn(
+            path.mark,
+            format!("`{}` is within a text that cannot hold the value: nothing is written, as in kustomize", &**path),
+        );
+    }
+    match count {
+        0 => Err(Error::new(format!("there is no field `{}`", &**path))
+            .at_mark(path.mark)
+            .hint("`options: {create: true}` makes it")),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a value in a field. A scalar takes the text and keeps its own type; anything else is replaced.
+fn put(
+    field: &mut Node,
+    fresh: Fresh,
+    value: &Node,
+    options: Option<&FieldOptions>,
+) -> Result<(), Error> {
+    let joined = match options {
+        Some(options) if !options.delimiter.is_empty() => Some(join(field, value, options)?),
+        _ => None,
+    };
+    if field.tag().is_none() {
+        *field = value.clone();
+        return Ok(());
+    }
+    let text = match &joined {
+        Some(text) => text,
+        None => scalar_text(value).unwrap_or_default(),
+    };
+    let secret = value.holds_secret();
+    let mark = value.mark;
+    let new = match fresh {
+        Fresh::New => {
+            let plain = Node::scalar("", resolve(text, Dialect::Kustomize));
+            scalar::with_text(&plain, text, secret)
+        }
+        Fresh::Old | Fresh::Copy => scalar::typed_text(field, text, secret)?,
+    };
+    *field = new.at(mark);
+    Ok(())
+}
+
+/// The field's text with the value as one of its parts, or in front of them, or behind.
+fn join(field: &Node, value: &Node, options: &FieldOptions) -> Result<String, Error> {
+    let Some(text) = scalar_text(field) else {
+        return Err(no_scalar(options));
+    };
+    let new = match value.is_null() {
+        true => "",
+        false => scalar_text(value).unwrap_or_default(),
+    };
+    let mut parts: Vec<&str> = text.split(options.delimiter.as_str()).collect();
+    match usize::try_from(options.index) {
+        Err(_) => parts.insert(0, new),
+        Ok(index) if index < parts.len() => parts[index] = new,
+        Ok(_) => parts.push(new),
+    }
+    Ok(parts.join(&options.delimiter))
+}
