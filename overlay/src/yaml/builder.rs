@@ -56,7 +56,8 @@ pub(super) struct Builder {
     limits: Limits,
     last_key_counts: bool,
     frames: Vec<Frame>,
-    anchors: HashMap<usize, Built>,
+    /// Finished nodes by the number of their anchor.
+    anchors: Vec<Option<Built>>,
     root: Option<Node>,
     /// Nodes of the whole file so far, aliases expanded.
     nodes: usize,
@@ -77,7 +78,7 @@ impl Builder {
             limits: source.limits,
             last_key_counts: source.last_key_counts,
             frames: Vec::new(),
-            anchors: HashMap::new(),
+            anchors: Vec::new(),
             root: None,
             nodes: 0,
         }
@@ -198,7 +199,7 @@ impl Builder {
 
     /// Puts a copy of the anchor's node in the alias's place; it keeps the anchor's marks.
     pub(super) fn alias(&mut self, anchor: usize, mark: Mark) -> Result<(), Problem> {
-        let Some(built) = self.anchors.get(&anchor).cloned() else {
+        let Some(built) = self.anchors.get(anchor).cloned().flatten() else {
             return Err(ProblemKind::Alias.at(mark.line, u32::from(mark.column)));
         };
         self.check_depth(self.frames.len() + built.height, mark)?;
@@ -217,7 +218,9 @@ impl Builder {
 
     fn remember(&mut self, anchor: usize, built: &Built) {
         if anchor != 0 {
-            self.anchors.insert(anchor, built.clone());
+            let count = self.anchors.len().max(anchor + 1);
+            self.anchors.resize(count, None);
+            self.anchors[anchor] = Some(built.clone());
         }
     }
 
@@ -226,11 +229,7 @@ impl Builder {
         let mark = built.node.mark;
         self.nodes += 1;
         if self.nodes > self.limits.nodes {
-            let budget = ProblemKind::Budget {
-                what: "nodes",
-                limit: self.limits.nodes,
-            };
-            return Err(budget.at(mark.line, u32::from(mark.column)));
+            return Err(self.limits.too_many_nodes(mark));
         }
         let Some(frame) = self.frames.last_mut() else {
             self.root = Some(built.node);
@@ -258,11 +257,7 @@ impl Builder {
         if depth <= self.limits.depth {
             return Ok(());
         }
-        let budget = ProblemKind::Budget {
-            what: "levels of nesting",
-            limit: self.limits.depth,
-        };
-        Err(budget.at(mark.line, u32::from(mark.column)))
+        Err(self.limits.too_deep(mark.line, u32::from(mark.column)))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag as EventTag};
+use granit_parser::{
+    ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag as EventTag,
+};
 
 use super::builder::{Builder, ScalarEvent};
 use super::number::{Number, parse_number};
@@ -45,7 +47,7 @@ pub(super) fn read_piece(
     };
     let mut document = None;
     for event in Parser::new_from_str_with_options(piece.text, options) {
-        let (event, span) = event.map_err(|error| reader.syntax(&error))?;
+        let (event, span) = event.map_err(|error| reader.syntax(&error, source))?;
         match event {
             Event::DocumentEnd => keep_first(&mut document, reader.builder.take_document())?,
             event => reader.apply(event, &span)?,
@@ -150,10 +152,14 @@ impl EventReader<'_> {
         }
     }
 
-    fn syntax(&self, error: &ScanError) -> Problem {
+    fn syntax(&self, error: &ScanError, source: &Source<'_>) -> Problem {
         let marker = error.marker();
         let line = self.lines_before + marker.line() as u32;
-        ProblemKind::Syntax(error.info()).at(line, marker.col() as u32 + 1)
+        let column = marker.col() as u32 + 1;
+        match error.kind() {
+            ErrorKind::RecursionLimitExceeded => source.limits.too_deep(line, column),
+            _ => ProblemKind::Syntax(error.info()).at(line, column),
+        }
     }
 }
 

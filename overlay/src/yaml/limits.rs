@@ -1,5 +1,8 @@
 //! How much one file may ask of the reader.
 
+use super::Mark;
+use super::problem::{Problem, ProblemKind};
+
 /// Budgets for one file. The defaults let the largest public repositories pass many times over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -13,11 +16,29 @@ pub struct Limits {
     pub documents: usize,
 }
 
+impl Limits {
+    pub(super) fn too_many_nodes(&self, mark: Mark) -> Problem {
+        let budget = ProblemKind::Budget {
+            what: "nodes",
+            limit: self.nodes,
+        };
+        budget.at(mark.line, u32::from(mark.column))
+    }
+
+    pub(super) fn too_deep(&self, line: u32, column: u32) -> Problem {
+        ProblemKind::Budget {
+            what: "levels of nesting",
+            limit: self.depth,
+        }
+        .at(line, column)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             bytes: 64 << 20,
-            nodes: 2_000_000,
+            nodes: 1_500_000,
             depth: 250,
             documents: 100_000,
         }

@@ -5,6 +5,7 @@
 
 mod block;
 mod builder;
+mod escape;
 mod granit;
 mod json;
 mod key_order;
@@ -15,6 +16,7 @@ mod number;
 mod problem;
 mod read;
 mod resolve;
+mod scalar_shape;
 mod split;
 mod timestamp;
 mod write;

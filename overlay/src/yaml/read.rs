@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::builder::Builder;
 use super::limits::Limits;
 use super::problem::{Problem, ProblemKind};
-use super::split::split_documents;
+use super::split::{Piece, split_documents};
 use super::{Dialect, Node, block, granit};
 
 /// A file to read: its name in errors, its number in marks, the rules and the budgets.
@@ -49,17 +49,7 @@ fn read_pieces(bytes: &[u8], source: &Source<'_>, is_fast: bool) -> Result<Vec<N
     let mut shared = block::Shared::default();
     let mut documents = Vec::new();
     for piece in &pieces {
-        let fast = match is_fast {
-            true => block::read_piece(&mut shared, piece, source, builder.nodes_left()),
-            false => None,
-        };
-        let found = match fast {
-            Some(document) => {
-                builder.count_nodes(document.nodes);
-                document.node
-            }
-            None => granit::read_piece(&mut builder, piece, source)?,
-        };
+        let found = read_document(&mut builder, &mut shared, piece, source, is_fast)?;
         documents.extend(found.filter(|node| !node.is_null()));
         check_budget(
             documents.len(),
@@ -69,6 +59,26 @@ fn read_pieces(bytes: &[u8], source: &Source<'_>, is_fast: bool) -> Result<Vec<N
         )?;
     }
     Ok(documents)
+}
+
+fn read_document(
+    builder: &mut Builder,
+    shared: &mut block::Shared,
+    piece: &Piece<'_>,
+    source: &Source<'_>,
+    is_fast: bool,
+) -> Result<Option<Node>, Problem> {
+    if !is_fast {
+        return granit::read_piece(builder, piece, source);
+    }
+    match block::read_piece(shared, piece, source, builder.nodes_left()) {
+        block::Outcome::Document { node, nodes } => {
+            builder.count_nodes(nodes);
+            Ok(node)
+        }
+        block::Outcome::TooManyNodes(mark) => Err(source.limits.too_many_nodes(mark)),
+        block::Outcome::GivenBack => granit::read_piece(builder, piece, source),
+    }
 }
 
 fn check_budget(have: usize, limit: usize, what: &'static str, line: u32) -> Result<(), Problem> {

@@ -1,5 +1,7 @@
 //! Cutting a file into documents where kustomize cuts it: at lines that begin with `---`, before any YAML is parsed.
 
+use memchr::{memchr, memchr_iter, memmem};
+
 /// One document's text and the line of the file that it begins on, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece<'a> {
@@ -22,9 +24,9 @@ pub(super) struct BadSeparator {
 pub(super) fn split_documents(text: &str) -> Result<Vec<Piece<'_>>, BadSeparator> {
     let mut pieces = Vec::new();
     let (mut start, mut lines_before, mut search) = (0, 0, 0);
-    while let Some(found) = text[search..].find("\n---") {
+    while let Some(found) = memmem::find(&text.as_bytes()[search..], b"\n---") {
         let newline = search + found;
-        let Some(length) = text[newline + 1..].find('\n') else {
+        let Some(length) = memchr(b'\n', &text.as_bytes()[newline + 1..]) else {
             break;
         };
         let separator = &text[newline + 1..newline + 1 + length];
@@ -58,5 +60,5 @@ fn check_separator(separator: &str, line: u32) -> Result<(), BadSeparator> {
 }
 
 fn count_lines(text: &str) -> u32 {
-    text.bytes().filter(|byte| *byte == b'\n').count() as u32
+    memchr_iter(b'\n', text.as_bytes()).count() as u32
 }

@@ -1,19 +1,15 @@
 //! Writing: sorted keys, lists flush with their key, each document as go-yaml v2 prints it.
 
-use std::borrow::Cow;
-
 use super::key_order::sort_keys;
 use super::number::{number_value, through_json, write_number};
 use super::resolve::truth;
+use super::scalar_shape::is_break;
 use super::timestamp::to_rfc3339;
 use super::write_scalar::{Context, write_string};
 use super::{Key, Mapping, Node, Tag, Value};
 
 /// What printers show in place of a secret.
 const MASK: &str = "***";
-
-/// A line break of YAML 1.1 that JSON does not escape.
-const NEXT_LINE: char = '\u{85}';
 
 /// A key longer than this is written with a question mark.
 const LONGEST_SIMPLE_KEY: usize = 128;
@@ -76,7 +72,7 @@ impl<'node> Writer<'_, 'node> {
     }
 
     fn entry(&mut self, key: &str, value: &'node Node, indent: usize) {
-        if key.len() <= LONGEST_SIMPLE_KEY && !has_break(key) {
+        if key.len() <= LONGEST_SIMPLE_KEY && !key.contains(is_break) {
             write_string(self.out, key, Context::Key);
             self.out.push(':');
             self.value(value, indent, Start::Below);
@@ -144,12 +140,13 @@ impl<'node> Writer<'_, 'node> {
     fn scalar(&mut self, text: &str, tag: Tag, indent: usize) {
         let context = Context::Value { indent: indent + 2 };
         match tag {
-            Tag::Str => write_string(self.out, &fold_next_lines(text), context),
+            Tag::Str => write_string(self.out, text, context),
             Tag::Null => self.out.push_str("null"),
             Tag::Bool => self.out.push_str(match truth(text) {
                 Some(true) => "true",
                 _ => "false",
             }),
+            Tag::Int if is_canonical(text) => self.out.push_str(text),
             Tag::Int | Tag::Float => match number_value(text, tag == Tag::Float) {
                 Some(number) => write_number(self.out, through_json(number)),
                 None => self.out.push_str(text),
@@ -170,38 +167,13 @@ impl<'node> Writer<'_, 'node> {
     }
 }
 
-/// What is left of the old line break U+0085: kustomize's trip through JSON text folds it like any other.
-fn fold_next_lines(text: &str) -> Cow<'_, str> {
-    if !text.contains(NEXT_LINE) {
-        return Cow::Borrowed(text);
-    }
-    let mut lines = text
-        .split(NEXT_LINE)
-        .map(|line| line.trim_matches([' ', '\t']));
-    let mut out = lines.next().unwrap_or_default().to_owned();
-    let mut breaks = 0;
-    for line in lines {
-        breaks += 1;
-        if line.is_empty() {
-            continue;
-        }
-        out.push_str(&fold(breaks));
-        out.push_str(line);
-        breaks = 0;
-    }
-    if breaks > 0 {
-        out.push_str(&fold(breaks));
-    }
-    Cow::Owned(out)
-}
-
-/// One break is a space, more are one less.
-fn fold(breaks: usize) -> String {
-    if breaks == 1 {
-        " ".to_owned()
-    } else {
-        "\n".repeat(breaks - 1)
-    }
+/// A number that is printed as it is written.
+fn is_canonical(text: &str) -> bool {
+    let digits = text.as_bytes();
+    !digits.is_empty()
+        && digits.len() < 19
+        && digits.iter().all(u8::is_ascii_digit)
+        && (digits[0] != b'0' || digits.len() == 1)
 }
 
 /// Appends spaces.
@@ -213,9 +185,4 @@ pub(super) fn push_blanks(out: &mut String, count: usize) {
         out.push_str(&BLANKS[..step]);
         left -= step;
     }
-}
-
-/// True when the text has a character that go-yaml counts as a line break.
-pub(super) fn has_break(text: &str) -> bool {
-    text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
 }

@@ -1,7 +1,13 @@
 //! The style and the bytes of one text scalar, as go-yaml v2's emitter chooses and writes them.
 
+use super::block::push_fold;
+use super::escape::{is_escaped, write_escaped};
 use super::resolve::stays_text;
+use super::scalar_shape::{Classes, Shape, is_break};
 use super::write::push_blanks;
+
+/// A line break of YAML 1.1 that JSON does not escape.
+const NEXT_LINE: char = '\u{85}';
 
 /// Lines are folded at the first space behind this column.
 const WIDTH: usize = 80;
@@ -29,109 +35,46 @@ impl Context {
 
 /// Appends a text scalar.
 pub(super) fn write_string(out: &mut String, text: &str, context: Context) {
-    let shape = Shape::of(text);
-    if text.contains('\n') {
+    let classes = Classes::of(text);
+    if classes.has_special() && context != Context::Key && text.contains(NEXT_LINE) {
+        return write_string(out, &fold_next_lines(text), context);
+    }
+    let shape = Shape::of(text, classes);
+    if classes.has_line_feed() {
         match context {
             Context::Value { indent } if shape.literal => write_literal(out, text, indent),
             _ => write_double(out, text, context),
         }
     } else if !stays_text(text) || !shape.single {
         write_double(out, text, context);
-    } else if shape.plain {
+    } else if !shape.plain {
+        write_single(out, text, context);
+    } else if classes.has_space() {
         write_folded(out, text, context);
     } else {
-        write_single(out, text, context);
+        out.push_str(text);
     }
 }
 
-/// Which styles can hold a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shape {
-    plain: bool,
-    single: bool,
-    literal: bool,
-}
-
-impl Shape {
-    fn of(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
-            return Self {
-                plain: true,
-                single: true,
-                literal: false,
-            };
-        };
-        let breaks = Breaks::of(text);
-        let special = text.chars().any(|char| !is_printable(char));
-        Self {
-            plain: !(special
-                || breaks.any
-                || first == b' '
-                || last == b' '
-                || has_indicators(bytes)),
-            single: !(special || breaks.then_space || breaks.after_space),
-            literal: !(special || last == b' ' || breaks.after_space),
+/// What is left of the old line break U+0085: kustomize's trip through JSON text folds it like any other.
+fn fold_next_lines(text: &str) -> String {
+    let mut lines = text
+        .split(NEXT_LINE)
+        .map(|line| line.trim_matches([' ', '\t']));
+    let mut out = lines.next().unwrap_or_default().to_owned();
+    let mut breaks = 0;
+    for line in lines {
+        breaks += 1;
+        if !line.is_empty() {
+            push_fold(&mut out, breaks - 1);
+            out.push_str(line);
+            breaks = 0;
         }
     }
-}
-
-/// Line breaks in a text, and what stands next to them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Breaks {
-    any: bool,
-    then_space: bool,
-    after_space: bool,
-}
-
-impl Breaks {
-    fn of(text: &str) -> Self {
-        let mut found = Self::default();
-        let mut previous = '\0';
-        for char in text.chars() {
-            found.any |= is_break(char);
-            found.then_space |= is_break(previous) && char == ' ';
-            found.after_space |= previous == ' ' && is_break(char);
-            previous = char;
-        }
-        found
+    if breaks > 0 {
+        push_fold(&mut out, breaks - 1);
     }
-}
-
-/// True when a plain scalar would be read as something else: indicators, `: `, ` #`, document marks.
-fn has_indicators(bytes: &[u8]) -> bool {
-    if bytes.starts_with(b"---") || bytes.starts_with(b"...") || starts_with_indicator(bytes) {
-        return true;
-    }
-    let is_end = |index: usize| matches!(bytes.get(index), None | Some(b' ' | b'\t'));
-    (1..bytes.len()).any(|index| match bytes[index] {
-        b':' => is_end(index + 1),
-        b'#' => matches!(bytes[index - 1], b' ' | b'\t'),
-        _ => false,
-    })
-}
-
-fn starts_with_indicator(bytes: &[u8]) -> bool {
-    match bytes[0] {
-        b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\''
-        | b'"' | b'%' | b'@' | b'`' => true,
-        b'?' | b':' | b'-' => matches!(bytes.get(1), None | Some(b' ' | b'\t')),
-        _ => false,
-    }
-}
-
-fn is_break(char: char) -> bool {
-    matches!(char, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-/// go-yaml calls nothing beyond the basic plane printable.
-fn is_printable(char: char) -> bool {
-    match char {
-        '\n' | ' '..='~' => true,
-        '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
-        '\u{a0}'..='\u{ffff}' => true,
-        _ => false,
-    }
+    out
 }
 
 /// How many characters stand on the last line.
@@ -259,55 +202,6 @@ fn write_double(out: &mut String, text: &str, context: Context) {
         }
     }
     out.push('"');
-}
-
-fn is_escaped(char: char) -> bool {
-    !is_printable(char) || is_break(char) || char == '"' || char == '\\'
-}
-
-/// Appends the escape of a character and says how long it is.
-fn write_escaped(out: &mut String, char: char) -> usize {
-    let before = out.len();
-    out.push('\\');
-    match short_escape(char) {
-        Some(letter) => out.push(letter),
-        None => write_hex_escape(out, u32::from(char)),
-    }
-    out.len() - before
-}
-
-fn write_hex_escape(out: &mut String, code: u32) {
-    let (letter, digits) = match code {
-        0..=0xff => ('x', 2),
-        0x100..=0xffff => ('u', 4),
-        _ => ('U', 8),
-    };
-    out.push(letter);
-    for shift in (0..digits).rev() {
-        let digit = char::from_digit((code >> (shift * 4)) & 0xf, 16).unwrap_or('0');
-        out.push(digit.to_ascii_uppercase());
-    }
-}
-
-fn short_escape(char: char) -> Option<char> {
-    Some(match char {
-        '\0' => '0',
-        '\x07' => 'a',
-        '\x08' => 'b',
-        '\t' => 't',
-        '\n' => 'n',
-        '\x0b' => 'v',
-        '\x0c' => 'f',
-        '\r' => 'r',
-        '\x1b' => 'e',
-        '"' => '"',
-        '\\' => '\\',
-        '\u{85}' => 'N',
-        '\u{a0}' => '_',
-        '\u{2028}' => 'L',
-        '\u{2029}' => 'P',
-        _ => return None,
-    })
 }
 
 /// Appends `|` with its hints and the lines as they are.

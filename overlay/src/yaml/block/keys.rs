@@ -72,16 +72,10 @@ impl BlockReader<'_> {
 }
 
 /// Texts that were read before, so that one that comes again is shared instead of allocated.
+#[derive(Default)]
 pub(super) struct KnownTexts {
+    /// None until the first text that is worth sharing.
     slots: Vec<EcoString>,
-}
-
-impl Default for KnownTexts {
-    fn default() -> Self {
-        Self {
-            slots: vec![EcoString::new(); Self::SLOTS],
-        }
-    }
 }
 
 impl KnownTexts {
@@ -94,6 +88,7 @@ impl KnownTexts {
         if text.len() <= EcoString::INLINE_LIMIT || text.len() > Self::LONGEST {
             return EcoString::from(text);
         }
+        self.slots.resize(Self::SLOTS, EcoString::new());
         let slot = &mut self.slots[Self::slot(text.as_bytes())];
         if slot != text {
             *slot = EcoString::from(text);

@@ -17,6 +17,7 @@ use super::read::Source;
 use super::split::Piece;
 use super::{Dialect, Key, Mapping, Mark, Node, Scalar, Style, Tag, Value};
 use keys::KnownTexts;
+pub(super) use plain::push_fold;
 
 /// Reads one document. Between nodes it stands on the first character of the next content, or at the end.
 pub(super) struct BlockReader<'a> {
@@ -52,10 +53,18 @@ pub(super) struct Shared {
     known: KnownTexts,
 }
 
-/// A document, and how many nodes it has.
-pub(super) struct Document {
-    pub(super) node: Option<Node>,
-    pub(super) nodes: usize,
+/// What came of a document.
+pub(super) enum Outcome {
+    /// It is read; it may be empty.
+    Document {
+        node: Option<Node>,
+        /// How many nodes it has.
+        nodes: usize,
+    },
+    /// It has too many nodes.
+    TooManyNodes(Mark),
+    /// It is not for this reader.
+    GivenBack,
 }
 
 /// Reads the document of a piece, or gives it back.
@@ -64,7 +73,7 @@ pub(super) fn read_piece(
     piece: &Piece<'_>,
     source: &Source<'_>,
     nodes_left: usize,
-) -> Option<Document> {
+) -> Outcome {
     let mut reader = BlockReader {
         text: piece.text,
         bytes: piece.text.as_bytes(),
@@ -83,11 +92,14 @@ pub(super) fn read_piece(
         buffer: String::new(),
         known: &mut shared.known,
     };
-    let node = reader.document()?;
-    Some(Document {
-        node,
-        nodes: nodes_left - reader.nodes_left,
-    })
+    match reader.document() {
+        Some(node) => Outcome::Document {
+            node,
+            nodes: nodes_left - reader.nodes_left,
+        },
+        None if reader.nodes_left == 0 => Outcome::TooManyNodes(reader.mark()),
+        None => Outcome::GivenBack,
+    }
 }
 
 impl BlockReader<'_> {

@@ -67,7 +67,7 @@ impl BlockReader<'_> {
 }
 
 /// What stands for a line break with so many blank lines behind it.
-pub(super) fn push_fold(text: &mut String, blank_lines: usize) {
+pub(in super::super) fn push_fold(text: &mut String, blank_lines: usize) {
     if blank_lines == 0 {
         text.push(' ');
     }
