@@ -21,6 +21,7 @@ mod git_server;
 mod http_server;
 pub mod objects;
 mod repository;
+pub mod scene;
 mod weir;
 
 pub use audit::{AuditLog, Call, count_by};
@@ -29,4 +30,5 @@ pub use eventually::eventually;
 pub use fault_proxy::{Fault, FaultProxy, Held, RequestLine};
 pub use git_server::{Credentials, GitServer, GitServerOptions};
 pub use repository::Repository;
+pub use scene::Scene;
 pub use weir::Weir;

@@ -85,6 +85,16 @@ pub fn config_map(name: &str, key: &str, value: &str) -> String {
     .to_string()
 }
 
+/// The text of a kustomization file that lists resources.
+pub fn kustomization_file(resources: &[&str]) -> String {
+    json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": resources,
+    })
+    .to_string()
+}
+
 /// Writes one object's fields over another's; `null` takes a field away.
 fn over(mut base: Value, fields: Value) -> Value {
     let Value::Object(fields) = fields else {

@@ -14,6 +14,7 @@ pub struct Weir {
     process: Option<Child>,
     kubeconfig: PathBuf,
     arguments: Vec<String>,
+    namespace: Option<String>,
     folder: TempDir,
 }
 
@@ -22,14 +23,24 @@ const TAIL_LINES: usize = 60;
 
 impl Weir {
     /// Starts `weir run` with a kubeconfig and more arguments.
-    pub fn start(kubeconfig: &Path, arguments: &[&str]) -> Weir {
+    pub fn start(kubeconfig: &Path, arguments: &[impl AsRef<str>]) -> Weir {
+        Weir::begin(kubeconfig, arguments, None)
+    }
+
+    /// Starts `weir run` for the resources of one namespace.
+    pub fn start_in(namespace: &str, kubeconfig: &Path, arguments: &[impl AsRef<str>]) -> Weir {
+        Weir::begin(kubeconfig, arguments, Some(namespace.to_owned()))
+    }
+
+    fn begin(kubeconfig: &Path, arguments: &[impl AsRef<str>], namespace: Option<String>) -> Weir {
+        let given = arguments
+            .iter()
+            .map(|argument| argument.as_ref().to_owned());
         let mut weir = Weir {
             process: None,
             kubeconfig: kubeconfig.to_owned(),
-            arguments: arguments
-                .iter()
-                .map(|argument| (*argument).to_owned())
-                .collect(),
+            arguments: given.collect(),
+            namespace,
             folder: tempfile::tempdir().expect("create a folder for Weir"),
         };
         weir.restart();
@@ -49,15 +60,24 @@ impl Weir {
             .append(true)
             .open(self.log_path());
         let log = log.expect("open the log of Weir");
-        let process = Weir::command()
+        let mut command = Weir::command();
+        command
             .arg("run")
             .args(&self.arguments)
-            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECONFIG", &self.kubeconfig);
+        if let Some(namespace) = &self.namespace {
+            command
+                .arg("--watch-all-namespaces=false")
+                .env("RUNTIME_NAMESPACE", namespace);
+        }
+        let output = log.try_clone().expect("share the log of Weir");
+        let process = command
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("share the log of Weir"))
+            .stdout(output)
             .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {}: {error}", binary().display()));
+            .spawn();
+        let process =
+            process.unwrap_or_else(|error| panic!("start {}: {error}", binary().display()));
         self.process = Some(process);
     }
 
