@@ -75,7 +75,9 @@ impl Walk<'_> {
         self.comments.enter();
         for item in branch {
             match item {
-                Item::Comment(comment) => self.comment(comment, under_hit)?,
+                Item::Comment(comment) => {
+                    self.comment(comment, under_hit)?;
+                }
                 Item::Pair(pair) => {
                     let under_hit = under_hit || self.selection.finds_key(&pair.key);
                     self.path.push(pair.key.clone());
@@ -96,7 +98,15 @@ impl Walk<'_> {
         self.comments.enter();
         for element in elements {
             match element {
-                Element::Comment(comment) => self.comment(comment, under_hit)?,
+                Element::Comment(comment) => {
+                    // SOPS makes an item of a list's comment that was encrypted as a string, or is empty.
+                    if let Some(value) = self.comment(comment, under_hit)? {
+                        *element = Element::Node(Node {
+                            opened: true,
+                            ..value.into()
+                        });
+                    }
+                }
                 Element::Node(node) => {
                     if let Some(text) = self.node(node, under_hit)? {
                         *element = Element::Comment(Comment {
@@ -145,35 +155,33 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    /// Opens a comment in place. One that does not open is taken as plain: old versions never encrypted them.
-    fn comment(&mut self, comment: &mut Comment, under_hit: bool) -> Result<(), Error> {
-        self.comments
-            .add(self.selection.finds_comment(&comment.text));
-        if !self
+    /// Opens a comment in place. One that does not open is taken as plain: old versions never encrypted them. One that
+    /// an old version encrypted as a string counts in the MAC, and its value is handed back.
+    fn comment(&mut self, comment: &mut Comment, under_hit: bool) -> Result<Option<Value>, Error> {
+        let found = self.selection.finds_comment(&comment.text);
+        self.comments.add(found);
+        let encrypted = self
             .selection
-            .encrypts(under_hit, &self.comments, Asked::Comment)
-        {
-            return Ok(());
+            .encrypts(under_hit, &self.comments, Asked::Comment);
+        if !encrypted {
+            return Ok(None);
         }
         let text = std::str::from_utf8(&comment.text).unwrap_or_default();
-        let opened = value::open(text, self.cipher, &self.associated());
-        match opened {
+        match value::open(text, self.cipher, &self.associated()) {
             Ok(Opened::Comment(text)) => comment.text = text,
-            // A comment that an old version encrypted as a string counts in the MAC.
-            Ok(Opened::Value(value @ Value::Text(_))) => {
+            Ok(Opened::Value(Value::Text(text))) => {
+                comment.text = text.clone();
+                let value = Value::Text(text);
                 self.mac.add(&value, true);
-                if let Value::Text(text) = value {
-                    comment.text = text;
-                }
+                return Ok(Some(value));
             }
             Ok(Opened::Value(_)) => {
-                return Err(ErrorKind::BadValue("a value in place of a comment")
-                    .error()
-                    .under(&self.path));
+                let misplaced = ErrorKind::BadValue("a value in place of a comment");
+                return Err(misplaced.error().under(&self.path));
             }
             Err(_) => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What authenticates the place of a value: the keys above it, each with a colon. At the root it is the colon.

@@ -82,8 +82,8 @@ impl<'a> Scan<'a> {
     pub(super) fn token(&mut self, mut token: Token, mut end: usize, spread: bool) {
         let scan_mark = self.mark;
         self.gap(token.start.index);
-        if token.kind == Kind::BlockEntry {
-            // The scanner gives the place behind the dash and its blanks.
+        if token.kind == Kind::BlockEntry || self.block_scalar {
+            // The scanner gives the place behind the dash and its blanks, and that of a block scalar's first line.
             token.start = self.mark;
         }
         if token.kind.is_indicator() {
@@ -193,7 +193,6 @@ impl<'a> Scan<'a> {
                 .take_while(|&&byte| is_blank(byte))
                 .count();
             self.advance(self.mark.index + count);
-            self.lift_sequence_comment();
             match self.letter(self.mark.index) {
                 b'#' => self.comments_here(scan_mark),
                 byte if is_break(byte) => {
@@ -201,27 +200,6 @@ impl<'a> Scan<'a> {
                     self.advance(self.mark.index + 1 + usize::from(crlf));
                 }
                 _ => return,
-            }
-        }
-        self.lift_sequence_comment();
-    }
-
-    /// A comment beside a key whose value is a sequence becomes the head of the sequence's first item.
-    fn lift_sequence_comment(&mut self) {
-        let [.., before, last] = &self.tokens[..] else {
-            return;
-        };
-        let at_entry = before.kind == Kind::BlockSequenceStart && last.kind == Kind::BlockEntry;
-        let at_break = is_break(self.letter(self.mark.index));
-        let mark = self.mark;
-        if let Some(comment) = self.comments.last_mut()
-            && at_entry
-            && !at_break
-            && !comment.line.is_empty()
-        {
-            comment.head = std::mem::take(&mut comment.line);
-            if comment.start_mark.line == mark.line - 1 {
-                comment.token_mark = mark;
             }
         }
     }

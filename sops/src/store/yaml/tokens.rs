@@ -1,5 +1,7 @@
 //! The tokens of a YAML file in the order and at the places where go-yaml has them, with its comments.
 
+use std::borrow::Cow;
+
 use granit_parser::{ScalarStyle, Scanner, StrInput, TokenType};
 
 use super::comments::{Comment, Mark, Scan};
@@ -139,11 +141,29 @@ fn add(scan: &mut Scan<'_>, token: TokenType<'_>, start: Mark, end: usize) {
             }
             Kind::Scalar {
                 plain: style == ScalarStyle::Plain,
-                text: text.into_owned(),
+                text: without_old_indents(text, style, start.column),
             }
         }
         // The end of a block is found again from the columns, since comments move it.
         _ => return,
     };
     scan.token(Token { kind, start }, end, spread);
+}
+
+/// Takes out the indentation behind line and paragraph separators: they were line breaks in YAML 1.1, and go-yaml writes
+/// and reads them as such.
+fn without_old_indents(text: Cow<'_, str>, style: ScalarStyle, column: isize) -> String {
+    let limit = match style {
+        ScalarStyle::Literal => usize::try_from(column).unwrap_or_default(),
+        ScalarStyle::SingleQuoted | ScalarStyle::Plain => usize::MAX,
+        // In double quotes a separator is an escape.
+        ScalarStyle::DoubleQuoted | ScalarStyle::Folded => return text.into_owned(),
+    };
+    let mut pieces = text.split_inclusive(['\u{2028}', '\u{2029}']);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let blanks = piece.bytes().take_while(|&byte| byte == b' ').count();
+        out.push_str(&piece[blanks.min(limit)..]);
+    }
+    out
 }
