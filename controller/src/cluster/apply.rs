@@ -1,9 +1,30 @@
 //! Executes a plan, stage by stage; says what was done even when it fails half-way.
 
-use super::change_set::ChangeSet;
-use super::client::Client;
-use super::error::ObjectError;
-use super::plan::Plan;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::await_gone::await_gone;
+use super::change_set::{ChangeSet, Done, Entry};
+use super::check::{Checker, body, proof};
+use super::client::{ApplyMode, Client, Preconditions, Written};
+use super::discovery::defined_by;
+use super::error::{Act, Error, ObjectError};
+use super::in_force;
+use super::managed_fields::taken_over;
+use super::order::rank;
+use super::owner::Owner;
+use super::plan::{Action, Plan, Step, Unchecked};
+use super::planning::{is_definition, is_namespace};
+use super::redact::{Redactor, is_secret};
+
+/// Writes of one plan in flight.
+const CONCURRENCY: usize = 16;
+
+/// How long, in milliseconds, a kind may take to be served once its definition is established.
+const SERVED_DELAYS: [u64; 7] = [50, 100, 200, 400, 800, 1600, 3200];
 
 /// What became of a plan.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +36,219 @@ pub struct Applied {
 }
 
 /// Executes a plan. Deletions are not part of it: see [`super::prune`].
+///
+/// Objects of one rank are written together; a failure lets the rank finish and begins no other. A plan with
+/// errors is not executed at all.
 pub async fn apply(client: &Client, plan: &Plan) -> Applied {
-    let _ = (client, plan);
-    Applied::default()
+    let mut applied = Applied { errors: plan.errors.clone(), ..Applied::default() };
+    let redactor = Redactor::of(plan.steps.iter().map(|step| &step.object));
+    let managers = taken_over();
+    let writer = Writer {
+        owner: &plan.owner,
+        checker: Checker {
+            client,
+            redactor: &redactor,
+            taken_over: &managers,
+            force: plan.force,
+            check_all: false,
+        },
+    };
+    for stage in plan.steps.chunk_by(|left, right| left.stage == right.stage) {
+        let mut stage = stage.to_vec();
+        if applied.errors.is_empty() {
+            writer.check_pending(&mut stage, &mut applied.errors).await;
+        }
+        if applied.errors.is_empty() {
+            writer.write_stage(&stage, &mut applied).await;
+        }
+    }
+    applied
+}
+
+struct Writer<'a> {
+    owner: &'a Owner,
+    checker: Checker<'a>,
+}
+
+impl Writer<'_> {
+    /// Dry-runs what could not be dry-run before the stages that bring its kind and namespace.
+    async fn check_pending(&self, stage: &mut [Step], errors: &mut Vec<ObjectError>) {
+        let checks = stage.iter_mut().filter(|step| is_pending(step)).map(|step| async move {
+            step.action = Action::Create;
+            self.check_served(step).await
+        });
+        let results: Vec<_> = futures::stream::iter(checks).buffered(CONCURRENCY).collect().await;
+        errors.extend(results.into_iter().filter_map(Result::err));
+    }
+
+    /// An API server serves a new kind a moment after it has called its definition established.
+    async fn check_served(&self, step: &mut Step) -> Result<(), ObjectError> {
+        for delay in SERVED_DELAYS {
+            match self.checker.check(step).await {
+                Err(error) if error.code == 404 => {
+                    tokio::time::sleep(Duration::from_millis(delay)).await;
+                }
+                other => return other.map(drop),
+            }
+        }
+        self.checker.check(step).await.map(drop)
+    }
+
+    async fn write_stage(&self, stage: &[Step], applied: &mut Applied) {
+        for rank in stage.chunk_by(|left, right| rank(&left.id.kind) == rank(&right.id.kind)) {
+            let awaited = self.write_rank(rank, applied).await;
+            if !applied.errors.is_empty() {
+                return;
+            }
+            self.await_in_force(awaited, applied).await;
+        }
+    }
+
+    /// Writes objects that do not wait for each other; gives back those that have to come into force.
+    async fn write_rank(&self, rank: &[Step], applied: &mut Applied) -> Vec<(Step, Value)> {
+        let writes = rank.iter().map(|step| async move { (step, self.write(step.clone()).await) });
+        let mut writes = futures::stream::iter(writes).buffered(CONCURRENCY);
+        let mut awaited = Vec::new();
+        while let Some((step, result)) = writes.next().await {
+            match result {
+                Ok(entry) => {
+                    if let Some(answer) = entry.answer.as_deref()
+                        && (is_definition(&step.id) || is_namespace(&step.id))
+                    {
+                        awaited.push((step.clone(), answer.clone()));
+                    }
+                    applied.changes.entries.push(entry);
+                }
+                Err(error) => applied.errors.push(error),
+            }
+        }
+        awaited
+    }
+
+    async fn await_in_force(&self, awaited: Vec<(Step, Value)>, applied: &mut Applied) {
+        let client = self.checker.client;
+        for (step, _) in awaited.iter().filter(|(step, _)| is_definition(&step.id)) {
+            client.discovery().add(defined_by(&step.object.node));
+        }
+        let errors = in_force::await_all(client, self.owner, awaited).await;
+        let error = |(step, error): (Step, Error)| {
+            self.checker.redactor.object_error(&step.object, Act::Await, &error)
+        };
+        applied.errors.extend(errors.into_iter().map(error));
+    }
+
+    /// Does what a step says.
+    async fn write(&self, mut step: Step) -> Result<Entry, ObjectError> {
+        if step.action == Action::CreateUnchecked(Unchecked::FirstDeploy) {
+            match self.create_unchecked(&step).await {
+                Ok(Some(entry)) => return Ok(entry),
+                // Something is there, or was left by `kubectl`: from here on as with any other object.
+                Ok(None) => self.checker.check(&mut step).await.map(drop)?,
+                Err(error) => return Err(self.error(&step, &error)),
+            }
+        }
+        let result = match &step.action {
+            Action::Skip(_) => Ok(entry(&step, Done::Skipped)),
+            Action::Unchanged => Ok(Entry {
+                proof: step.proof.clone(),
+                ..entry(&step, Done::Unchanged)
+            }),
+            Action::Replace(_) => self.replace(&step).await,
+            Action::Create | Action::Configure | Action::CreateUnchecked(_) => {
+                self.configure(&step).await
+            }
+        };
+        result.map_err(|error| self.error(&step, &error))
+    }
+
+    fn error(&self, step: &Step, error: &Error) -> ObjectError {
+        self.checker.redactor.object_error(&step.object, Act::Apply, error)
+    }
+
+    /// The one request of a first deploy: an apply that yields to other managers. None when it met something.
+    async fn create_unchecked(&self, step: &Step) -> Result<Option<Entry>, Error> {
+        let result = self.checker.client.apply(&path(step), body(step), ApplyMode::Yield).await;
+        match result {
+            Ok(written) => {
+                let entry = self.written(step, written, false);
+                let meets_kubectl = entry.proof.as_ref().is_some_and(|proof| proof.taken_over.is_some());
+                Ok((entry.done == Done::Created || !meets_kubectl).then_some(entry))
+            }
+            Err(error) if error.refusal().is_some_and(|refusal| refusal.is_conflict()) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn configure(&self, step: &Step) -> Result<Entry, Error> {
+        if let (Some(entries), Some(live)) = (&step.take_over, &step.live) {
+            self.take_over(step, entries, &live.resource_version).await?;
+        }
+        let written = self.checker.client.apply(&path(step), body(step), ApplyMode::Force).await?;
+        Ok(self.written(step, written, step.action == Action::Configure))
+    }
+
+    async fn take_over(&self, step: &Step, entries: &[Value], version: &str) -> Result<(), Error> {
+        let operations = [
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
+            json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}),
+        ];
+        self.checker.client.json_patch(&path(step), &operations).await?;
+        Ok(())
+    }
+
+    /// Deletes the object that was looked at, waits until it is gone, and creates it anew.
+    async fn replace(&self, step: &Step) -> Result<Entry, Error> {
+        if let (Some(live), Some(resource)) = (&step.live, &step.resource) {
+            let preconditions = Preconditions {
+                uid: live.uid.clone(),
+                resource_version: live.resource_version.clone(),
+            };
+            self.checker.client.delete(&path(step), &preconditions).await?;
+            await_gone(self.checker.client, resource, &step.id, &live.uid).await?;
+        }
+        let written = self.checker.client.apply(&path(step), body(step), ApplyMode::Force).await?;
+        Ok(self.written(step, written, true))
+    }
+
+    /// `changes` is set when the object is known to differ from what was there.
+    fn written(&self, step: &Step, written: Written, changes: bool) -> Entry {
+        let proof = proof(step.digest, &written.object, self.checker.taken_over);
+        let done = match written.created {
+            true => Done::Created,
+            false if !changes && super::check::is_untouched(&written) => Done::Unchanged,
+            false => Done::Configured,
+        };
+        Entry {
+            proof: Some(proof),
+            answer: answer(step, written.object),
+            ..entry(step, done)
+        }
+    }
+}
+
+fn is_pending(step: &Step) -> bool {
+    matches!(
+        step.action,
+        Action::CreateUnchecked(Unchecked::KindPending | Unchecked::NamespacePending)
+    )
+}
+
+fn path(step: &Step) -> String {
+    let resource = step.resource.as_ref();
+    resource.map(|resource| resource.object_path(&step.id)).unwrap_or_default()
+}
+
+fn entry(step: &Step, done: Done) -> Entry {
+    Entry { id: step.id.clone(), done, proof: None, answer: None }
+}
+
+/// The answer for those who judge health: without managed fields, and nothing of objects that hold secrets.
+fn answer(step: &Step, mut object: Value) -> Option<Arc<Value>> {
+    if is_secret(&step.object) || object["kind"] == "Secret" || object["kind"] == "ConfigMap" {
+        return None;
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    Some(Arc::new(object))
 }

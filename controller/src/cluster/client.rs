@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use kube::client::Body;
@@ -62,8 +63,11 @@ pub struct Written {
     pub created: bool,
     /// The object.
     pub object: Value,
-    /// When the server answered, by its own clock in seconds since 1970; managed fields are dated by the same.
-    pub server_time: Option<i64>,
+    /// No later than the server began with it, by its own clock in seconds since 1970; managed fields are dated by
+    /// the same clock.
+    pub begun: Option<i64>,
+    /// The server's warnings.
+    pub warnings: Vec<String>,
 }
 
 /// What has to be true of an object for its deletion to be carried out.
@@ -168,17 +172,13 @@ impl Client {
             ApplyMode::Yield => "",
         };
         let target = format!("{path}?fieldManager={FIELD_MANAGER}{options}");
-        let answer = self
-            .send(
-                Method::PATCH,
-                target,
-                &[(header::CONTENT_TYPE, APPLY)],
-                body,
-            )
-            .await?;
+        let headers = [(header::CONTENT_TYPE, APPLY)];
+        let begin = Instant::now();
+        let answer = self.send(Method::PATCH, target, &headers, body).await?;
         Ok(Written {
             created: answer.status() == StatusCode::CREATED,
-            server_time: server_time(&answer),
+            begun: begun(&answer, begin.elapsed()),
+            warnings: warnings(&answer),
             object: read(&answer, path)?,
         })
     }
@@ -283,10 +283,21 @@ fn read(answer: &Answer, path: &str) -> Result<Value, Error> {
     })
 }
 
-fn server_time(answer: &Answer) -> Option<i64> {
+/// The server dates its answers to the second, so one more second is taken off besides the time it took.
+fn begun(answer: &Answer, took: Duration) -> Option<i64> {
     let date = answer.headers().get(header::DATE)?.to_str().ok()?;
-    let date = jiff::fmt::rfc2822::parse(date).ok()?;
-    Some(date.timestamp().as_second())
+    let date = jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_second();
+    Some(date - 1 - i64::try_from(took.as_secs()).ok()?)
+}
+
+/// `299 - "text"`, quotes and backslashes inside escaped (RFC 7234, 5.5).
+fn warnings(answer: &Answer) -> Vec<String> {
+    let text = |value: &HeaderValue| {
+        let value = std::str::from_utf8(value.as_bytes()).ok()?;
+        let (_, quoted) = value.split_once('"')?;
+        Some(quoted.strip_suffix('"')?.replace("\\\"", "\"").replace("\\\\", "\\"))
+    };
+    answer.headers().get_all(header::WARNING).iter().filter_map(text).collect()
 }
 
 fn refusal(answer: &Answer) -> Refusal {

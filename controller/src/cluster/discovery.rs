@@ -42,6 +42,17 @@ impl Resource {
         }
     }
 
+    /// The same for kube's typed calls and watches.
+    pub fn api_resource(&self) -> kube::api::ApiResource {
+        kube::api::ApiResource {
+            group: self.group.clone(),
+            version: self.version.clone(),
+            api_version: self.api_version(),
+            kind: self.kind.clone(),
+            plural: self.plural.clone(),
+        }
+    }
+
     /// The path of all its objects, in one namespace or everywhere.
     pub fn collection_path(&self, namespace: &str) -> String {
         let root = if self.group.is_empty() {

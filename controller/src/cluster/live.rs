@@ -1,7 +1,7 @@
 //! What the shared watches show of managed objects, as a plain lookup; and the proof that an object still is as
 //! it was applied.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use overlay::ObjectId;
@@ -112,6 +112,19 @@ impl Live {
         self.write().remove(key)
     }
 
+    /// Notes that a kind is no longer watched.
+    pub fn forget(&self, group: &str, kind: &str) {
+        self.write().retain(|key, _| key.group != group || key.kind != kind);
+    }
+
+    /// The objects of a kind that are seen and that a fresh list does not hold.
+    pub fn missing(&self, group: &str, kind: &str, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
+        let is_missing = |key: &&ObjectKey| {
+            key.group == group && key.kind == kind && !listed.contains(*key)
+        };
+        self.read().keys().filter(is_missing).cloned().collect()
+    }
+
     /// How many objects are seen.
     pub fn len(&self) -> usize {
         self.read().len()
@@ -128,6 +141,15 @@ impl Live {
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Observed>> {
         self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observed {
+    /// Whether all that proofs look at is the same.
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.has_managed_fields
+            && Self { resource_version: String::new(), ..self.clone() }
+                == Self { resource_version: String::new(), ..other.clone() }
     }
 }
 
@@ -165,4 +187,61 @@ pub fn drifted(owner: &Owner, proofs: &Proofs, live: &Live) -> BTreeMap<ObjectKe
         .iter()
         .filter_map(|(key, proof)| Some((key.clone(), proof.drift(owner, seen.get(key))?)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { name: "apps".into(), namespace: "flux-system".into() }
+    }
+
+    fn entry(fields: &[u8]) -> Option<OwnEntry> {
+        Some(OwnEntry { fields: Digest::of(fields), time: 1 })
+    }
+
+    fn observed() -> Observed {
+        Observed {
+            uid: "1".into(),
+            resource_version: "10".into(),
+            owner: Some(owner()),
+            own: entry(b"a"),
+            taken_over: None,
+            has_managed_fields: true,
+            deleting: false,
+        }
+    }
+
+    #[test]
+    fn what_is_drift_and_what_is_not() {
+        let proof = Proof {
+            desired: Digest::of(b""),
+            uid: "1".into(),
+            resource_version: "9".into(),
+            own: entry(b"a"),
+            taken_over: None,
+        };
+        let other = Owner { name: "other".into(), namespace: "flux-system".into() };
+        let table = [
+            (Some(observed()), None),
+            (None, Some(Drift::Missing)),
+            (Some(Observed { uid: "2".into(), ..observed() }), Some(Drift::Replaced)),
+            (Some(Observed { deleting: true, ..observed() }), Some(Drift::Deleting)),
+            (Some(Observed { owner: Some(other), ..observed() }), Some(Drift::Relabelled)),
+            (Some(Observed { own: entry(b"b"), ..observed() }), Some(Drift::FieldsTaken)),
+            (Some(Observed { own: None, ..observed() }), Some(Drift::FieldsTaken)),
+            (
+                Some(Observed { taken_over: Some(Digest::of(b"k")), ..observed() }),
+                Some(Drift::TakenOver),
+            ),
+            (
+                Some(Observed { has_managed_fields: false, ..observed() }),
+                Some(Drift::Written),
+            ),
+        ];
+        for (seen, expected) in table {
+            assert_eq!(proof.drift(&owner(), seen.as_ref()), expected, "{seen:?}");
+        }
+    }
 }

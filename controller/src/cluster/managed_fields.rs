@@ -23,8 +23,8 @@ impl Digest {
 pub struct OwnEntry {
     /// Digest of `fieldsV1`.
     pub fields: Digest,
-    /// The server's time of the last apply that changed something, as written.
-    pub time: String,
+    /// The server's time of the last apply that changed something, in seconds since 1970.
+    pub time: i64,
 }
 
 /// A manager whose fields become ours before the first apply, so that fields that `kubectl` has added go.
@@ -86,7 +86,7 @@ pub fn own_entry(object: &Value) -> Option<OwnEntry> {
         .unwrap_or_default();
     Some(OwnEntry {
         fields: Digest::of(fields.as_bytes()),
-        time: text(entry, "time").to_owned(),
+        time: text(entry, "time").parse::<jiff::Timestamp>().map_or(0, |time| time.as_second()),
     })
 }
 

@@ -6,22 +6,31 @@
 //! ```
 
 pub mod apply;
+mod await_gone;
 pub mod change_set;
+mod changes;
+mod check;
 pub mod client;
 pub mod discovery;
 pub mod error;
 pub mod identity;
+mod in_force;
 pub mod inventory;
 pub mod live;
 pub mod managed_fields;
+mod normalise;
 pub mod order;
 pub mod owner;
 pub mod plan;
 pub mod prune;
+mod planning;
+mod redact;
+mod settings;
 mod transport;
 pub mod watch;
 
 pub use apply::{Applied, apply};
+pub use await_gone::await_termination;
 pub use change_set::{ChangeSet, Done, Entry};
 pub use client::{Client, Cluster, install_crypto};
 pub use error::{Act, Error, ObjectError, Refusal};
@@ -29,7 +38,8 @@ pub use identity::Identity;
 pub use inventory::Inventory;
 pub use live::{Drift, Live, ObjectKey, Observed, Proof, Proofs};
 pub use owner::Owner;
-pub use plan::{Action, Change, Known, Plan, Shown, Step, Wanted, plan};
-pub use prune::{Pruned, await_termination, prune};
+pub use plan::{Action, Change, Known, Plan, Shown, Step, Wanted};
+pub use planning::plan;
+pub use prune::{Kept, Pruned, prune};
 pub use transport::Limits;
 pub use watch::{Changed, How, Report, Watches};

@@ -4,11 +4,10 @@
 use overlay::{Object, ObjectId};
 use serde_json::Value;
 
-use super::client::Client;
 use super::discovery::Resource;
-use super::error::{Error, ObjectError};
+use super::error::ObjectError;
 use super::inventory::Inventory;
-use super::live::{Live, Proofs};
+use super::live::{Live, Proof, Proofs};
 use super::managed_fields::Digest;
 use super::order::{GroupKind, Stage};
 use super::owner::Owner;
@@ -128,6 +127,17 @@ pub struct Step {
     pub take_over: Option<Vec<Value>>,
     /// Digest of what is sent.
     pub digest: Digest,
+    /// What shows that the object is as wanted; for [`Action::Unchanged`] only.
+    pub proof: Option<Proof>,
+}
+
+/// What the user should know of an object, cleaned of secrets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectWarning {
+    /// The object.
+    pub id: ObjectId,
+    /// The text.
+    pub message: String,
 }
 
 /// What is to be done, in order.
@@ -135,14 +145,16 @@ pub struct Step {
 pub struct Plan {
     /// Whose objects.
     pub owner: Owner,
+    /// Replace objects whose immutable fields change.
+    pub force: bool,
     /// The wanted objects in apply order.
     pub steps: Vec<Step>,
     /// Objects of the inventory that are no longer wanted, in deletion order.
     pub prunes: Vec<ObjectId>,
     /// All that the server, or the rules, object to. A plan with errors is not executed.
     pub errors: Vec<ObjectError>,
-    /// What the user should know.
-    pub warnings: Vec<String>,
+    /// What the user should know: the server's own warnings, for one.
+    pub warnings: Vec<ObjectWarning>,
 }
 
 impl Plan {
@@ -157,17 +169,4 @@ impl Plan {
         let writes = |step: &Step| !matches!(step.action, Action::Unchanged | Action::Skip(_));
         !self.prunes.is_empty() || self.steps.iter().any(writes)
     }
-}
-
-/// Computes what is to be done. Nothing is written. What the server objects to about single objects is in
-/// [`Plan::errors`]; an error is returned only when no plan can be made at all.
-pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan, Error> {
-    let _ = (client, known);
-    Ok(Plan {
-        owner: wanted.owner,
-        steps: Vec::new(),
-        prunes: Vec::new(),
-        errors: Vec::new(),
-        warnings: Vec::new(),
-    })
 }

@@ -1,42 +1,200 @@
 //! Deletes what is no longer wanted, each object only with proof that it is ours.
 
-use std::time::Duration;
-
+use futures::StreamExt as _;
 use overlay::ObjectId;
+use serde_json::Value;
 
-use super::change_set::ChangeSet;
-use super::client::Client;
-use super::error::{Error, ObjectError};
-use super::live::Proofs;
+use super::change_set::{ChangeSet, Done, Entry};
+use super::client::{Client, Preconditions};
+use super::error::{Act, Error, ObjectError};
+use super::live::{ObjectKey, Proofs};
+use super::managed_fields::{has_managed_fields, own_entry};
+use super::order::rank;
 use super::owner::Owner;
+use super::redact::Redactor;
+use super::settings::Settings;
+
+/// Deletions of one Kustomization in flight.
+const CONCURRENCY: usize = 16;
+
+/// How often an object that changes between look and deletion is looked at again.
+const LOOKS: usize = 5;
 
 /// What became of the objects that were to be deleted.
 #[derive(Clone, Debug, Default)]
 pub struct Pruned {
     /// `deleted` and `skipped` entries, in order. Skipped objects leave the inventory.
     pub changes: ChangeSet,
+    /// Why objects were skipped.
+    pub kept: Vec<(ObjectId, Kept)>,
+    /// Objects whose deletion has begun, with their unique ids: what [`super::await_termination`] waits for.
+    pub deleting: Vec<(ObjectId, String)>,
     /// What could not be deleted. These objects stay in the inventory.
     pub errors: Vec<ObjectError>,
 }
 
-/// Deletes objects, given in deletion order. `proofs` holds the unique ids of those that this process applied.
-pub async fn prune(
-    client: &Client,
-    owner: &Owner,
-    objects: &[ObjectId],
-    proofs: &Proofs,
-) -> Pruned {
-    let _ = (client, owner, objects, proofs);
-    Pruned::default()
+/// Why an object of the inventory is not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It says so itself.
+    Asked,
+    /// Its owner labels are gone or name another.
+    NotOwned,
+    /// Our field manager has never applied it: someone else made it, with our labels on.
+    NotApplied,
+    /// It is another incarnation than the one that was applied.
+    Replaced,
 }
 
-/// Waits until none of these objects of this owner is left, or the time is over; gives back those that are left.
-pub async fn await_termination(
+enum Fate {
+    Deleted(Option<String>),
+    Kept(Kept),
+}
+
+/// Deletes objects, given in deletion order. `proofs` holds the unique ids of those that this process applied.
+pub async fn prune(client: &Client, owner: &Owner, objects: &[ObjectId], proofs: &Proofs) -> Pruned {
+    let mut pruned = Pruned::default();
+    let ids: Vec<&ObjectId> = objects.iter().collect();
+    // A kind that is gone took its objects along; a server that cannot be asked proves nothing.
+    if let Err(error) = client.discovery().learn_missing(client, &ids).await {
+        pruned.errors = objects.iter().map(|id| object_error(id, &error)).collect();
+        return pruned;
+    }
+    for rank in objects.chunk_by(|left, right| rank(&left.kind) == rank(&right.kind)) {
+        let deletions = rank.iter().map(|id| async move {
+            let uid = proofs.get(&ObjectKey::from(id)).map(|proof| proof.uid.as_str());
+            (id, delete(client, owner, id, uid).await)
+        });
+        let mut deletions = futures::stream::iter(deletions).buffered(CONCURRENCY);
+        while let Some((id, fate)) = deletions.next().await {
+            pruned.note(id, fate);
+        }
+    }
+    pruned
+}
+
+impl Pruned {
+    fn note(&mut self, id: &ObjectId, fate: Result<Fate, Error>) {
+        let done = match fate {
+            Ok(Fate::Deleted(uid)) => {
+                self.deleting.extend(uid.map(|uid| (id.clone(), uid)));
+                Done::Deleted
+            }
+            Ok(Fate::Kept(why)) => {
+                self.kept.push((id.clone(), why));
+                Done::Skipped
+            }
+            Err(error) => return self.errors.push(object_error(id, &error)),
+        };
+        let entry = Entry { id: id.clone(), done, proof: None, answer: None };
+        self.changes.entries.push(entry);
+    }
+}
+
+fn object_error(id: &ObjectId, error: &Error) -> ObjectError {
+    let object = overlay::Object {
+        id: id.clone(),
+        node: overlay::yaml::Node::mapping(),
+        origin: overlay::Origin::default(),
+    };
+    Redactor::default().object_error(&object, Act::Delete, error)
+}
+
+async fn delete(
     client: &Client,
     owner: &Owner,
-    objects: &[ObjectId],
-    timeout: Duration,
-) -> Result<Vec<ObjectId>, Error> {
-    let _ = (client, owner, timeout);
-    Ok(objects.to_vec())
+    id: &ObjectId,
+    known_uid: Option<&str>,
+) -> Result<Fate, Error> {
+    let Some(resource) = client.discovery().get(id) else {
+        return Ok(Fate::Deleted(None));
+    };
+    let path = resource.object_path(id);
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let result = look_and_delete(client, owner, &path, known_uid).await;
+        match result {
+            Err(error) if error.is_not_found() => return Ok(Fate::Deleted(None)),
+            Err(error) if is_conflict(&error) && looks < LOOKS => {}
+            other => return other,
+        }
+    }
+}
+
+fn is_conflict(error: &Error) -> bool {
+    error.refusal().is_some_and(|refusal| refusal.is_conflict())
+}
+
+async fn look_and_delete(
+    client: &Client,
+    owner: &Owner,
+    path: &str,
+    known_uid: Option<&str>,
+) -> Result<Fate, Error> {
+    let live = client.get_metadata(path).await?;
+    let text = |key: &str| live["metadata"][key].as_str().unwrap_or_default().to_owned();
+    let preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+    if let Some(why) = keeps(&live, owner, known_uid) {
+        return Ok(Fate::Kept(why));
+    }
+    let uid = preconditions.uid.clone();
+    if live["metadata"]["deletionTimestamp"].is_string() {
+        return Ok(Fate::Deleted(Some(uid)));
+    }
+    client.delete(path, &preconditions).await?;
+    Ok(Fate::Deleted(Some(uid)))
+}
+
+/// The proof that an object is ours to delete, or what it lacks.
+fn keeps(live: &Value, owner: &Owner, known_uid: Option<&str>) -> Option<Kept> {
+    let label = |key: &str| live["metadata"]["labels"][key].as_str();
+    if Settings::of_json(live).keeps() {
+        Some(Kept::Asked)
+    } else if label(super::owner::NAME_LABEL) != Some(&owner.name)
+        || label(super::owner::NAMESPACE_LABEL) != Some(&owner.namespace)
+    {
+        Some(Kept::NotOwned)
+    } else if known_uid.is_some_and(|uid| live["metadata"]["uid"] != uid) {
+        Some(Kept::Replaced)
+    } else if has_managed_fields(live) && own_entry(live).is_none() {
+        Some(Kept::NotApplied)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::owner::{NAME_LABEL, NAMESPACE_LABEL};
+    use serde_json::json;
+
+    #[test]
+    fn only_what_is_proved_ours_goes() {
+        let owner = Owner { name: "apps".into(), namespace: "flux-system".into() };
+        let labels = json!({NAME_LABEL: "apps", NAMESPACE_LABEL: "flux-system"});
+        let applied = json!([{"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {}}]);
+        let updated = json!([{"manager": "kustomize-controller", "operation": "Update", "fieldsV1": {}}]);
+        let asks = json!({"kustomize.toolkit.fluxcd.io/prune": "disabled"});
+        let table = [
+            (json!({"uid": "1", "labels": labels, "managedFields": applied}), None),
+            (json!({"uid": "1", "labels": labels}), None),
+            (json!({"uid": "1", "labels": labels, "managedFields": updated}), Some(Kept::NotApplied)),
+            (json!({"uid": "2", "labels": labels, "managedFields": applied}), Some(Kept::Replaced)),
+            (json!({"uid": "1", "labels": {NAME_LABEL: "apps"}, "managedFields": applied}), Some(Kept::NotOwned)),
+            (
+                json!({"uid": "1", "labels": {NAME_LABEL: "apps", NAMESPACE_LABEL: "other"}, "managedFields": applied}),
+                Some(Kept::NotOwned),
+            ),
+            (
+                json!({"uid": "1", "labels": labels, "managedFields": applied, "annotations": asks}),
+                Some(Kept::Asked),
+            ),
+        ];
+        for (metadata, expected) in table {
+            let live = json!({"metadata": metadata});
+            assert_eq!(keeps(&live, &owner, Some("1")), expected, "{live}");
+        }
+    }
 }

@@ -1,13 +1,27 @@
 //! The shared watches: metadata only, objects with owner labels only, one watch a kind in use.
+//!
+//! They speak for Weir's own account and not for a Kustomization's: one of the two named exceptions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use super::client::Client;
 use super::discovery::Resource;
-use super::live::{Live, ObjectKey};
-use super::owner::Owner;
+use super::live::{Live, ObjectKey, Observed};
+use super::managed_fields::{TakenOver, has_managed_fields, own_entry, taken_over, taken_over_digest};
+use super::owner::{NAME_LABEL, Owner};
+
+/// How long a watch that may not be opened waits before it asks again.
+const FORBIDDEN_DELAY: Duration = Duration::from_secs(60);
 
 /// Something happened to an object with owner labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +40,7 @@ pub enum How {
     /// It was written, but nothing that proofs look at changed: its status, or other managers' fields. Of
     /// interest to health only.
     Touched,
-    /// Something that proofs look at changed: compare it with its proof.
+    /// Something that proofs look at changed, or it was not seen before: compare it with its proof.
     Altered,
     /// It was deleted or lost its labels.
     Gone,
@@ -48,21 +62,27 @@ pub struct Watches {
     live: Live,
     client: Client,
     reports: mpsc::Sender<Report>,
+    wanted: Mutex<Wanted>,
+}
+
+/// Which kinds which owner has objects of, and the watches that are open for them.
+#[derive(Default)]
+struct Wanted {
+    by_owner: HashMap<Owner, BTreeSet<Resource>>,
+    open: BTreeMap<Resource, AbortHandle>,
 }
 
 impl Watches {
     /// No watch yet; `client` speaks for Weir's own account. Reports come out of the receiver.
     pub fn new(client: Client) -> (Self, mpsc::Receiver<Report>) {
         let (reports, receiver) = mpsc::channel(1024);
-        let live = Live::default();
-        (
-            Self {
-                live,
-                client,
-                reports,
-            },
-            receiver,
-        )
+        let watches = Self {
+            live: Live::default(),
+            client,
+            reports,
+            wanted: Mutex::default(),
+        };
+        (watches, receiver)
     }
 
     /// What the watches show.
@@ -70,9 +90,176 @@ impl Watches {
         self.live.clone()
     }
 
+    /// How many watches are open.
+    pub fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
     /// Says which kinds an owner has objects of; opens watches that are new and closes those that nobody needs.
     /// An empty set for an owner that is gone.
     pub fn want(&self, owner: &Owner, resources: BTreeSet<Resource>) {
-        let _ = (owner, resources, &self.client, &self.reports);
+        let mut wanted = self.lock();
+        if resources.is_empty() {
+            wanted.by_owner.remove(owner);
+        } else if wanted.by_owner.get(owner) == Some(&resources) {
+            return;
+        } else {
+            wanted.by_owner.insert(owner.clone(), resources);
+        }
+        let needed: BTreeSet<Resource> = wanted.by_owner.values().flatten().cloned().collect();
+        wanted.open.retain(|resource, watch| {
+            let keep = needed.contains(resource);
+            if !keep {
+                watch.abort();
+                self.live.forget(&resource.group, &resource.kind);
+            }
+            keep
+        });
+        for resource in needed {
+            let opened = || self.open(&resource);
+            wanted.open.entry(resource.clone()).or_insert_with(opened);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, resource: &Resource) -> AbortHandle {
+        let watch = Watch {
+            resource: resource.clone(),
+            live: self.live.clone(),
+            reports: self.reports.clone(),
+            managers: taken_over(),
+            listed: HashSet::new(),
+        };
+        tokio::spawn(watch.run(self.client.kube())).abort_handle()
+    }
+}
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        self.lock().open.values().for_each(AbortHandle::abort);
+    }
+}
+
+type Metadata = PartialObjectMeta<DynamicObject>;
+
+/// One kind's watch.
+struct Watch {
+    resource: Resource,
+    live: Live,
+    reports: mpsc::Sender<Report>,
+    managers: Vec<TakenOver>,
+    /// What the list that is being read has shown so far.
+    listed: HashSet<ObjectKey>,
+}
+
+impl Watch {
+    async fn run(mut self, kube: kube::Client) {
+        let api: Api<Metadata> = Api::all_with(kube, &self.resource.api_resource());
+        let config = watcher::Config::default().labels(NAME_LABEL);
+        let mut events = watcher(api, config).default_backoff().boxed();
+        loop {
+            match events.try_next().await {
+                Ok(Some(event)) => self.handle(event).await,
+                Ok(None) => return,
+                Err(error) => self.failed(&error).await,
+            }
+        }
+    }
+
+    /// The watcher tries again by itself; what a person must know is that it may never succeed.
+    async fn failed(&self, error: &watcher::Error) {
+        let text = super::transport::innermost(error);
+        if is_refused(error) {
+            self.report(Report::Unwatchable(self.resource.clone(), text)).await;
+            tokio::time::sleep(FORBIDDEN_DELAY).await;
+        } else {
+            tracing::debug!(kind = %self.resource.kind, error = %text, "watch interrupted");
+        }
+    }
+
+    async fn handle(&mut self, event: Event<Metadata>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => {
+                self.listed.insert(self.key(&object));
+                self.seen(object).await;
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                for key in self.live.missing(&self.resource.group, &self.resource.kind, &listed) {
+                    self.gone(key).await;
+                }
+                self.report(Report::Complete(self.resource.clone())).await;
+            }
+            Event::Apply(object) => self.seen(object).await,
+            Event::Delete(object) => self.gone(self.key(&object)).await,
+        }
+    }
+
+    fn key(&self, object: &Metadata) -> ObjectKey {
+        ObjectKey {
+            group: self.resource.group.clone(),
+            kind: self.resource.kind.clone(),
+            namespace: object.metadata.namespace.clone().unwrap_or_default(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+        }
+    }
+
+    async fn seen(&self, object: Metadata) {
+        let key = self.key(&object);
+        let observed = observed(&object, &self.managers);
+        let before = self.live.see(key.clone(), observed.clone());
+        let how = match &before {
+            Some(before) if before.resource_version == observed.resource_version => return,
+            Some(before) if before.agrees(&observed) => How::Touched,
+            _ => How::Altered,
+        };
+        // An object that changes hands concerns the one it leaves as well.
+        let left = before.and_then(|before| before.owner).filter(|left| Some(left) != observed.owner.as_ref());
+        for owner in observed.owner.into_iter().chain(left) {
+            self.report(Report::Changed(Changed { key: key.clone(), owner, how })).await;
+        }
+    }
+
+    async fn gone(&self, key: ObjectKey) {
+        let owner = self.live.lose(&key).and_then(|observed| observed.owner);
+        if let Some(owner) = owner {
+            self.report(Report::Changed(Changed { key, owner, how: How::Gone })).await;
+        }
+    }
+
+    async fn report(&self, report: Report) {
+        // Nobody listens any more when the process is about to end.
+        let _ = self.reports.send(report).await;
+    }
+}
+
+fn is_refused(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        _ => return false,
+    };
+    matches!(status, 401 | 403 | 404 | 405)
+}
+
+fn observed(object: &Metadata, managers: &[TakenOver]) -> Observed {
+    let metadata = &object.metadata;
+    let fields = metadata.managed_fields.as_ref().map(serde_json::to_value);
+    let fields = fields.and_then(Result::ok).unwrap_or(Value::Null);
+    let value = serde_json::json!({"metadata": {"managedFields": fields}});
+    Observed {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        owner: metadata.labels.as_ref().and_then(Owner::of_labels),
+        own: own_entry(&value),
+        taken_over: taken_over_digest(&value, managers),
+        has_managed_fields: has_managed_fields(&value),
+        deleting: metadata.deletion_timestamp.is_some(),
     }
 }

@@ -1,0 +1,266 @@
+//! How a plan is computed: objects are prepared and sorted, those that need it are dry-run, definitions first.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures::StreamExt as _;
+use overlay::{Object, ObjectId};
+
+use super::check::{Checker, body_of};
+use super::client::Client;
+use super::discovery::{Resource, defined_by};
+use super::error::{Act, Error, ObjectError};
+use super::live::ObjectKey;
+use super::managed_fields::{Digest, taken_over};
+use super::normalise::normalise;
+use super::order;
+use super::order::Stage;
+use super::plan::{Action, Known, ObjectWarning, Plan, Skip, Step, Unchecked, Wanted};
+use super::redact::Redactor;
+use super::settings::{Settings, Ssa};
+
+/// Dry-runs of one plan in flight. The connection's own limit is shared first come, first served, so a plan of
+/// thousands takes no more than this many places at a time.
+const CONCURRENCY: usize = 16;
+
+/// Computes what is to be done. Nothing is written. What the server objects to about single objects is in
+/// [`Plan::errors`]; an error is returned only when no plan can be made at all.
+pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan, Error> {
+    let redactor = Redactor::of(&wanted.objects);
+    let ids: Vec<&ObjectId> = wanted.objects.iter().map(|object| &object.id).collect();
+    let definitions = definitions(&wanted.objects);
+    client.discovery().learn_missing(client, &unknown(&ids, &definitions)).await?;
+
+    let managers = taken_over();
+    let checker = Checker {
+        client,
+        redactor: &redactor,
+        taken_over: &managers,
+        force: wanted.force,
+        check_all: known.check_all,
+    };
+    let mut plan = Plan {
+        owner: wanted.owner.clone(),
+        force: wanted.force,
+        steps: Vec::new(),
+        prunes: Vec::new(),
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let custom_stages = wanted.custom_stages.clone();
+    let steps = prepare(client, wanted, &definitions, &mut plan.errors);
+    let (first, rest) = steps.into_iter().partition(|step| step.stage == Stage::Definitions);
+    decide(&checker, first, known, &BTreeSet::new(), &mut plan).await;
+    let pending = pending_namespaces(&plan.steps);
+    decide(&checker, rest, known, &pending, &mut plan).await;
+    plan.prunes = prunes(&plan, known, &custom_stages);
+    Ok(plan)
+}
+
+/// What the definitions in a set define.
+type Definitions = HashMap<(String, String, String), Resource>;
+
+fn kind_of(id: &ObjectId) -> (String, String, String) {
+    (id.group.clone(), id.version.clone(), id.kind.clone())
+}
+
+fn definitions(objects: &[Object]) -> Definitions {
+    objects
+        .iter()
+        .filter(|object| is_definition(&object.id))
+        .flat_map(|object| defined_by(&object.node))
+        .map(|resource| {
+            let Resource { group, version, kind, .. } = &resource;
+            ((group.clone(), version.clone(), kind.clone()), resource)
+        })
+        .collect()
+}
+
+pub(super) fn is_definition(id: &ObjectId) -> bool {
+    id.group == "apiextensions.k8s.io" && id.kind == "CustomResourceDefinition"
+}
+
+pub(super) fn is_namespace(id: &ObjectId) -> bool {
+    id.group.is_empty() && id.kind == "Namespace"
+}
+
+/// Kinds that the set itself defines need not be asked for.
+fn unknown<'a>(ids: &[&'a ObjectId], definitions: &Definitions) -> Vec<&'a ObjectId> {
+    ids.iter().filter(|id| !definitions.contains_key(&kind_of(id))).copied().collect()
+}
+
+/// Makes a step of each object, in apply order; what cannot be a step is an error.
+fn prepare(
+    client: &Client,
+    wanted: Wanted,
+    definitions: &Definitions,
+    errors: &mut Vec<ObjectError>,
+) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(wanted.objects.len());
+    for mut object in wanted.objects {
+        let served = client.discovery().get(&object.id);
+        let pending = served.is_none();
+        let resource = served.or_else(|| definitions.get(&kind_of(&object.id)).cloned());
+        normalise(&mut object, resource.as_ref(), &wanted.owner);
+        let stage = order::stage(&object.id, &wanted.custom_stages);
+        let action = match skip(&object) {
+            Some(skip) => Action::Skip(skip),
+            None => match refuse(&object.id, resource.as_ref()) {
+                Some(message) => {
+                    errors.push(rule_error(&object.id, message));
+                    continue;
+                }
+                None if pending => Action::CreateUnchecked(Unchecked::KindPending),
+                None => Action::Create,
+            },
+        };
+        steps.push(step(object, stage, action, resource));
+    }
+    steps.sort_by(|left, right| {
+        (left.stage, order::key(&left.id)).cmp(&(right.stage, order::key(&right.id)))
+    });
+    duplicates(&steps, errors);
+    steps
+}
+
+fn step(object: Object, stage: Stage, action: Action, resource: Option<Resource>) -> Step {
+    Step {
+        id: object.id.clone(),
+        digest: Digest::of(&body_of(&object)),
+        object,
+        stage,
+        action,
+        changes: Vec::new(),
+        resource,
+        live: None,
+        take_over: None,
+        proof: None,
+    }
+}
+
+fn skip(object: &Object) -> Option<Skip> {
+    let settings = Settings::of_node(&object.node);
+    if settings.reconcile_disabled {
+        Some(Skip::ReconcileDisabled)
+    } else if settings.ssa == Ssa::Ignore {
+        Some(Skip::Ignored)
+    } else {
+        None
+    }
+}
+
+fn refuse(id: &ObjectId, resource: Option<&Resource>) -> Option<String> {
+    let Some(resource) = resource else {
+        let version = match id.group.as_str() {
+            "" => id.version.clone(),
+            group => format!("{group}/{}", id.version),
+        };
+        return Some(format!("no matches for kind \"{}\" in version \"{version}\"", id.kind));
+    };
+    if resource.namespaced && id.namespace.is_empty() {
+        return Some("namespace not specified".to_owned());
+    }
+    (!is_path_segment(&id.name) || (resource.namespaced && !is_path_segment(&id.namespace)))
+        .then(|| "its name or namespace cannot be part of a URL".to_owned())
+}
+
+/// Names go into request paths as they are, so what could lead elsewhere is refused here. RBAC names may hold
+/// colons; nothing in Kubernetes may hold a slash or a percent sign.
+fn is_path_segment(name: &str) -> bool {
+    let odd = |byte: u8| !byte.is_ascii_graphic() || b"/%?#\\\"<>^`{|}".contains(&byte);
+    !name.is_empty() && name != "." && name != ".." && !name.bytes().any(odd)
+}
+
+fn rule_error(id: &ObjectId, message: String) -> ObjectError {
+    ObjectError {
+        id: id.clone(),
+        act: Act::DryRun,
+        reason: String::new(),
+        code: 0,
+        message,
+        transient: false,
+    }
+}
+
+/// Two manifests of one object would overwrite each other at every run.
+fn duplicates(sorted: &[Step], errors: &mut Vec<ObjectError>) {
+    for pair in sorted.windows(2) {
+        if ObjectKey::from(&pair[0].id) == ObjectKey::from(&pair[1].id) {
+            let places = [&pair[0], &pair[1]].map(|step| step.object.origin.place.to_string());
+            let message = format!("declared twice: in {} and in {}", places[0], places[1]);
+            errors.push(rule_error(&pair[0].id, message));
+        }
+    }
+}
+
+/// Decides what is to be done with each step, with a dry-run where the rules ask for one.
+async fn decide(
+    checker: &Checker<'_>,
+    steps: Vec<Step>,
+    known: &Known,
+    pending: &BTreeSet<String>,
+    plan: &mut Plan,
+) {
+    let owner = plan.owner.clone();
+    let decided = steps.into_iter().map(|mut step| {
+        let needed = by_rule(&mut step, &owner, known, pending);
+        async move {
+            let result = match needed {
+                true => checker.check(&mut step).await,
+                false => Ok(Vec::new()),
+            };
+            (step, result)
+        }
+    });
+    let mut decided = futures::stream::iter(decided).buffered(CONCURRENCY);
+    while let Some((step, result)) = decided.next().await {
+        match result {
+            Ok(warnings) => plan.warnings.extend::<Vec<ObjectWarning>>(warnings),
+            Err(error) => plan.errors.push(error),
+        }
+        plan.steps.push(step);
+    }
+}
+
+/// Decides without a request where that is possible; true when a dry-run is needed.
+fn by_rule(step: &mut Step, owner: &super::Owner, known: &Known, pending: &BTreeSet<String>) -> bool {
+    if step.action != Action::Create {
+        return false;
+    }
+    if pending.contains(&step.id.namespace) {
+        step.action = Action::CreateUnchecked(Unchecked::NamespacePending);
+        return false;
+    }
+    if known.check_all {
+        return true;
+    }
+    let key = ObjectKey::from(&step.id);
+    let observed = known.live.get(&key);
+    let proof = known.proofs.get(&key).filter(|proof| proof.desired == step.digest);
+    if let Some(proof) = proof.filter(|proof| proof.drift(owner, observed.as_ref()).is_none()) {
+        step.action = Action::Unchanged;
+        step.proof = Some(proof.clone());
+        return false;
+    }
+    let conditional = Settings::of_node(&step.object.node).ssa == Ssa::IfNotPresent;
+    if known.inventory.objects.is_empty() && observed.is_none() && !conditional {
+        step.action = Action::CreateUnchecked(Unchecked::FirstDeploy);
+        return false;
+    }
+    true
+}
+
+/// Namespaces that are not there yet and come with the set.
+fn pending_namespaces(steps: &[Step]) -> BTreeSet<String> {
+    let pending = |step: &&Step| is_namespace(&step.id) && step.action == Action::Create;
+    steps.iter().filter(pending).map(|step| step.id.name.clone()).collect()
+}
+
+/// What the inventory holds and the plan does not, in deletion order.
+fn prunes(plan: &Plan, known: &Known, custom_stages: &[order::GroupKind]) -> Vec<ObjectId> {
+    let mut prunes = known.inventory.missing_in(&plan.inventory());
+    let stage = |id: &ObjectId| order::stage(id, custom_stages);
+    prunes.sort_by(|left, right| {
+        (stage(right), order::key(right)).cmp(&(stage(left), order::key(left)))
+    });
+    prunes
+}

@@ -1,0 +1,186 @@
+//! Keeping secrets out of what the API server says: its texts repeat the values that were sent.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use overlay::yaml::{Node, Value};
+use overlay::{Object, ObjectId};
+use zeroize::Zeroizing;
+
+use super::error::{Act, Error, ObjectError, Refusal};
+
+/// Shorter values are not replaced in texts of other objects: they would turn up by chance.
+const SHORTEST: usize = 4;
+
+/// The secret values of a set of objects, as they may appear in texts.
+#[derive(Default)]
+pub(super) struct Redactor {
+    values: Vec<Zeroizing<String>>,
+}
+
+/// Whether an object is one whose texts are not shown: it holds marked scalars, or is a Secret.
+pub(super) fn is_secret(object: &Object) -> bool {
+    is_secret_kind(&object.id) || object.node.holds_secret()
+}
+
+pub(super) fn is_secret_kind(id: &ObjectId) -> bool {
+    id.group.is_empty() && id.kind == "Secret"
+}
+
+impl Redactor {
+    /// Collects the secret values of objects: marked scalars, and all data of Secrets.
+    pub(super) fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
+        let mut redactor = Self::default();
+        for object in objects {
+            redactor.collect(&object.node, false);
+            if is_secret_kind(&object.id) {
+                let sections = ["data", "stringData"].map(|key| object.node.get(key));
+                sections.into_iter().flatten().for_each(|section| redactor.collect(section, true));
+            }
+        }
+        // The longest first, so that a value is not broken by one that it contains.
+        redactor.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        redactor.values.dedup();
+        redactor
+    }
+
+    fn collect(&mut self, node: &Node, all: bool) {
+        match &node.value {
+            Value::Secret(secret) => self.add(secret.expose()),
+            Value::Scalar(scalar) if all => self.add(&scalar.text),
+            Value::Scalar(_) => {}
+            Value::Sequence(items) => items.iter().for_each(|item| self.collect(item, all)),
+            Value::Mapping(mapping) => mapping.iter().for_each(|(_, value)| self.collect(value, all)),
+        }
+    }
+
+    fn add(&mut self, value: &str) {
+        if value.len() < SHORTEST {
+            return;
+        }
+        self.values.push(Zeroizing::new(BASE64.encode(value)));
+        if let Some(decoded) = BASE64.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+            && decoded.len() >= SHORTEST
+        {
+            self.values.push(Zeroizing::new(decoded));
+        }
+        self.values.push(Zeroizing::new(value.to_owned()));
+    }
+
+    /// Whether a text holds a secret value.
+    pub(super) fn touches(&self, text: &str) -> bool {
+        self.values.iter().any(|value| text.contains(value.as_str()))
+    }
+
+    /// A text with every secret value replaced.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let replace = |text: String, value: &Zeroizing<String>| {
+            if text.contains(value.as_str()) {
+                text.replace(value.as_str(), "***")
+            } else {
+                text
+            }
+        };
+        self.values.iter().fold(text.to_owned(), replace)
+    }
+
+    /// An error about an object, fit to be shown.
+    pub(super) fn object_error(&self, object: &Object, act: Act, error: &Error) -> ObjectError {
+        let message = match error.refusal() {
+            Some(refusal) if is_secret(object) => without_values(refusal),
+            _ => error.to_string(),
+        };
+        ObjectError {
+            id: object.id.clone(),
+            act,
+            reason: error.refusal().map(|refusal| refusal.reason.clone()).unwrap_or_default(),
+            code: error.refusal().map(|refusal| refusal.code).unwrap_or_default(),
+            message: self.clean(&message),
+            transient: error.is_transient(),
+        }
+    }
+}
+
+/// What can be said of a refusal without the server's own words: the code and the fields at fault.
+fn without_values(refusal: &Refusal) -> String {
+    let mut message = format!("the API server answered {}", refusal.code);
+    let fields: Vec<_> = refusal
+        .causes
+        .iter()
+        .filter(|cause| !cause.field.is_empty())
+        .map(|cause| match cause.reason.as_str() {
+            "" => cause.field.clone(),
+            reason => format!("{} ({reason})", cause.field),
+        })
+        .collect();
+    if !fields.is_empty() {
+        message.push_str(" for ");
+        message.push_str(&fields.join(", "));
+    }
+    message.push_str("; its text is not shown because the object holds secrets");
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::error::Cause;
+    use overlay::yaml::{Secret, Style, Tag};
+
+    fn object(kind: &str, node: Node) -> Object {
+        let id = ObjectId { kind: kind.into(), namespace: "shop".into(), name: "x".into(), ..ObjectId::default() };
+        Object { id, node, origin: overlay::Origin::default() }
+    }
+
+    fn refused(message: &str) -> Error {
+        Error::Refused(Refusal {
+            code: 422,
+            reason: "Invalid".into(),
+            message: message.into(),
+            causes: vec![Cause {
+                reason: "FieldValueInvalid".into(),
+                field: "spec.url".into(),
+                message: message.into(),
+            }],
+        })
+    }
+
+    fn with_secret(text: &str) -> Node {
+        let mut node = Node::mapping();
+        let secret = Value::Secret(Secret::new(text.into(), Tag::Str, Style::Plain));
+        node.as_mapping_mut().expect("mapping").insert("url", secret.into());
+        node
+    }
+
+    #[test]
+    fn the_server_s_words_about_an_object_with_a_secret_are_not_shown() {
+        let object = object("Thing", with_secret("hunter22"));
+        let error = Redactor::default().object_error(&object, Act::DryRun, &refused("bad value \"hunter22\""));
+        assert_eq!(
+            error.to_string(),
+            "Thing/shop/x dry-run failed (Invalid): the API server answered 422 for spec.url \
+             (FieldValueInvalid); its text is not shown because the object holds secrets"
+        );
+    }
+
+    #[test]
+    fn another_object_s_error_is_cleaned_by_value() {
+        let redactor = Redactor::of(&[object("Thing", with_secret("hunter22"))]);
+        let other = object("Deployment", Node::mapping());
+        for text in ["denied: hunter22 is weak", "denied: aHVudGVyMjI= is weak"] {
+            let error = redactor.object_error(&other, Act::Apply, &refused(text));
+            assert_eq!(error.message, "denied: *** is weak");
+        }
+    }
+
+    #[test]
+    fn data_of_plain_secrets_counts_in_both_forms() {
+        let mut node = Node::mapping();
+        let mut data = Node::mapping();
+        data.as_mapping_mut().expect("mapping").insert("password", Node::string("aHVudGVyMjI="));
+        node.as_mapping_mut().expect("mapping").insert("data", data);
+        let redactor = Redactor::of(&[object("Secret", node)]);
+        assert_eq!(redactor.clean("hunter22 aHVudGVyMjI="), "*** ***");
+        assert!(redactor.touches("xhunter22x"));
+        assert!(!redactor.touches("hunter"));
+    }
+}
