@@ -40,7 +40,10 @@ pub struct Applied {
 /// Objects of one rank are written together; a failure lets the rank finish and begins no other. A plan with
 /// errors is not executed at all.
 pub async fn apply(client: &Client, plan: &Plan) -> Applied {
-    let mut applied = Applied { errors: plan.errors.clone(), ..Applied::default() };
+    let mut applied = Applied {
+        errors: plan.errors.clone(),
+        ..Applied::default()
+    };
     let redactor = Redactor::of(plan.steps.iter().map(|step| &step.object));
     let managers = taken_over();
     let writer = Writer {
@@ -73,11 +76,17 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Dry-runs what could not be dry-run before the stages that bring its kind and namespace.
     async fn check_pending(&self, stage: &mut [Step], errors: &mut Vec<ObjectError>) {
-        let checks = stage.iter_mut().filter(|step| is_pending(step)).map(|step| async move {
-            step.action = Action::Create;
-            self.check_served(step).await
-        });
-        let results: Vec<_> = futures::stream::iter(checks).buffered(CONCURRENCY).collect().await;
+        let checks = stage
+            .iter_mut()
+            .filter(|step| is_pending(step))
+            .map(|step| async move {
+                step.action = Action::Create;
+                self.check_served(step).await
+            });
+        let results: Vec<_> = futures::stream::iter(checks)
+            .buffered(CONCURRENCY)
+            .collect()
+            .await;
         errors.extend(results.into_iter().filter_map(Result::err));
     }
 
@@ -106,7 +115,9 @@ impl Writer<'_> {
 
     /// Writes objects that do not wait for each other; gives back those that have to come into force.
     async fn write_rank(&self, rank: &[Step], applied: &mut Applied) -> Vec<(Step, Value)> {
-        let writes = rank.iter().map(|step| async move { (step, self.write(step.clone()).await) });
+        let writes = rank
+            .iter()
+            .map(|step| async move { (step, self.write(step.clone()).await) });
         let mut writes = futures::stream::iter(writes).buffered(CONCURRENCY);
         let mut awaited = Vec::new();
         while let Some((step, result)) = writes.next().await {
@@ -132,7 +143,9 @@ impl Writer<'_> {
         }
         let errors = in_force::await_all(client, self.owner, awaited).await;
         let error = |(step, error): (Step, Error)| {
-            self.checker.redactor.object_error(&step.object, Act::Await, &error)
+            self.checker
+                .redactor
+                .object_error(&step.object, Act::Await, &error)
         };
         applied.errors.extend(errors.into_iter().map(error));
     }
@@ -162,16 +175,25 @@ impl Writer<'_> {
     }
 
     fn error(&self, step: &Step, error: &Error) -> ObjectError {
-        self.checker.redactor.object_error(&step.object, Act::Apply, error)
+        self.checker
+            .redactor
+            .object_error(&step.object, Act::Apply, error)
     }
 
     /// The one request of a first deploy: an apply that yields to other managers. None when it met something.
     async fn create_unchecked(&self, step: &Step) -> Result<Option<Entry>, Error> {
-        let result = self.checker.client.apply(&path(step), body(step), ApplyMode::Yield).await;
+        let result = self
+            .checker
+            .client
+            .apply(&path(step), body(step), ApplyMode::Yield)
+            .await;
         match result {
             Ok(written) => {
                 let entry = self.written(step, written, false);
-                let meets_kubectl = entry.proof.as_ref().is_some_and(|proof| proof.taken_over.is_some());
+                let meets_kubectl = entry
+                    .proof
+                    .as_ref()
+                    .is_some_and(|proof| proof.taken_over.is_some());
                 Ok((entry.done == Done::Created || !meets_kubectl).then_some(entry))
             }
             Err(error) if error.refusal().is_some_and(|refusal| refusal.is_conflict()) => Ok(None),
@@ -181,9 +203,14 @@ impl Writer<'_> {
 
     async fn configure(&self, step: &Step) -> Result<Entry, Error> {
         if let (Some(entries), Some(live)) = (&step.take_over, &step.live) {
-            self.take_over(step, entries, &live.resource_version).await?;
+            self.take_over(step, entries, &live.resource_version)
+                .await?;
         }
-        let written = self.checker.client.apply(&path(step), body(step), ApplyMode::Force).await?;
+        let written = self
+            .checker
+            .client
+            .apply(&path(step), body(step), ApplyMode::Force)
+            .await?;
         Ok(self.written(step, written, step.action == Action::Configure))
     }
 
@@ -192,7 +219,10 @@ impl Writer<'_> {
             json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
             json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}),
         ];
-        self.checker.client.json_patch(&path(step), &operations).await?;
+        self.checker
+            .client
+            .json_patch(&path(step), &operations)
+            .await?;
         Ok(())
     }
 
@@ -203,10 +233,17 @@ impl Writer<'_> {
                 uid: live.uid.clone(),
                 resource_version: live.resource_version.clone(),
             };
-            self.checker.client.delete(&path(step), &preconditions).await?;
+            self.checker
+                .client
+                .delete(&path(step), &preconditions)
+                .await?;
             await_gone(self.checker.client, resource, &step.id, &live.uid).await?;
         }
-        let written = self.checker.client.apply(&path(step), body(step), ApplyMode::Force).await?;
+        let written = self
+            .checker
+            .client
+            .apply(&path(step), body(step), ApplyMode::Force)
+            .await?;
         Ok(self.written(step, written, true))
     }
 
@@ -235,11 +272,18 @@ fn is_pending(step: &Step) -> bool {
 
 fn path(step: &Step) -> String {
     let resource = step.resource.as_ref();
-    resource.map(|resource| resource.object_path(&step.id)).unwrap_or_default()
+    resource
+        .map(|resource| resource.object_path(&step.id))
+        .unwrap_or_default()
 }
 
 fn entry(step: &Step, done: Done) -> Entry {
-    Entry { id: step.id.clone(), done, proof: None, answer: None }
+    Entry {
+        id: step.id.clone(),
+        done,
+        proof: None,
+        answer: None,
+    }
 }
 
 /// The answer for those who judge health: without managed fields, and nothing of objects that hold secrets.

@@ -31,7 +31,9 @@ pub(super) async fn await_gone(
     let watching = until_gone(api, config, &mut left);
     match tokio::time::timeout(DEADLINE, watching).await {
         Ok(result) => result,
-        Err(_) => Err(failed(format!("the object to be replaced is still there after {DEADLINE:?}"))),
+        Err(_) => Err(failed(format!(
+            "the object to be replaced is still there after {DEADLINE:?}"
+        ))),
     }
 }
 
@@ -47,7 +49,10 @@ pub async fn await_termination(
     for (id, uid) in objects {
         if let Some(resource) = client.discovery().get(id) {
             let place = (id.namespace.clone(), id.name.clone());
-            kinds.entry(resource).or_default().insert(place, uid.clone());
+            kinds
+                .entry(resource)
+                .or_default()
+                .insert(place, uid.clone());
         }
     }
     let waits = kinds.iter_mut().map(|(resource, left)| {
@@ -59,10 +64,18 @@ pub async fn await_termination(
         return Err(error);
     }
     let is_left = |id: &ObjectId| {
-        let left = client.discovery().get(id).and_then(|resource| kinds.get(&resource));
+        let left = client
+            .discovery()
+            .get(id)
+            .and_then(|resource| kinds.get(&resource));
         left.is_some_and(|left| left.contains_key(&(id.namespace.clone(), id.name.clone())))
     };
-    Ok(objects.iter().map(|(id, _)| id).filter(|id| is_left(id)).cloned().collect())
+    Ok(objects
+        .iter()
+        .map(|(id, _)| id)
+        .filter(|id| is_left(id))
+        .cloned()
+        .collect())
 }
 
 fn api(client: &Client, resource: &Resource, namespace: &str) -> Api<Metadata> {
@@ -75,7 +88,10 @@ fn api(client: &Client, resource: &Resource, namespace: &str) -> Api<Metadata> {
 }
 
 fn failed(message: String) -> Error {
-    Error::Refused(Refusal { message, ..Refusal::default() })
+    Error::Refused(Refusal {
+        message,
+        ..Refusal::default()
+    })
 }
 
 /// Strikes objects off as they go; what the first list does not show is gone already.
@@ -87,7 +103,11 @@ async fn until_gone(
     let mut events = watcher(api, config).boxed();
     let mut listed = HashMap::new();
     while !left.is_empty() {
-        match events.try_next().await.map_err(|error| failed(error.to_string()))? {
+        match events
+            .try_next()
+            .await
+            .map_err(|error| failed(error.to_string()))?
+        {
             Some(Event::Init) => listed.clear(),
             Some(Event::InitApply(object)) => {
                 let (place, uid) = incarnation(&object);
@@ -110,5 +130,8 @@ async fn until_gone(
 fn incarnation(object: &Metadata) -> ((String, String), String) {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let metadata = &object.metadata;
-    ((text(&metadata.namespace), text(&metadata.name)), text(&metadata.uid))
+    (
+        (text(&metadata.namespace), text(&metadata.name)),
+        text(&metadata.uid),
+    )
 }

@@ -36,7 +36,9 @@ pub(super) fn differs(live: &Value, wanted: &Value) -> bool {
         rest.retain(|key, _| key != "metadata" && key != "status");
         Some(rest)
     };
-    ["labels", "annotations"].into_iter().any(|key| metadata(live, key) != metadata(wanted, key))
+    ["labels", "annotations"]
+        .into_iter()
+        .any(|key| metadata(live, key) != metadata(wanted, key))
         || rest(live) != rest(wanted)
 }
 
@@ -66,13 +68,23 @@ impl<'a> Mask<'a> {
         (self.secret_kind && is_data(general))
             || general.contains(LAST_APPLIED)
             || self.marked.contains(general)
-            || value.as_str().is_some_and(|text| self.redactor.touches(text))
+            || value
+                .as_str()
+                .is_some_and(|text| self.redactor.touches(text))
     }
 
-    fn show(&self, general: &str, value: Option<&Value>) -> Option<Shown> {
-        value.map(|value| match self.hides(general, value) {
-            true => Shown::Masked,
-            false => Shown::Value(value.clone()),
+    /// Both sides as they may be shown. Where one side is hidden the other is too: a password that is being
+    /// replaced stood in the same text.
+    fn show(&self, general: &str, sides: [Option<&Value>; 2]) -> [Option<Shown>; 2] {
+        let hidden = sides
+            .into_iter()
+            .flatten()
+            .any(|value| self.hides(general, value));
+        sides.map(|side| {
+            side.map(|value| match hidden {
+                true => Shown::Masked,
+                false => Shown::Value(value.clone()),
+            })
         })
     }
 }
@@ -85,7 +97,9 @@ fn collect_marks(node: &Node, general: String, marked: &mut BTreeSet<String>) {
         }
         NodeValue::Sequence(items) => {
             let general = format!("{general}[]");
-            items.iter().for_each(|item| collect_marks(item, general.clone(), marked));
+            items
+                .iter()
+                .for_each(|item| collect_marks(item, general.clone(), marked));
         }
         NodeValue::Mapping(mapping) => mapping
             .iter()
@@ -97,7 +111,13 @@ fn collect_marks(node: &Node, general: String, marked: &mut BTreeSet<String>) {
 pub(super) fn changes(live: &Value, wanted: &Value, mask: &Mask<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
     let place = Place::default();
-    compare(&place, Some(&shown_part(live)), Some(&shown_part(wanted)), mask, &mut changes);
+    compare(
+        &place,
+        Some(&shown_part(live)),
+        Some(&shown_part(wanted)),
+        mask,
+        &mut changes,
+    );
     changes
 }
 
@@ -122,7 +142,10 @@ struct Place {
 
 impl Place {
     fn key(&self, key: &str) -> Self {
-        Self { path: join(&self.path, key), general: join(&self.general, key) }
+        Self {
+            path: join(&self.path, key),
+            general: join(&self.general, key),
+        }
     }
 
     fn item(&self, name: &str) -> Self {
@@ -140,7 +163,11 @@ fn join(path: &str, key: &str) -> String {
     } else {
         format!("\"{key}\"")
     };
-    if path.is_empty() { key } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 fn compare(
@@ -153,8 +180,14 @@ fn compare(
     if before == after {
         return;
     }
-    let maps = (before.map_or(Some(None), as_map), after.map_or(Some(None), as_map));
-    let lists = (before.map_or(Some(None), as_list), after.map_or(Some(None), as_list));
+    let maps = (
+        before.map_or(Some(None), as_map),
+        after.map_or(Some(None), as_map),
+    );
+    let lists = (
+        before.map_or(Some(None), as_list),
+        after.map_or(Some(None), as_list),
+    );
     if let (Some(left), Some(right)) = maps
         && !both_empty(left.map(Map::len), right.map(Map::len))
     {
@@ -164,10 +197,12 @@ fn compare(
     {
         compare_lists(place, left, right, mask, changes);
     } else {
+        let [before, after] = mask.show(&place.general, [before, after]);
+        let path = place.path.clone();
         changes.push(Change {
-            path: place.path.clone(),
-            before: mask.show(&place.general, before),
-            after: mask.show(&place.general, after),
+            path,
+            before,
+            after,
         });
     }
 }
@@ -216,10 +251,16 @@ fn compare_lists(
         None => (numbered(before), numbered(after)),
     };
     for (name, value) in &left {
-        let other = right.iter().find(|(other, _)| other == name).map(|(_, value)| *value);
+        let other = right
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| *value);
         compare(&place.item(name), Some(value), other, mask, changes);
     }
-    for (name, value) in right.iter().filter(|(name, _)| !left.iter().any(|(other, _)| other == name)) {
+    for (name, value) in right
+        .iter()
+        .filter(|(name, _)| !left.iter().any(|(other, _)| other == name))
+    {
         compare(&place.item(name), None, Some(value), mask, changes);
     }
 }
@@ -227,7 +268,10 @@ fn compare_lists(
 fn item_key(before: &[Value], after: &[Value]) -> Option<&'static str> {
     ITEM_KEYS.into_iter().find(|key| {
         [before, after].into_iter().all(|items| {
-            let names: BTreeSet<_> = items.iter().filter_map(|item| item_name(item, key)).collect();
+            let names: BTreeSet<_> = items
+                .iter()
+                .filter_map(|item| item_name(item, key))
+                .collect();
             names.len() == items.len()
         })
     })
@@ -242,11 +286,18 @@ fn item_name(item: &Value, key: &str) -> Option<String> {
 }
 
 fn named_by<'a>(items: &'a [Value], key: &str) -> Vec<(String, &'a Value)> {
-    items.iter().filter_map(|item| Some((item_name(item, key)?, item))).collect()
+    items
+        .iter()
+        .filter_map(|item| Some((item_name(item, key)?, item)))
+        .collect()
 }
 
 fn numbered(items: &[Value]) -> Vec<(String, &Value)> {
-    items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect()
+    items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| (index.to_string(), item))
+        .collect()
 }
 
 #[cfg(test)]
@@ -264,7 +315,14 @@ mod tests {
             Some(Shown::Value(value)) => value.to_string(),
         };
         let changes = changes(live, wanted, &mask);
-        let line = |change: &Change| format!("{}: {} → {}", change.path, show(&change.before), show(&change.after));
+        let line = |change: &Change| {
+            format!(
+                "{}: {} → {}",
+                change.path,
+                show(&change.before),
+                show(&change.after)
+            )
+        };
         changes.iter().map(line).collect()
     }
 
@@ -314,7 +372,11 @@ mod tests {
     fn marks_hide_the_value_before_and_values_hide_wherever_they_turn_up() {
         let mut object = plain();
         let secret = NodeValue::Secret(Secret::new("hunter22".into(), Tag::Str, Style::Plain));
-        object.node.as_mapping_mut().expect("mapping").insert("password", secret.into());
+        object
+            .node
+            .as_mapping_mut()
+            .expect("mapping")
+            .insert("password", secret.into());
         let live = json!({"password": "old-one", "url": "x"});
         let wanted = json!({"password": "hunter22", "url": "https://me:hunter22@example.org"});
         assert_eq!(
@@ -327,11 +389,26 @@ mod tests {
     fn drift_is_what_flux_calls_drift() {
         let live = json!({"metadata": {"uid": "1", "finalizers": ["x"], "labels": {"a": "1"}}, "spec": {"a": 1}, "status": 1});
         let table = [
-            (json!({"metadata": {"labels": {"a": "1"}}, "spec": {"a": 1}}), false),
-            (json!({"metadata": {"labels": {"a": "1"}, "annotations": {}}, "spec": {"a": 1}}), false),
-            (json!({"metadata": {"labels": {"a": "2"}}, "spec": {"a": 1}}), true),
-            (json!({"metadata": {"labels": {"a": "1"}}, "spec": {"a": 2}}), true),
-            (json!({"metadata": {"labels": {"a": "1"}, "annotations": {"x": ""}}, "spec": {"a": 1}}), true),
+            (
+                json!({"metadata": {"labels": {"a": "1"}}, "spec": {"a": 1}}),
+                false,
+            ),
+            (
+                json!({"metadata": {"labels": {"a": "1"}, "annotations": {}}, "spec": {"a": 1}}),
+                false,
+            ),
+            (
+                json!({"metadata": {"labels": {"a": "2"}}, "spec": {"a": 1}}),
+                true,
+            ),
+            (
+                json!({"metadata": {"labels": {"a": "1"}}, "spec": {"a": 2}}),
+                true,
+            ),
+            (
+                json!({"metadata": {"labels": {"a": "1"}, "annotations": {"x": ""}}, "spec": {"a": 1}}),
+                true,
+            ),
         ];
         for (wanted, expected) in table {
             assert_eq!(differs(&live, &wanted), expected, "{wanted}");

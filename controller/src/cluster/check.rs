@@ -29,12 +29,19 @@ pub(super) fn body(step: &Step) -> Vec<u8> {
 }
 
 pub(super) fn body_of(object: &overlay::Object) -> Vec<u8> {
-    to_json(&object.node, Secrets::Revealed).to_string().into_bytes()
+    to_json(&object.node, Secrets::Revealed)
+        .to_string()
+        .into_bytes()
 }
 
 /// What shows later that an object is as it was sent.
 pub(super) fn proof(digest: Digest, answer: &Value, managers: &[TakenOver]) -> Proof {
-    let text = |key: &str| answer["metadata"][key].as_str().unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        answer["metadata"][key]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     Proof {
         desired: digest,
         uid: text("uid"),
@@ -54,12 +61,18 @@ fn incarnation(object: &Value) -> Option<Incarnation> {
 impl Checker<'_> {
     /// Fills in what is to be done with a step's object; gives back the server's warnings.
     pub(super) async fn check(&self, step: &mut Step) -> Result<Vec<ObjectWarning>, ObjectError> {
-        let Some(path) = step.resource.as_ref().map(|resource| resource.object_path(&step.id)) else {
+        let Some(path) = step
+            .resource
+            .as_ref()
+            .map(|resource| resource.object_path(&step.id))
+        else {
             return Ok(Vec::new());
         };
         let result = self.check_at(step, &path).await;
-        let warnings =
-            result.map_err(|error| self.redactor.object_error(&step.object, Act::DryRun, &error))?;
+        let warnings = result.map_err(|error| {
+            self.redactor
+                .object_error(&step.object, Act::DryRun, &error)
+        })?;
         let warning = |message: String| ObjectWarning {
             id: step.id.clone(),
             message: self.redactor.clean(&message),
@@ -77,7 +90,12 @@ impl Checker<'_> {
         match self.client.apply(path, body(step), ApplyMode::DryRun).await {
             Ok(written) if written.created => step.action = Action::Create,
             Ok(written) => return self.compare(step, path, settings, written).await,
-            Err(error) if force && error.refusal().is_some_and(|refusal| refusal.is_immutable()) => {
+            Err(error)
+                if force
+                    && error
+                        .refusal()
+                        .is_some_and(|refusal| refusal.is_immutable()) =>
+            {
                 self.replace(step, path, &error).await?;
             }
             Err(error) => return Err(error),

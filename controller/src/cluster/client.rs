@@ -286,7 +286,10 @@ fn read(answer: &Answer, path: &str) -> Result<Value, Error> {
 /// The server dates its answers to the second, so one more second is taken off besides the time it took.
 fn begun(answer: &Answer, took: Duration) -> Option<i64> {
     let date = answer.headers().get(header::DATE)?.to_str().ok()?;
-    let date = jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_second();
+    let date = jiff::fmt::rfc2822::parse(date)
+        .ok()?
+        .timestamp()
+        .as_second();
     Some(date - 1 - i64::try_from(took.as_secs()).ok()?)
 }
 
@@ -295,9 +298,19 @@ fn warnings(answer: &Answer) -> Vec<String> {
     let text = |value: &HeaderValue| {
         let value = std::str::from_utf8(value.as_bytes()).ok()?;
         let (_, quoted) = value.split_once('"')?;
-        Some(quoted.strip_suffix('"')?.replace("\\\"", "\"").replace("\\\\", "\\"))
+        Some(
+            quoted
+                .strip_suffix('"')?
+                .replace("\\\"", "\"")
+                .replace("\\\\", "\\"),
+        )
     };
-    answer.headers().get_all(header::WARNING).iter().filter_map(text).collect()
+    answer
+        .headers()
+        .get_all(header::WARNING)
+        .iter()
+        .filter_map(text)
+        .collect()
 }
 
 fn refusal(answer: &Answer) -> Refusal {

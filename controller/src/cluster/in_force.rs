@@ -47,7 +47,10 @@ pub(super) async fn await_all(
 }
 
 fn refused(message: String) -> Error {
-    Error::Refused(Refusal { message, ..Refusal::default() })
+    Error::Refused(Refusal {
+        message,
+        ..Refusal::default()
+    })
 }
 
 async fn await_kind(
@@ -56,8 +59,10 @@ async fn await_kind(
     resource: &Resource,
     steps: Vec<Step>,
 ) -> Vec<(Step, Error)> {
-    let mut waiting: HashMap<String, Step> =
-        steps.into_iter().map(|step| (step.id.name.clone(), step)).collect();
+    let mut waiting: HashMap<String, Step> = steps
+        .into_iter()
+        .map(|step| (step.id.name.clone(), step))
+        .collect();
     let mut errors = Vec::new();
     let api: Api<DynamicObject> = Api::all_with(client.kube(), &resource.api_resource());
     let config = watcher::Config::default().labels(&owner.selector());
@@ -67,7 +72,11 @@ async fn await_kind(
         Ok(Err(error)) => error,
         Err(_) => format!("not in force after {DEADLINE:?}"),
     };
-    errors.extend(waiting.into_values().map(|step| (step, refused(late.clone()))));
+    errors.extend(
+        waiting
+            .into_values()
+            .map(|step| (step, refused(late.clone()))),
+    );
     errors
 }
 
@@ -129,13 +138,24 @@ mod tests {
     fn states() {
         let definition = |conditions: Value| json!({"kind": "CustomResourceDefinition", "status": {"conditions": conditions}});
         let table = [
-            (json!({"kind": "Namespace", "status": {"phase": "Active"}}), State::InForce),
+            (
+                json!({"kind": "Namespace", "status": {"phase": "Active"}}),
+                State::InForce,
+            ),
             (json!({"kind": "Namespace"}), State::Coming),
             (definition(json!(null)), State::Coming),
-            (definition(json!([{"type": "Established", "status": "False"}])), State::Coming),
-            (definition(json!([{"type": "Established", "status": "True"}])), State::InForce),
             (
-                definition(json!([{"type": "NamesAccepted", "status": "False", "message": "taken"}])),
+                definition(json!([{"type": "Established", "status": "False"}])),
+                State::Coming,
+            ),
+            (
+                definition(json!([{"type": "Established", "status": "True"}])),
+                State::InForce,
+            ),
+            (
+                definition(
+                    json!([{"type": "NamesAccepted", "status": "False", "message": "taken"}]),
+                ),
                 State::Refused("its names are not accepted: taken".into()),
             ),
         ];

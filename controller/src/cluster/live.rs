@@ -114,14 +114,14 @@ impl Live {
 
     /// Notes that a kind is no longer watched.
     pub fn forget(&self, group: &str, kind: &str) {
-        self.write().retain(|key, _| key.group != group || key.kind != kind);
+        self.write()
+            .retain(|key, _| key.group != group || key.kind != kind);
     }
 
     /// The objects of a kind that are seen and that a fresh list does not hold.
     pub fn missing(&self, group: &str, kind: &str, listed: &HashSet<ObjectKey>) -> Vec<ObjectKey> {
-        let is_missing = |key: &&ObjectKey| {
-            key.group == group && key.kind == kind && !listed.contains(*key)
-        };
+        let is_missing =
+            |key: &&ObjectKey| key.group == group && key.kind == kind && !listed.contains(*key);
         self.read().keys().filter(is_missing).cloned().collect()
     }
 
@@ -148,8 +148,13 @@ impl Observed {
     /// Whether all that proofs look at is the same.
     pub fn agrees(&self, other: &Self) -> bool {
         self.has_managed_fields
-            && Self { resource_version: String::new(), ..self.clone() }
-                == Self { resource_version: String::new(), ..other.clone() }
+            && Self {
+                resource_version: String::new(),
+                ..self.clone()
+            } == Self {
+                resource_version: String::new(),
+                ..other.clone()
+            }
     }
 }
 
@@ -194,11 +199,17 @@ mod tests {
     use super::*;
 
     fn owner() -> Owner {
-        Owner { name: "apps".into(), namespace: "flux-system".into() }
+        Owner {
+            name: "apps".into(),
+            namespace: "flux-system".into(),
+        }
     }
 
     fn entry(fields: &[u8]) -> Option<OwnEntry> {
-        Some(OwnEntry { fields: Digest::of(fields), time: 1 })
+        Some(OwnEntry {
+            fields: Digest::of(fields),
+            time: 1,
+        })
     }
 
     fn observed() -> Observed {
@@ -222,21 +233,60 @@ mod tests {
             own: entry(b"a"),
             taken_over: None,
         };
-        let other = Owner { name: "other".into(), namespace: "flux-system".into() };
+        let other = Owner {
+            name: "other".into(),
+            namespace: "flux-system".into(),
+        };
         let table = [
             (Some(observed()), None),
             (None, Some(Drift::Missing)),
-            (Some(Observed { uid: "2".into(), ..observed() }), Some(Drift::Replaced)),
-            (Some(Observed { deleting: true, ..observed() }), Some(Drift::Deleting)),
-            (Some(Observed { owner: Some(other), ..observed() }), Some(Drift::Relabelled)),
-            (Some(Observed { own: entry(b"b"), ..observed() }), Some(Drift::FieldsTaken)),
-            (Some(Observed { own: None, ..observed() }), Some(Drift::FieldsTaken)),
             (
-                Some(Observed { taken_over: Some(Digest::of(b"k")), ..observed() }),
+                Some(Observed {
+                    uid: "2".into(),
+                    ..observed()
+                }),
+                Some(Drift::Replaced),
+            ),
+            (
+                Some(Observed {
+                    deleting: true,
+                    ..observed()
+                }),
+                Some(Drift::Deleting),
+            ),
+            (
+                Some(Observed {
+                    owner: Some(other),
+                    ..observed()
+                }),
+                Some(Drift::Relabelled),
+            ),
+            (
+                Some(Observed {
+                    own: entry(b"b"),
+                    ..observed()
+                }),
+                Some(Drift::FieldsTaken),
+            ),
+            (
+                Some(Observed {
+                    own: None,
+                    ..observed()
+                }),
+                Some(Drift::FieldsTaken),
+            ),
+            (
+                Some(Observed {
+                    taken_over: Some(Digest::of(b"k")),
+                    ..observed()
+                }),
                 Some(Drift::TakenOver),
             ),
             (
-                Some(Observed { has_managed_fields: false, ..observed() }),
+                Some(Observed {
+                    has_managed_fields: false,
+                    ..observed()
+                }),
                 Some(Drift::Written),
             ),
         ];

@@ -86,7 +86,9 @@ pub fn own_entry(object: &Value) -> Option<OwnEntry> {
         .unwrap_or_default();
     Some(OwnEntry {
         fields: Digest::of(fields.as_bytes()),
-        time: text(entry, "time").parse::<jiff::Timestamp>().map_or(0, |time| time.as_second()),
+        time: text(entry, "time")
+            .parse::<jiff::Timestamp>()
+            .map_or(0, |time| time.as_second()),
     })
 }
 

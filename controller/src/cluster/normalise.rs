@@ -38,7 +38,10 @@ const POD_SPECS: [(&str, &[&str]); 8] = [
     ("ReplicaSet", &["spec", "template", "spec"]),
     ("ReplicationController", &["spec", "template", "spec"]),
     ("Job", &["spec", "template", "spec"]),
-    ("CronJob", &["spec", "jobTemplate", "spec", "template", "spec"]),
+    (
+        "CronJob",
+        &["spec", "jobTemplate", "spec", "template", "spec"],
+    ),
 ];
 
 /// Brings an object into the form in which it is sent.
@@ -89,7 +92,9 @@ fn at<'a>(node: &'a mut Node, path: &[&str]) -> Option<&'a mut Node> {
 }
 
 fn remove(node: &mut Node, path: &[&str], key: &str) {
-    if node.find(path).is_some_and(|parent| parent.get(key).is_some())
+    if node
+        .find(path)
+        .is_some_and(|parent| parent.get(key).is_some())
         && let Some(mapping) = at(node, path).and_then(Node::as_mapping_mut)
     {
         mapping.remove(key);
@@ -105,7 +110,9 @@ fn remove_null(node: &mut Node, path: &[&str], key: &str) {
 
 fn holds_null(node: &Node) -> bool {
     match &node.value {
-        Value::Mapping(mapping) => mapping.iter().any(|(_, value)| value.is_null() || holds_null(value)),
+        Value::Mapping(mapping) => mapping
+            .iter()
+            .any(|(_, value)| value.is_null() || holds_null(value)),
         Value::Sequence(items) => items.iter().any(holds_null),
         _ => false,
     }
@@ -145,7 +152,10 @@ fn default_protocols(id: &ObjectId, node: &mut Node) {
 fn default_protocol(ports: Option<&mut Node>) {
     let Some(ports) = ports else { return };
     let complete = |port: &Node| port.get("protocol").is_some();
-    if ports.as_sequence().is_none_or(|ports| ports.iter().all(complete)) {
+    if ports
+        .as_sequence()
+        .is_none_or(|ports| ports.iter().all(complete))
+    {
         return;
     }
     for port in ports.as_sequence_mut().into_iter().flatten() {
@@ -214,10 +224,23 @@ mod tests {
     use serde_json::json;
 
     fn sent(group: &str, kind: &str, yaml: &str) -> serde_json::Value {
-        let node = read_documents(yaml.as_bytes(), 0, Dialect::Kustomize).expect("valid").remove(0);
-        let id = ObjectId { group: group.into(), kind: kind.into(), ..ObjectId::default() };
-        let mut object = Object { id, node, origin: overlay::Origin::default() };
-        let owner = Owner { name: "apps".into(), namespace: "flux-system".into() };
+        let node = read_documents(yaml.as_bytes(), 0, Dialect::Kustomize)
+            .expect("valid")
+            .remove(0);
+        let id = ObjectId {
+            group: group.into(),
+            kind: kind.into(),
+            ..ObjectId::default()
+        };
+        let mut object = Object {
+            id,
+            node,
+            origin: overlay::Origin::default(),
+        };
+        let owner = Owner {
+            name: "apps".into(),
+            namespace: "flux-system".into(),
+        };
         normalise(&mut object, None, &owner);
         let mut json = to_json(&object.node, Secrets::Revealed);
         let labels = json["metadata"]["labels"].as_object_mut().expect("labels");
@@ -228,7 +251,11 @@ mod tests {
 
     #[test]
     fn string_data_becomes_data() {
-        let json = sent("", "Secret", "metadata: {name: s}\nstringData: {a: new, b: x}\ndata: {a: b2xk}\n");
+        let json = sent(
+            "",
+            "Secret",
+            "metadata: {name: s}\nstringData: {a: new, b: x}\ndata: {a: b2xk}\n",
+        );
         assert_eq!(json["data"], json!({"a": "bmV3", "b": "eA=="}));
         assert_eq!(json.get("stringData"), None);
     }
@@ -257,18 +284,25 @@ mod tests {
 
     #[test]
     fn nulls_of_custom_resources_stay() {
-        let json = sent("example.org", "Thing", "metadata: {name: t}\nspec: {a: null}\n");
+        let json = sent(
+            "example.org",
+            "Thing",
+            "metadata: {name: t}\nspec: {a: null}\n",
+        );
         assert_eq!(json["spec"], json!({"a": null}));
     }
 
     #[test]
     fn a_placeholder_ca_bundle_goes() {
-        let yaml = |bundle: &str| format!(
-            "metadata: {{name: c}}\nspec: {{conversion: {{webhook: {{clientConfig: {{caBundle: {bundle}}}}}}}}}\n"
-        );
+        let yaml = |bundle: &str| {
+            format!(
+                "metadata: {{name: c}}\nspec: {{conversion: {{webhook: {{clientConfig: {{caBundle: {bundle}}}}}}}}}\n"
+            )
+        };
         let bundle = |yaml: &str| {
             let json = sent("apiextensions.k8s.io", "CustomResourceDefinition", yaml);
-            json.pointer("/spec/conversion/webhook/clientConfig/caBundle").cloned()
+            json.pointer("/spec/conversion/webhook/clientConfig/caBundle")
+                .cloned()
         };
         assert_eq!(bundle(&yaml("Cg==")), None);
         let valid = BASE64.encode("-----BEGIN CERTIFICATE-----\n");

@@ -28,7 +28,10 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
     let redactor = Redactor::of(&wanted.objects);
     let ids: Vec<&ObjectId> = wanted.objects.iter().map(|object| &object.id).collect();
     let definitions = definitions(&wanted.objects);
-    client.discovery().learn_missing(client, &unknown(&ids, &definitions)).await?;
+    client
+        .discovery()
+        .learn_missing(client, &unknown(&ids, &definitions))
+        .await?;
 
     let managers = taken_over();
     let checker = Checker {
@@ -48,7 +51,9 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
     };
     let custom_stages = wanted.custom_stages.clone();
     let steps = prepare(client, wanted, &definitions, &mut plan.errors);
-    let (first, rest) = steps.into_iter().partition(|step| step.stage == Stage::Definitions);
+    let (first, rest) = steps
+        .into_iter()
+        .partition(|step| step.stage == Stage::Definitions);
     decide(&checker, first, known, &BTreeSet::new(), &mut plan).await;
     let pending = pending_namespaces(&plan.steps);
     decide(&checker, rest, known, &pending, &mut plan).await;
@@ -69,7 +74,12 @@ fn definitions(objects: &[Object]) -> Definitions {
         .filter(|object| is_definition(&object.id))
         .flat_map(|object| defined_by(&object.node))
         .map(|resource| {
-            let Resource { group, version, kind, .. } = &resource;
+            let Resource {
+                group,
+                version,
+                kind,
+                ..
+            } = &resource;
             ((group.clone(), version.clone(), kind.clone()), resource)
         })
         .collect()
@@ -85,7 +95,10 @@ pub(super) fn is_namespace(id: &ObjectId) -> bool {
 
 /// Kinds that the set itself defines need not be asked for.
 fn unknown<'a>(ids: &[&'a ObjectId], definitions: &Definitions) -> Vec<&'a ObjectId> {
-    ids.iter().filter(|id| !definitions.contains_key(&kind_of(id))).copied().collect()
+    ids.iter()
+        .filter(|id| !definitions.contains_key(&kind_of(id)))
+        .copied()
+        .collect()
 }
 
 /// Makes a step of each object, in apply order; what cannot be a step is an error.
@@ -154,7 +167,10 @@ fn refuse(id: &ObjectId, resource: Option<&Resource>) -> Option<String> {
             "" => id.version.clone(),
             group => format!("{group}/{}", id.version),
         };
-        return Some(format!("no matches for kind \"{}\" in version \"{version}\"", id.kind));
+        return Some(format!(
+            "no matches for kind \"{}\" in version \"{version}\"",
+            id.kind
+        ));
     };
     if resource.namespaced && id.namespace.is_empty() {
         return Some("namespace not specified".to_owned());
@@ -222,7 +238,12 @@ async fn decide(
 }
 
 /// Decides without a request where that is possible; true when a dry-run is needed.
-fn by_rule(step: &mut Step, owner: &super::Owner, known: &Known, pending: &BTreeSet<String>) -> bool {
+fn by_rule(
+    step: &mut Step,
+    owner: &super::Owner,
+    known: &Known,
+    pending: &BTreeSet<String>,
+) -> bool {
     if step.action != Action::Create {
         return false;
     }
@@ -235,7 +256,10 @@ fn by_rule(step: &mut Step, owner: &super::Owner, known: &Known, pending: &BTree
     }
     let key = ObjectKey::from(&step.id);
     let observed = known.live.get(&key);
-    let proof = known.proofs.get(&key).filter(|proof| proof.desired == step.digest);
+    let proof = known
+        .proofs
+        .get(&key)
+        .filter(|proof| proof.desired == step.digest);
     if let Some(proof) = proof.filter(|proof| proof.drift(owner, observed.as_ref()).is_none()) {
         step.action = Action::Unchanged;
         step.proof = Some(proof.clone());
@@ -252,7 +276,11 @@ fn by_rule(step: &mut Step, owner: &super::Owner, known: &Known, pending: &BTree
 /// Namespaces that are not there yet and come with the set.
 fn pending_namespaces(steps: &[Step]) -> BTreeSet<String> {
     let pending = |step: &&Step| is_namespace(&step.id) && step.action == Action::Create;
-    steps.iter().filter(pending).map(|step| step.id.name.clone()).collect()
+    steps
+        .iter()
+        .filter(pending)
+        .map(|step| step.id.name.clone())
+        .collect()
 }
 
 /// What the inventory holds and the plan does not, in deletion order.

@@ -52,7 +52,12 @@ enum Fate {
 }
 
 /// Deletes objects, given in deletion order. `proofs` holds the unique ids of those that this process applied.
-pub async fn prune(client: &Client, owner: &Owner, objects: &[ObjectId], proofs: &Proofs) -> Pruned {
+pub async fn prune(
+    client: &Client,
+    owner: &Owner,
+    objects: &[ObjectId],
+    proofs: &Proofs,
+) -> Pruned {
     let mut pruned = Pruned::default();
     let ids: Vec<&ObjectId> = objects.iter().collect();
     // A kind that is gone took its objects along; a server that cannot be asked proves nothing.
@@ -62,7 +67,9 @@ pub async fn prune(client: &Client, owner: &Owner, objects: &[ObjectId], proofs:
     }
     for rank in objects.chunk_by(|left, right| rank(&left.kind) == rank(&right.kind)) {
         let deletions = rank.iter().map(|id| async move {
-            let uid = proofs.get(&ObjectKey::from(id)).map(|proof| proof.uid.as_str());
+            let uid = proofs
+                .get(&ObjectKey::from(id))
+                .map(|proof| proof.uid.as_str());
             (id, delete(client, owner, id, uid).await)
         });
         let mut deletions = futures::stream::iter(deletions).buffered(CONCURRENCY);
@@ -86,7 +93,12 @@ impl Pruned {
             }
             Err(error) => return self.errors.push(object_error(id, &error)),
         };
-        let entry = Entry { id: id.clone(), done, proof: None, answer: None };
+        let entry = Entry {
+            id: id.clone(),
+            done,
+            proof: None,
+            answer: None,
+        };
         self.changes.entries.push(entry);
     }
 }
@@ -133,8 +145,16 @@ async fn look_and_delete(
     known_uid: Option<&str>,
 ) -> Result<Fate, Error> {
     let live = client.get_metadata(path).await?;
-    let text = |key: &str| live["metadata"][key].as_str().unwrap_or_default().to_owned();
-    let preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+    let text = |key: &str| {
+        live["metadata"][key]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let preconditions = Preconditions {
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+    };
     if let Some(why) = keeps(&live, owner, known_uid) {
         return Ok(Fate::Kept(why));
     }
@@ -172,17 +192,34 @@ mod tests {
 
     #[test]
     fn only_what_is_proved_ours_goes() {
-        let owner = Owner { name: "apps".into(), namespace: "flux-system".into() };
+        let owner = Owner {
+            name: "apps".into(),
+            namespace: "flux-system".into(),
+        };
         let labels = json!({NAME_LABEL: "apps", NAMESPACE_LABEL: "flux-system"});
-        let applied = json!([{"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {}}]);
-        let updated = json!([{"manager": "kustomize-controller", "operation": "Update", "fieldsV1": {}}]);
+        let applied =
+            json!([{"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {}}]);
+        let updated =
+            json!([{"manager": "kustomize-controller", "operation": "Update", "fieldsV1": {}}]);
         let asks = json!({"kustomize.toolkit.fluxcd.io/prune": "disabled"});
         let table = [
-            (json!({"uid": "1", "labels": labels, "managedFields": applied}), None),
+            (
+                json!({"uid": "1", "labels": labels, "managedFields": applied}),
+                None,
+            ),
             (json!({"uid": "1", "labels": labels}), None),
-            (json!({"uid": "1", "labels": labels, "managedFields": updated}), Some(Kept::NotApplied)),
-            (json!({"uid": "2", "labels": labels, "managedFields": applied}), Some(Kept::Replaced)),
-            (json!({"uid": "1", "labels": {NAME_LABEL: "apps"}, "managedFields": applied}), Some(Kept::NotOwned)),
+            (
+                json!({"uid": "1", "labels": labels, "managedFields": updated}),
+                Some(Kept::NotApplied),
+            ),
+            (
+                json!({"uid": "2", "labels": labels, "managedFields": applied}),
+                Some(Kept::Replaced),
+            ),
+            (
+                json!({"uid": "1", "labels": {NAME_LABEL: "apps"}, "managedFields": applied}),
+                Some(Kept::NotOwned),
+            ),
             (
                 json!({"uid": "1", "labels": {NAME_LABEL: "apps", NAMESPACE_LABEL: "other"}, "managedFields": applied}),
                 Some(Kept::NotOwned),

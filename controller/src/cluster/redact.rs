@@ -34,11 +34,16 @@ impl Redactor {
             redactor.collect(&object.node, false);
             if is_secret_kind(&object.id) {
                 let sections = ["data", "stringData"].map(|key| object.node.get(key));
-                sections.into_iter().flatten().for_each(|section| redactor.collect(section, true));
+                sections
+                    .into_iter()
+                    .flatten()
+                    .for_each(|section| redactor.collect(section, true));
             }
         }
         // The longest first, so that a value is not broken by one that it contains.
-        redactor.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        redactor
+            .values
+            .sort_by_key(|value| std::cmp::Reverse(value.len()));
         redactor.values.dedup();
         redactor
     }
@@ -49,7 +54,9 @@ impl Redactor {
             Value::Scalar(scalar) if all => self.add(&scalar.text),
             Value::Scalar(_) => {}
             Value::Sequence(items) => items.iter().for_each(|item| self.collect(item, all)),
-            Value::Mapping(mapping) => mapping.iter().for_each(|(_, value)| self.collect(value, all)),
+            Value::Mapping(mapping) => mapping
+                .iter()
+                .for_each(|(_, value)| self.collect(value, all)),
         }
     }
 
@@ -58,7 +65,10 @@ impl Redactor {
             return;
         }
         self.values.push(Zeroizing::new(BASE64.encode(value)));
-        if let Some(decoded) = BASE64.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+        if let Some(decoded) = BASE64
+            .decode(value)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
             && decoded.len() >= SHORTEST
         {
             self.values.push(Zeroizing::new(decoded));
@@ -68,7 +78,9 @@ impl Redactor {
 
     /// Whether a text holds a secret value.
     pub(super) fn touches(&self, text: &str) -> bool {
-        self.values.iter().any(|value| text.contains(value.as_str()))
+        self.values
+            .iter()
+            .any(|value| text.contains(value.as_str()))
     }
 
     /// A text with every secret value replaced.
@@ -92,8 +104,14 @@ impl Redactor {
         ObjectError {
             id: object.id.clone(),
             act,
-            reason: error.refusal().map(|refusal| refusal.reason.clone()).unwrap_or_default(),
-            code: error.refusal().map(|refusal| refusal.code).unwrap_or_default(),
+            reason: error
+                .refusal()
+                .map(|refusal| refusal.reason.clone())
+                .unwrap_or_default(),
+            code: error
+                .refusal()
+                .map(|refusal| refusal.code)
+                .unwrap_or_default(),
             message: self.clean(&message),
             transient: error.is_transient(),
         }
@@ -127,8 +145,17 @@ mod tests {
     use overlay::yaml::{Secret, Style, Tag};
 
     fn object(kind: &str, node: Node) -> Object {
-        let id = ObjectId { kind: kind.into(), namespace: "shop".into(), name: "x".into(), ..ObjectId::default() };
-        Object { id, node, origin: overlay::Origin::default() }
+        let id = ObjectId {
+            kind: kind.into(),
+            namespace: "shop".into(),
+            name: "x".into(),
+            ..ObjectId::default()
+        };
+        Object {
+            id,
+            node,
+            origin: overlay::Origin::default(),
+        }
     }
 
     fn refused(message: &str) -> Error {
@@ -147,14 +174,20 @@ mod tests {
     fn with_secret(text: &str) -> Node {
         let mut node = Node::mapping();
         let secret = Value::Secret(Secret::new(text.into(), Tag::Str, Style::Plain));
-        node.as_mapping_mut().expect("mapping").insert("url", secret.into());
+        node.as_mapping_mut()
+            .expect("mapping")
+            .insert("url", secret.into());
         node
     }
 
     #[test]
     fn the_server_s_words_about_an_object_with_a_secret_are_not_shown() {
         let object = object("Thing", with_secret("hunter22"));
-        let error = Redactor::default().object_error(&object, Act::DryRun, &refused("bad value \"hunter22\""));
+        let error = Redactor::default().object_error(
+            &object,
+            Act::DryRun,
+            &refused("bad value \"hunter22\""),
+        );
         assert_eq!(
             error.to_string(),
             "Thing/shop/x dry-run failed (Invalid): the API server answered 422 for spec.url \
@@ -176,7 +209,9 @@ mod tests {
     fn data_of_plain_secrets_counts_in_both_forms() {
         let mut node = Node::mapping();
         let mut data = Node::mapping();
-        data.as_mapping_mut().expect("mapping").insert("password", Node::string("aHVudGVyMjI="));
+        data.as_mapping_mut()
+            .expect("mapping")
+            .insert("password", Node::string("aHVudGVyMjI="));
         node.as_mapping_mut().expect("mapping").insert("data", data);
         let redactor = Redactor::of(&[object("Secret", node)]);
         assert_eq!(redactor.clean("hunter22 aHVudGVyMjI="), "*** ***");

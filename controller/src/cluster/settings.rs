@@ -83,11 +83,27 @@ mod tests {
     #[test]
     fn labels_and_annotations_count_in_any_case() {
         let table = [
-            (json!({"annotations": {RECONCILE: "Disabled"}}), true, Ssa::Override),
-            (json!({"labels": {RECONCILE: "disabled"}}), true, Ssa::Override),
-            (json!({"annotations": {RECONCILE: "enabled"}}), false, Ssa::Override),
+            (
+                json!({"annotations": {RECONCILE: "Disabled"}}),
+                true,
+                Ssa::Override,
+            ),
+            (
+                json!({"labels": {RECONCILE: "disabled"}}),
+                true,
+                Ssa::Override,
+            ),
+            (
+                json!({"annotations": {RECONCILE: "enabled"}}),
+                false,
+                Ssa::Override,
+            ),
             (json!({"annotations": {SSA: "merge"}}), false, Ssa::Merge),
-            (json!({"labels": {SSA: "IfNotPresent"}}), false, Ssa::IfNotPresent),
+            (
+                json!({"labels": {SSA: "IfNotPresent"}}),
+                false,
+                Ssa::IfNotPresent,
+            ),
             (json!({"labels": {SSA: "Ignore"}}), false, Ssa::Ignore),
             (json!({"labels": {SSA: "other"}}), false, Ssa::Override),
         ];

@@ -17,7 +17,9 @@ use tokio::task::AbortHandle;
 use super::client::Client;
 use super::discovery::Resource;
 use super::live::{Live, ObjectKey, Observed};
-use super::managed_fields::{TakenOver, has_managed_fields, own_entry, taken_over, taken_over_digest};
+use super::managed_fields::{
+    TakenOver, has_managed_fields, own_entry, taken_over, taken_over_digest,
+};
 use super::owner::{NAME_LABEL, Owner};
 
 /// How long a watch that may not be opened waits before it asks again.
@@ -173,7 +175,8 @@ impl Watch {
     async fn failed(&self, error: &watcher::Error) {
         let text = super::transport::innermost(error);
         if is_refused(error) {
-            self.report(Report::Unwatchable(self.resource.clone(), text)).await;
+            self.report(Report::Unwatchable(self.resource.clone(), text))
+                .await;
             tokio::time::sleep(FORBIDDEN_DELAY).await;
         } else {
             tracing::debug!(kind = %self.resource.kind, error = %text, "watch interrupted");
@@ -189,7 +192,10 @@ impl Watch {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                for key in self.live.missing(&self.resource.group, &self.resource.kind, &listed) {
+                for key in self
+                    .live
+                    .missing(&self.resource.group, &self.resource.kind, &listed)
+                {
                     self.gone(key).await;
                 }
                 self.report(Report::Complete(self.resource.clone())).await;
@@ -218,16 +224,28 @@ impl Watch {
             _ => How::Altered,
         };
         // An object that changes hands concerns the one it leaves as well.
-        let left = before.and_then(|before| before.owner).filter(|left| Some(left) != observed.owner.as_ref());
+        let left = before
+            .and_then(|before| before.owner)
+            .filter(|left| Some(left) != observed.owner.as_ref());
         for owner in observed.owner.into_iter().chain(left) {
-            self.report(Report::Changed(Changed { key: key.clone(), owner, how })).await;
+            self.report(Report::Changed(Changed {
+                key: key.clone(),
+                owner,
+                how,
+            }))
+            .await;
         }
     }
 
     async fn gone(&self, key: ObjectKey) {
         let owner = self.live.lose(&key).and_then(|observed| observed.owner);
         if let Some(owner) = owner {
-            self.report(Report::Changed(Changed { key, owner, how: How::Gone })).await;
+            self.report(Report::Changed(Changed {
+                key,
+                owner,
+                how: How::Gone,
+            }))
+            .await;
         }
     }
 
