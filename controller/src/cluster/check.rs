@@ -8,7 +8,7 @@ use super::client::{ApplyMode, Client, Written};
 use super::error::{Act, Error, ObjectError};
 use super::live::Proof;
 use super::managed_fields::{Digest, TakenOver, own_entry, take_over, taken_over_digest};
-use super::plan::{Action, Incarnation, ObjectWarning, Skip, Step};
+use super::plan::{Action, Incarnation, Skip, Step};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
 
@@ -60,7 +60,7 @@ fn incarnation(object: &Value) -> Option<Incarnation> {
 
 impl Checker<'_> {
     /// Fills in what is to be done with a step's object; gives back the server's warnings.
-    pub(super) async fn check(&self, step: &mut Step) -> Result<Vec<ObjectWarning>, ObjectError> {
+    pub(super) async fn check(&self, step: &mut Step) -> Result<Vec<String>, ObjectError> {
         let Some(path) = step
             .resource
             .as_ref()
@@ -73,10 +73,7 @@ impl Checker<'_> {
             self.redactor
                 .object_error(&step.object, Act::DryRun, &error)
         })?;
-        let warning = |message: String| ObjectWarning {
-            id: step.id.clone(),
-            message: self.redactor.clean(&message),
-        };
+        let warning = |text: String| format!("{}: {}", step.id, self.redactor.clean(&text));
         Ok(warnings.into_iter().map(warning).collect())
     }
 

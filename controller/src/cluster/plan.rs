@@ -131,15 +131,6 @@ pub struct Step {
     pub proof: Option<Proof>,
 }
 
-/// What the user should know of an object, cleaned of secrets.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectWarning {
-    /// The object.
-    pub id: ObjectId,
-    /// The text.
-    pub message: String,
-}
-
 /// What is to be done, in order.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -153,8 +144,8 @@ pub struct Plan {
     pub prunes: Vec<ObjectId>,
     /// All that the server, or the rules, object to. A plan with errors is not executed.
     pub errors: Vec<ObjectError>,
-    /// What the user should know: the server's own warnings, for one.
-    pub warnings: Vec<ObjectWarning>,
+    /// What the user should know, cleaned of secrets: the server's own warnings.
+    pub warnings: Vec<String>,
 }
 
 impl Plan {

@@ -14,7 +14,7 @@ use super::managed_fields::{Digest, taken_over};
 use super::normalise::normalise;
 use super::order;
 use super::order::Stage;
-use super::plan::{Action, Known, ObjectWarning, Plan, Skip, Step, Unchecked, Wanted};
+use super::plan::{Action, Known, Plan, Skip, Step, Unchecked, Wanted};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
 
@@ -230,7 +230,7 @@ async fn decide(
     let mut decided = futures::stream::iter(decided).buffered(CONCURRENCY);
     while let Some((step, result)) = decided.next().await {
         match result {
-            Ok(warnings) => plan.warnings.extend::<Vec<ObjectWarning>>(warnings),
+            Ok(warnings) => plan.warnings.extend(warnings),
             Err(error) => plan.errors.push(error),
         }
         plan.steps.push(step);

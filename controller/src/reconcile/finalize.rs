@@ -13,8 +13,8 @@ use crate::api::kustomization::deletion_policy::{DELETE, MIRROR_PRUNE, WAIT_FOR_
 use crate::api::kustomization::{Kustomization, reason};
 use crate::api::meta::FINALIZER;
 use crate::cluster::order;
-use crate::cluster::prune::{await_termination, prune};
 use crate::cluster::{ChangeSet, Client, Inventory, Proofs};
+use crate::cluster::{await_termination, prune};
 use crate::report::Report;
 use crate::report::events::Severity;
 use crate::report::failure::Failure;
@@ -71,7 +71,7 @@ async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Failure> {
     tell_changes(run, &pruned.changes);
     super::run::none_failed(reason::PRUNE_FAILED, &pruned.errors)?;
     if run.object.spec.deletion_policy.as_deref() == Some(WAIT_FOR_TERMINATION) {
-        wait(run, &client, &objects).await;
+        wait(run, &client, &pruned.deleting).await;
     }
     Ok(())
 }
@@ -96,7 +96,7 @@ fn in_deletion_order(inventory: Inventory) -> Vec<ObjectId> {
 }
 
 /// Waits for the objects to be gone; what is left when the time is over is told and left behind.
-async fn wait(run: &Run<'_>, client: &Client, objects: &[ObjectId]) {
+async fn wait(run: &Run<'_>, client: &Client, objects: &[(ObjectId, String)]) {
     let timeout = Times::of(&run.object.spec).timeout;
     let problem = match await_termination(client, &run.owner(), objects, timeout).await {
         Ok(left) if left.is_empty() => return,

@@ -52,7 +52,7 @@ pub async fn bring(
     let client = run.client()?;
     let known = run.known(proofs)?;
     let wanted = run.wanted(rendered.objects);
-    let plan = cluster::plan::plan(&client, wanted, &known)
+    let plan = cluster::plan(&client, wanted, &known)
         .await
         .map_err(run::refused)?;
     report.digest = Some(run::digest(&plan));
