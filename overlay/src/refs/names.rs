@@ -96,6 +96,9 @@ pub(crate) fn follow_names(
     resources: &mut Resources,
     references: &[NameReference],
 ) -> Result<(), Error> {
+    for resource in &resources.list {
+        subject_namespaces(&resource.node).map_err(|error| resource.blame(error))?;
+    }
     let mut candidates = Candidates::new(resources);
     if candidates.by_previous_name.is_empty() {
         return Ok(());
