@@ -17,6 +17,7 @@ use crate::path;
 use crate::plugins;
 use crate::provenance::{self, Step};
 use crate::refs::Variables;
+use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::transform::{self, Setting};
 use crate::tree::EntryKind;
@@ -100,15 +101,15 @@ pub(crate) fn accumulate(
     session: &mut Session<'_>,
 ) -> Result<Accumulated, Errors> {
     let kustomization = place.kustomization;
-    accumulate_entries(
-        place,
-        &kustomization.resources,
-        "resources",
-        &mut into,
-        session,
-    )?;
-    add_configurations(place, &mut into, session)?;
-    run_generators(place, &mut into, session)?;
+    let resources = &kustomization.resources;
+    let read = accumulate_entries(place, resources, "resources", &mut into, session);
+    let configured = add_configurations(place, &mut into, session);
+    let generated = generate::from_fields(kustomization, place.folder, session);
+    if read.is_err() || configured.is_err() || generated.is_err() {
+        let made = make_transformers(place, &into, session).map(drop);
+        return Err(all_errors([read, configured, generated.map(drop), made]));
+    }
+    run_generators(place, generated?, &mut into, session)?;
     for (index, component) in kustomization.components.iter().enumerate() {
         into = accumulate_component(place, component, into, session)
             .map_err(|errors| during(errors, component, format!("components[{index}]")))?;
@@ -118,6 +119,12 @@ pub(crate) fn accumulate(
     into.variables
         .declare(&kustomization.vars, &mut into.resources)?;
     Ok(into)
+}
+
+/// The mistakes of steps that do not depend on one another.
+fn all_errors<const N: usize>(results: [Result<(), Errors>; N]) -> Errors {
+    let errors = results.into_iter().filter_map(Result::err);
+    Errors(errors.flat_map(|errors| errors.0).collect())
 }
 
 fn during(errors: Errors, entry: &Text, act: String) -> Errors {
@@ -269,25 +276,62 @@ fn read_configuration(
 
 fn run_generators(
     place: &Place<'_>,
+    generated: Vec<(&'static str, Resource)>,
     into: &mut Accumulated,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
-    for (kind, mut resource) in generate::from_fields(place.kustomization, place.folder, session)? {
-        if let Some(step) = place.step(kind) {
-            provenance::add_origin(&mut resource, &step);
-        }
-        into.resources.absorb(resource)?;
+    for (kind, resource) in generated {
+        absorb(resource, place.step(kind), into)?;
     }
     let entries = &place.kustomization.generators;
     for object in plugin_objects(place, entries, "generators", session)? {
         let kind = plugins::builtin_kind(&object)?;
-        let mut resource = generate::from_object(kind, &object.node, place.folder, session)?;
-        if let Some(step) = Step::object(&object) {
-            provenance::add_origin(&mut resource, &step);
-        }
-        into.resources.absorb(resource)?;
+        let resource = generate::from_object(kind, &object.node, place.folder, session)?;
+        absorb(resource, Step::object(&object), into)?;
     }
     Ok(())
+}
+
+fn absorb(mut resource: Resource, step: Option<Step>, into: &mut Accumulated) -> Result<(), Error> {
+    if let Some(step) = step {
+        provenance::add_origin(&mut resource, &step);
+    }
+    let mark = resource.node.mark;
+    into.resources
+        .absorb(resource)
+        .map_err(|error| error.at_mark(mark))
+}
+
+/// A transformer, and the step of an object's history that it stands for.
+type Stepped = (Option<Step>, Box<dyn transform::Transformer>);
+
+/// All transformers of a kustomization, those of its fields first.
+fn make_transformers(
+    place: &Place<'_>,
+    into: &Accumulated,
+    session: &mut Session<'_>,
+) -> Result<Vec<Stepped>, Errors> {
+    let defaults = Configuration::defaults();
+    let configuration = into.configuration.as_ref().unwrap_or(&defaults);
+    let mut setting = Setting {
+        session: &mut *session,
+        folder: place.folder,
+        configuration,
+    };
+    let made = transform::from_fields(place.kustomization, &mut setting)?;
+    let mut transformers: Vec<Stepped> = made
+        .into_iter()
+        .map(|(kind, transformer)| (place.step(kind), transformer))
+        .collect();
+    let entries = &place.kustomization.transformers;
+    transformers.extend(configured(
+        place,
+        entries,
+        "transformers",
+        configuration,
+        session,
+    )?);
+    Ok(transformers)
 }
 
 fn run_transformers(
@@ -295,29 +339,7 @@ fn run_transformers(
     into: &mut Accumulated,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
-    let configuration = into
-        .configuration
-        .clone()
-        .unwrap_or_else(Configuration::defaults);
-    let mut setting = Setting {
-        session: &mut *session,
-        folder: place.folder,
-        configuration: &configuration,
-    };
-    let transformers = transform::from_fields(place.kustomization, &mut setting)?;
-    let mut steps: Vec<(Option<Step>, Box<dyn transform::Transformer>)> = transformers
-        .into_iter()
-        .map(|(kind, transformer)| (place.step(kind), transformer))
-        .collect();
-    let entries = &place.kustomization.transformers;
-    steps.extend(configured(
-        place,
-        entries,
-        "transformers",
-        &configuration,
-        session,
-    )?);
-    for (step, transformer) in steps {
+    for (step, transformer) in make_transformers(place, into, session)? {
         transformer.transform(&mut into.resources, session)?;
         into.resources.drop_gone();
         if let Some(step) = step {
@@ -337,7 +359,7 @@ fn configured(
     field: &str,
     configuration: &Configuration,
     session: &mut Session<'_>,
-) -> Result<Vec<(Option<Step>, Box<dyn transform::Transformer>)>, Errors> {
+) -> Result<Vec<Stepped>, Errors> {
     let mut made = Vec::new();
     for object in plugin_objects(place, entries, field, session)? {
         let kind = plugins::builtin_kind(&object)?;
@@ -396,7 +418,7 @@ fn plugin_objects(
     entries: &[Text],
     field: &str,
     session: &mut Session<'_>,
-) -> Result<Vec<crate::resource::Resource>, Errors> {
+) -> Result<Vec<Resource>, Errors> {
     let mut found = Accumulated::default();
     let mut paths = Vec::new();
     for entry in entries {

@@ -67,6 +67,14 @@ impl Decoder {
         value
     }
 
+    /// Reads an item of the list that the path ends with.
+    fn at_index<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
+        let list = self.path.pop().unwrap_or_default();
+        let value = self.inside(format!("{list}[{index}]"), read);
+        self.path.push(list);
+        value
+    }
+
     fn expected(&mut self, node: &Node, wanted: &str) {
         if !node.is_null() {
             let found = describe(node);
@@ -242,9 +250,7 @@ impl<T: Decode> Decode for Vec<T> {
         items
             .iter()
             .enumerate()
-            .map(|(index, item)| {
-                decoder.inside(format!("[{index}]"), |decoder| T::decode(item, decoder))
-            })
+            .map(|(index, item)| decoder.at_index(index, |decoder| T::decode(item, decoder)))
             .collect()
     }
 }

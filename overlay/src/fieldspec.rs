@@ -5,7 +5,7 @@ use ecow::EcoString;
 use crate::decode::fields;
 use crate::error::Error;
 use crate::resource::Gvk;
-use crate::yaml::{Mark, Node, Value};
+use crate::yaml::{Mark, Node, Tag, Value};
 
 /// A field of some kinds. Lists on the way are entered: the path names mappings' keys only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,42 +96,49 @@ pub(crate) fn visit(
             .iter_mut()
             .try_for_each(|item| visit(item, path, make, set));
     }
+    match field(node, key, make, rest.is_empty())? {
+        Some(field) => visit(field, rest, make, set),
+        None => Ok(()),
+    }
+}
+
+/// The field of a key, made when that is wanted. A shared mapping is only copied when it has the field.
+fn field<'n>(
+    node: &'n mut Node,
+    key: &str,
+    make: Make,
+    is_last: bool,
+) -> Result<Option<&'n mut Node>, Error> {
     if node.is_null() {
-        return Ok(());
+        return Ok(None);
     }
     let mark = node.mark;
+    let (key, make) = match key.strip_suffix("[]") {
+        Some(short) => (short, None),
+        None => (key, Some(make)),
+    };
+    if key.is_empty() {
+        return Err(Error::new("a field spec's path has an empty part"));
+    }
+    let has_field = node.get(key).is_some();
+    if !has_field && make.is_none_or(|make| make == Make::Nothing) && node.as_mapping().is_some() {
+        return Ok(None);
+    }
     let Some(mapping) = node.as_mapping_mut() else {
-        return Err(Error::new(format!(
-            "a mapping or list is wanted where `{key}` should be"
-        ))
-        .at_mark(mark));
+        let wanted = format!("a mapping or list is wanted where `{key}` should be");
+        return Err(Error::new(wanted).at_mark(mark));
     };
-    let (key, holds_list) = match key.strip_suffix("[]") {
-        Some(short) => (short, true),
-        None => (key.as_str(), false),
-    };
-    let make_here = if holds_list { Make::Nothing } else { make };
-    let empty = || {
-        if rest.is_empty() && make == Make::Scalar {
-            Node::null()
-        } else {
-            Node::mapping()
-        }
-    };
-    let field = if make_here == Make::Nothing {
-        match mapping.get_mut(key) {
-            Some(field) => field,
-            None => return Ok(()),
-        }
-    } else {
-        mapping.get_or_insert_with(key, empty)
-    };
-    if field.is_null() {
-        if holds_list {
-            field.value = Value::Sequence(Default::default());
-        } else if make_here != Make::Nothing {
-            field.value = empty().value;
+    let makes_scalar = is_last && make == Some(Make::Scalar);
+    let field = mapping.get_or_insert_with(key, || match makes_scalar {
+        true => Node::scalar("", Tag::Null),
+        false => Node::mapping(),
+    });
+    if field.is_null() && !makes_scalar {
+        match make {
+            None => field.value = Value::Sequence(Default::default()),
+            Some(Make::Nothing) => {}
+            Some(Make::Scalar | Make::Mapping) => field.value = Node::mapping().value,
         }
     }
-    visit(field, rest, make, set)
+    Ok(Some(field))
 }
