@@ -108,6 +108,7 @@ impl Builder {
             height: 0,
         };
         self.remember(event.anchor, &built);
+        let is_root = self.frames.len() == 1;
         if let Some(Frame {
             kind: FrameKind::Mapping {
                 key, merge_mark, ..
@@ -120,7 +121,7 @@ impl Builder {
             if event.is_merge {
                 return begin_merge(key, merge_mark, mark);
             }
-            *key = Pending::Key(super::keys::read_key(&built.node, self.dialect)?);
+            *key = Pending::Key(super::keys::read_key(&built.node, self.dialect, is_root)?);
             return Ok(());
         }
         self.finish(built)
@@ -203,13 +204,14 @@ impl Builder {
             return Err(ProblemKind::Alias.at(mark.line, u32::from(mark.column)));
         };
         self.check_depth(self.frames.len() + built.height, mark)?;
+        let is_root = self.frames.len() == 1;
         if let Some(Frame {
             kind: FrameKind::Mapping { key, .. },
             ..
         }) = self.frames.last_mut()
             && matches!(key, Pending::None)
         {
-            *key = Pending::Key(super::keys::read_key(&built.node, self.dialect)?);
+            *key = Pending::Key(super::keys::read_key(&built.node, self.dialect, is_root)?);
             return Ok(());
         }
         self.nodes += built.nodes - 1;

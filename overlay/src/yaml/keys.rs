@@ -5,8 +5,8 @@ use super::problem::{Problem, ProblemKind};
 use super::resolve::truth;
 use super::{Dialect, Key, Node, Tag, Value};
 
-/// The key that a node stands for.
-pub(super) fn read_key(node: &Node, dialect: Dialect) -> Result<Key, Problem> {
+/// The key that a node stands for. At the root of a document kustomize takes any scalar's text.
+pub(super) fn read_key(node: &Node, dialect: Dialect, is_root: bool) -> Result<Key, Problem> {
     let mark = node.mark;
     let Value::Scalar(scalar) = &node.value else {
         return Err(ProblemKind::KeyCollection.at(mark.line, u32::from(mark.column)));
@@ -14,7 +14,7 @@ pub(super) fn read_key(node: &Node, dialect: Dialect) -> Result<Key, Problem> {
     let text = match (scalar.tag, dialect) {
         (Tag::Str, _) => Some(scalar.text.clone()),
         (_, Dialect::Kubernetes) => convert_key(&scalar.text, scalar.tag).map(Into::into),
-        (_, Dialect::Kustomize) => None,
+        (tag, Dialect::Kustomize) => (is_root && tag != Tag::Null).then(|| scalar.text.clone()),
     };
     match text {
         Some(text) => Ok(Key { text, mark }),

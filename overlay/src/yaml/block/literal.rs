@@ -84,7 +84,7 @@ impl BlockReader<'_> {
                 });
             }
             blank_lines = self.skip_blank_lines(indent)?;
-            if self.at - self.line_start < indent {
+            if self.at - self.line_start < indent || self.at == self.bytes.len() {
                 return self.end_block(parent, blank_lines);
             }
         }
