@@ -138,7 +138,7 @@ fn check_part(text: &str, start: usize, part: &str) -> Result<bool, Problem> {
                 .count();
             return Err(ProblemKind::Control(u32::from(char)).at(line as u32 + 1, 0));
         }
-        is_common &= !matches!(char, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+        is_common &= !matches!(char, '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
     }
     Ok(is_common)
 }

@@ -5,7 +5,7 @@ use super::number::{number_value, through_json, write_number};
 use super::resolve::truth;
 use super::scalar_shape::is_break;
 use super::timestamp::to_rfc3339;
-use super::write_scalar::{Context, write_string};
+use super::write_scalar::{Context, write_string, write_text};
 use super::{Key, Mapping, Node, Tag, Value};
 
 /// What printers show in place of a secret.
@@ -140,7 +140,7 @@ impl<'node> Writer<'_, 'node> {
     fn scalar(&mut self, text: &str, tag: Tag, indent: usize) {
         let context = Context::Value { indent: indent + 2 };
         match tag {
-            Tag::Str => write_string(self.out, text, context),
+            Tag::Str => write_text(self.out, text, context),
             Tag::Null => self.out.push_str("null"),
             Tag::Bool => self.out.push_str(match truth(text) {
                 Some(true) => "true",
@@ -152,10 +152,10 @@ impl<'node> Writer<'_, 'node> {
                 None => self.out.push_str(text),
             },
             Tag::Timestamp => match to_rfc3339(text) {
-                Some(time) => write_string(self.out, &time, context),
-                None => write_string(self.out, text, context),
+                Some(time) => write_text(self.out, &time, context),
+                None => write_text(self.out, text, context),
             },
-            Tag::Binary => write_string(self.out, &super::binary_text(text), context),
+            Tag::Binary => write_text(self.out, &super::binary_text(text), context),
         }
     }
 

@@ -33,12 +33,18 @@ impl Context {
     }
 }
 
-/// Appends a text scalar.
+/// Appends a value.
+pub(super) fn write_text(out: &mut String, text: &str, context: Context) {
+    if !text.is_ascii() && text.contains(NEXT_LINE) {
+        write_string(out, &fold_next_lines(text), context);
+    } else {
+        write_string(out, text, context);
+    }
+}
+
+/// Appends a key or a value.
 pub(super) fn write_string(out: &mut String, text: &str, context: Context) {
     let classes = Classes::of(text);
-    if classes.has_special() && context != Context::Key && text.contains(NEXT_LINE) {
-        return write_string(out, &fold_next_lines(text), context);
-    }
     let shape = Shape::of(text, classes);
     if classes.has_line_feed() {
         match context {
