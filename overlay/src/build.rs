@@ -217,6 +217,8 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
     add_hashes(&mut resources)?;
     refs::follow_names(&mut resources, &configuration.name_reference)?;
     variables.resolve(&mut resources, &configuration.var_reference)?;
+    resources.list.iter().try_for_each(check_identity)?;
+    resources.check_unique()?;
     resources.list.retain(|resource| !is_local(resource));
     order(&mut resources, kustomization, session.options)?;
     finish(&mut resources, metadata, session)?;
@@ -225,6 +227,16 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
         .into_iter()
         .map(Resource::into_object)
         .collect())
+}
+
+/// Patches and replacements may leave an object without a kind or name.
+fn check_identity(resource: &Resource) -> Result<(), Error> {
+    let missing = match (resource.kind(), resource.name()) {
+        ("", _) => "kind",
+        (kind, "") if !kind.ends_with("List") => "metadata.name",
+        _ => return Ok(()),
+    };
+    Err(resource.blame(Error::new(format!("the object has lost its `{missing}`"))))
 }
 
 /// True for objects that say that they are for tools only.

@@ -2,7 +2,8 @@
 
 use ecow::EcoString;
 
-use crate::field_path::{self, Leaf};
+use crate::error::Error;
+use crate::field_path::{self, Fresh, Leaf};
 use crate::scalar;
 use crate::yaml::{
     Dialect, Mark, Node, Secrets, Source, Style, Tag, Value, read, resolve, to_json,
@@ -48,18 +49,25 @@ fn rewrite(text: &str, path: &[EcoString], create: Option<Leaf>, value: &Node) -
         .into_iter()
         .next()?;
     if text.trim_start().starts_with(['{', '[']) {
-        let mut put = |field: &mut Node, _| put(field, value).map(drop);
+        let mut put = |field: &mut Node, fresh| put(field, fresh, value);
         let count = field_path::each(&mut document, path, create, &mut put).ok()?;
         return (count > 0).then(|| json(&document, text));
     }
     let mut edits = Vec::new();
     let mut in_place = true;
-    let count = field_path::each(&mut document, path, create, &mut |field, _| {
+    let count = field_path::each(&mut document, path, create, &mut |field, fresh| {
         let before = field.clone();
-        put(field, value)?;
-        match Edit::new(&before, field) {
-            Some(edit) => edits.push(edit),
-            None => in_place = false,
+        let after = match put(field, fresh, value) {
+            Ok(()) => notation(field),
+            Err(_) => Some(mistyped(&before, value)),
+        };
+        match (notation(&before), after) {
+            (Some(was), Some(after)) => edits.push(Edit {
+                mark: before.mark,
+                before: was,
+                after,
+            }),
+            _ => in_place = false,
         }
         Ok(())
     });
@@ -71,10 +79,12 @@ fn rewrite(text: &str, path: &[EcoString], create: Option<Leaf>, value: &Node) -
     Some(whole.trim().to_owned())
 }
 
-fn put(field: &mut Node, value: &Node) -> Result<(), crate::error::Error> {
-    *field = match field.tag() {
-        Some(_) => scalar::typed_text(field, value.exposed().unwrap_or_default(), false)?,
-        None => value.clone(),
+fn put(field: &mut Node, fresh: Fresh, value: &Node) -> Result<(), Error> {
+    let text = value.exposed().unwrap_or_default();
+    *field = match (field.tag(), fresh) {
+        (None, _) => value.clone(),
+        (Some(_), Fresh::New) => Node::scalar(text, resolve(text, Dialect::Kustomize)),
+        (Some(_), _) => scalar::typed_text(field, text, false)?,
     };
     Ok(())
 }
@@ -117,14 +127,16 @@ struct Edit {
     after: String,
 }
 
-impl Edit {
-    fn new(before: &Node, after: &Node) -> Option<Self> {
-        Some(Self {
-            mark: before.mark,
-            before: notation(before)?,
-            after: notation(after)?,
-        })
-    }
+/// kustomize keeps the type of what was there, and says so where the text does not look like it.
+fn mistyped(before: &Node, value: &Node) -> String {
+    let tag = match before.tag() {
+        Some(Tag::Null) => "null",
+        Some(Tag::Bool) => "bool",
+        Some(Tag::Int) => "int",
+        Some(Tag::Float) => "float",
+        _ => "timestamp",
+    };
+    format!("!!{tag} {}", value.exposed().unwrap_or_default())
 }
 
 /// A scalar of one line as it is written in YAML.
@@ -139,10 +151,15 @@ fn notation(node: &Node) -> Option<String> {
     match scalar.style {
         Style::Plain if scalar.tag != Tag::Str => Some(text.to_owned()),
         Style::Plain if is_plain(text) => Some(text.to_owned()),
+        Style::Plain if resolve(text, Dialect::Kustomize) == Tag::Str => Some(single_quoted(text)),
         Style::Plain | Style::Double => Some(format!("\"{}\"", text.replace('"', "\\\""))),
-        Style::Single => Some(format!("'{}'", text.replace('\'', "''"))),
+        Style::Single => Some(single_quoted(text)),
         Style::Literal | Style::Folded => None,
     }
+}
+
+fn single_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// True when the text can stand without quotes, in a list of one line too.
@@ -205,7 +222,8 @@ mod tests {
             ),
             ("a: x # why\nb: 1\n", "a", "y", Some("a: y # why\nb: 1")),
             ("a: x\n", "a", "5", Some("a: \"5\"")),
-            ("a: 1\n", "a", "y", None),
+            ("a: 1\n", "a", "y", Some("a: !!int y")),
+            ("{\"a\": 1}", "a", "y", None),
             ("a: 1\n", "b", "y", None),
             ("just text", "b", "y", None),
         ];

@@ -10,7 +10,7 @@ use crate::manifest::manifests;
 use crate::merge::json6902::{self, Operation};
 use crate::merge::strategic::merge;
 use crate::merge::through_json::through_json;
-use crate::resource::{Id, Resource};
+use crate::resource::{Behavior, Id, Resource};
 use crate::resources::Resources;
 use crate::select::Selector;
 use crate::yaml::{Dialect, Mapping, Mark, Node, from_json};
@@ -342,7 +342,7 @@ impl Transformer for PatchTransformer {
         session: &mut Session<'_>,
     ) -> Result<(), Errors> {
         let done = match &self.content {
-            Content::Json(operations) => self.apply_json(operations, resources),
+            Content::Json(operations) => self.apply_json(operations, resources, session),
             Content::Merge(patches) => match &self.target {
                 Some(target) => self.merge_into_targets(patches, target, resources, session),
                 None => self.merge_by_id(patches, resources, session),
@@ -353,17 +353,29 @@ impl Transformer for PatchTransformer {
 }
 
 impl PatchTransformer {
-    fn apply_json(&self, operations: &[Operation], resources: &mut Resources) -> Result<(), Error> {
+    fn apply_json(
+        &self,
+        operations: &[Operation],
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Error> {
         let Some(target) = &self.target else {
             return Ok(());
         };
-        for position in resources.select(target)? {
+        let positions = resources.select(target)?;
+        session.count_patched(positions.len())?;
+        for position in positions {
             let resource = &mut resources.list[position];
             if !self.legacy {
                 resource.remember_id();
             }
             let id = resource.id();
-            let node = std::mem::replace(&mut resource.node, Node::null());
+            let annotated = is_annotated(resource);
+            let mut node = std::mem::replace(&mut resource.node, Node::null());
+            let metadata = node.get_mut("metadata").and_then(Node::as_mapping_mut);
+            if let Some(metadata) = metadata.filter(|_| annotated) {
+                metadata.get_or_insert_with("annotations", Node::mapping);
+            }
             resource.node =
                 json6902::apply(node, operations).map_err(|error| error.during(id.to_string()))?;
             through_json(&mut resource.node);
@@ -388,7 +400,9 @@ impl PatchTransformer {
                     .hint("split them into entries of their own"));
             }
         };
-        for position in resources.select(target)? {
+        let positions = resources.select(target)?;
+        session.count_patched(positions.len())?;
+        for position in positions {
             let resource = &mut resources.list[position];
             let node = adapted(&patch.node, resource);
             self.merge_one(node, resource, session)?;
@@ -404,6 +418,7 @@ impl PatchTransformer {
         resources: &mut Resources,
         session: &mut Session<'_>,
     ) -> Result<(), Error> {
+        session.count_patched(patches.len())?;
         for patch in patches {
             let id = patch.id();
             let position = resources.position_of(&id).map_err(|error| {
@@ -474,6 +489,17 @@ impl PatchTransformer {
         }
         Ok(())
     }
+}
+
+/// True when kustomize would keep notes on the object in annotations: an operation on annotations then finds
+/// them, even where the manifest has none.
+fn is_annotated(resource: &Resource) -> bool {
+    !resource.previous.is_empty()
+        || !resource.prefixes.is_empty()
+        || !resource.suffixes.is_empty()
+        || resource.needs_hash
+        || resource.behavior != Behavior::Unspecified
+        || resource.origin.generator.is_some()
 }
 
 fn lost(field: &str) -> String {

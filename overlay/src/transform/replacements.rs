@@ -346,6 +346,9 @@ fn put(
         Some(options) if !options.delimiter.is_empty() => Some(join(field, value, options)?),
         _ => None,
     };
+    if fresh == Fresh::Copy {
+        return Ok(());
+    }
     if field.tag().is_none() {
         *field = value.clone();
         return Ok(());
@@ -361,7 +364,7 @@ fn put(
             let plain = Node::scalar("", resolve(text, Dialect::Kustomize));
             scalar::with_text(&plain, text, secret)
         }
-        Fresh::Old | Fresh::Copy => scalar::typed_text(field, text, secret)?,
+        _ => scalar::typed_text(field, text, secret)?,
     };
     *field = new.at(mark);
     Ok(())
