@@ -21,6 +21,18 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         .collect()
 }
 
+/// The definitions as files: name and content.
+pub fn files() -> Vec<(String, String)> {
+    crds()
+        .iter()
+        .filter_map(|crd| {
+            let node = overlay::yaml::from_json(serde_json::to_value(crd).ok()?);
+            let (group, plural) = (&crd.spec.group, &crd.spec.names.plural);
+            Some((format!("{group}_{plural}.yaml"), overlay::yaml::write_documents(&[&node])))
+        })
+        .collect()
+}
+
 /// What the derived definition lacks: the second version, the default status, the limits of conditions, and null
 /// taken out of the types (an absent field is how the kinds say "not set").
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
@@ -151,6 +163,15 @@ mod tests {
                 .unwrap()
                 .starts_with("!has(self.serviceAccountName)")
         );
+    }
+
+    #[test]
+    fn the_files_in_deploy_are_those_of_the_types() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
+        for (name, text) in files() {
+            let stored = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+            assert!(stored == text, "{name} is out of date: cargo run -p weir --example crds");
+        }
     }
 
     #[test]

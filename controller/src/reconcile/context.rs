@@ -17,7 +17,7 @@ use crate::cluster::watch::Watches;
 use crate::cluster::{Cluster, ObjectKey, Proofs};
 use crate::report::events::Events;
 use crate::report::metrics::Metrics;
-use crate::source::Snapshot;
+use crate::source::{Repositories, Snapshot, Storage};
 
 /// What the command line decides for all runs.
 #[derive(Clone, Debug)]
@@ -52,6 +52,10 @@ pub struct Context {
     pub kustomizations: Store<Kustomization>,
     /// The newest snapshot of every source.
     pub snapshots: Snapshots,
+    /// Caches of Git repositories, and the ways to their servers.
+    pub repositories: Arc<Repositories>,
+    /// Where artifacts are stored for others.
+    pub storage: Storage,
     /// Kinds that the account may not watch: their objects are checked at the interval.
     pub unwatchable: Mutex<BTreeSet<GroupKind>>,
     /// What is known of the Kustomizations' readiness.

@@ -10,6 +10,7 @@ pub mod dependencies;
 pub mod finalize;
 pub mod follow;
 pub mod gate;
+pub mod git_repository;
 pub mod inputs;
 pub mod kustomization;
 pub mod record;

@@ -3,6 +3,7 @@
 pub mod conditions;
 pub mod events;
 pub mod failure;
+pub mod git_repository;
 pub mod history;
 pub mod kustomization;
 pub mod metrics;

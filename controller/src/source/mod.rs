@@ -6,14 +6,32 @@
 //! Nothing is ever checked out: a snapshot is a commit and a tree that is read from the object database.
 
 pub mod access;
+mod advertisement;
+mod archive;
+mod cache;
 pub mod error;
+mod failure;
+mod fetch;
+pub mod filtered;
+pub mod git_tree;
+mod http;
+mod ignore;
+mod lookup;
 pub mod reference;
+pub mod refresh;
 pub mod remote;
+mod server;
 pub mod snapshot;
+pub mod storage;
+mod version;
 pub mod work_tree;
 
 pub use access::{Access, Credentials};
 pub use error::SourceError;
+pub use filtered::Filtered;
+pub use git_tree::GitTree;
 pub use reference::Reference;
+pub use refresh::{Fetched, Repositories, refresh};
 pub use remote::{Remote, RemoteUrl};
 pub use snapshot::{Commit, Snapshot};
+pub use storage::{Storage, StorageError};

@@ -1,7 +1,6 @@
 //! Where a repository is: addresses that are safe to give to a Git client.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::Access;
@@ -25,8 +24,6 @@ pub enum RemoteUrl {
     Http(String),
     /// `ssh://`.
     Ssh(String),
-    /// A repository on this machine: for the command line only, never from a cluster.
-    Path(PathBuf),
 }
 
 /// What `user:password@` in an address said. `Debug` shows no password.
@@ -90,7 +87,6 @@ impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(url) | Self::Ssh(url) => f.write_str(url),
-            Self::Path(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -12,6 +12,8 @@ pub struct Snapshot {
     pub revision: String,
     /// The commit, when the source is a Git repository that this process fetched.
     pub commit: Option<Commit>,
+    /// What the files are, whatever the revision is called: the same content means the same files.
+    pub content: ObjectHash,
     /// The files: exactly those that Flux's artifact of the revision would hold.
     pub tree: Arc<dyn Tree>,
 }

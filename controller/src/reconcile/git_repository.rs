@@ -1,0 +1,416 @@
+//! The task of one GitRepository: look, fetch, publish; then store the artifact and say so.
+//!
+//! ```text
+//! Secrets ──▶ Remote ──refresh──▶ Filtered ──publish──▶ Kustomizations start
+//!                                     └──store──▶ status.artifact, conditions, event
+//! ```
+//! Kustomizations build from the published snapshot and never wait for what comes after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use overlay::ObjectHash;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::inputs::{self, SECRET};
+use super::record::{self, RecordError};
+use super::schedule::{Key, Next, Topic, Wake};
+use crate::api::duration;
+use crate::api::git_repository::condition::{FETCH_FAILED, STORAGE_OPERATION_FAILED};
+use crate::api::git_repository::{GitRepository, GitRepositorySpec};
+use crate::api::meta::{Artifact, FINALIZER, LocalReference};
+use crate::report::git_repository::{self as report, Found, Trouble};
+use crate::report::metrics::RunResult;
+use crate::source::access::SecretData;
+use crate::source::storage;
+use crate::source::{
+    Access, Fetched, Filtered, Reference, Remote, RemoteUrl, Snapshot, SourceError, refresh,
+};
+
+/// A spec whose durations no one can read gets these.
+const INTERVAL: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest time between two tries.
+const RETRY: Duration = Duration::from_secs(15 * 60);
+
+/// A look that takes longer is shown in the status.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a task remembers between its runs.
+#[derive(Default)]
+pub struct State {
+    /// The object as the last own write was answered.
+    answered: Option<GitRepository>,
+    /// The Secrets that the last look used, as long as a watch says that they are the same.
+    secrets: BTreeMap<String, SecretData>,
+    /// What was published last: the revision, and what its files are.
+    published: Option<(String, ObjectHash)>,
+    /// The artifact that this process stored or checked, and what its files are.
+    stored: Option<(Artifact, ObjectHash)>,
+}
+
+/// Does what the wake calls for.
+pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wake) -> Next {
+    let Some(watched) = context.git_repository(key) else {
+        context.withdraw(key);
+        context.metrics.forget(key);
+        return Next::Gone;
+    };
+    let object = record::later(watched.as_ref(), state.answered.as_ref());
+    if wake.input || wake.changed {
+        state.secrets.clear();
+    }
+    match attempt(context, key, state, object).await {
+        Ok((object, next)) => {
+            state.answered = Some(object);
+            next
+        }
+        Err(error) if error.is_gone() => Next::OnEvent,
+        Err(error) => {
+            tracing::error!(%error, name = key.name, namespace = key.namespace, "status not written");
+            Next::Backoff(RETRY)
+        }
+    }
+}
+
+async fn attempt(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    object: GitRepository,
+) -> Result<(GitRepository, Next), RecordError> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok((finalize(context, key, object).await?, Next::OnEvent));
+    }
+    let object = record::finalizer(&context.client, object, true).await?;
+    context.schedule.subscribe(key, topics(&object));
+    if object.spec.suspend {
+        let mut status = object.status.clone().unwrap_or_default();
+        report::answer_request(&object, &mut status);
+        let object = record::status(&context.client, object, &status).await?;
+        return Ok((object, Next::OnEvent));
+    }
+    let begin = Instant::now();
+    let (object, found) = watched_look(context, key, state, object).await?;
+    conclude(context, key, object, &found, begin.elapsed()).await
+}
+
+/// Lets go of all that was kept for the object, and of the object.
+async fn finalize(
+    context: &Context,
+    key: &Key,
+    object: GitRepository,
+) -> Result<GitRepository, RecordError> {
+    if !object
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER)
+    {
+        return Ok(object);
+    }
+    context.withdraw(key);
+    if let Ok((url, _)) = RemoteUrl::parse(&object.spec.url) {
+        context.repositories.forget(&owner(key), &url);
+    }
+    storage::remove(&context.storage, &key.namespace, &key.name);
+    record::finalizer(&context.client, object, false).await
+}
+
+/// The Secrets that the object reads.
+fn secret_references(spec: &GitRepositorySpec) -> impl Iterator<Item = &LocalReference> {
+    spec.secret_ref.iter().chain(&spec.proxy_secret_ref)
+}
+
+fn topics(object: &GitRepository) -> BTreeSet<Topic> {
+    let namespace = object.namespace().unwrap_or_default();
+    secret_references(&object.spec)
+        .map(|reference| Topic::Input(SECRET, namespace.clone(), reference.name.clone()))
+        .collect()
+}
+
+/// Looks; a look that takes its time is shown in the status meanwhile.
+async fn watched_look(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    object: GitRepository,
+) -> Result<(GitRepository, Found), RecordError> {
+    let spec = object.clone();
+    let look = look(context, key, state, &spec);
+    tokio::pin!(look);
+    match tokio::time::timeout(PATIENCE, &mut look).await {
+        Ok(found) => Ok((object, found)),
+        Err(_) => {
+            let status = report::begun(&object, "building artifact: fetching the repository");
+            let object = record::status(&context.client, object, &status).await?;
+            Ok((object, look.await))
+        }
+    }
+}
+
+/// Looks, publishes what is new, and stores it.
+async fn look(context: &Context, key: &Key, state: &mut State, object: &GitRepository) -> Found {
+    match fetch(context, key, state, object).await {
+        Ok((fetched, tree)) => store(context, key, state, object, &fetched, tree).await,
+        Err(error) => Found::Failed(Trouble {
+            condition: FETCH_FAILED,
+            reason: error.reason(),
+            stalled: error.stalls(),
+            message: error.to_string(),
+        }),
+    }
+}
+
+async fn fetch(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    object: &GitRepository,
+) -> Result<(Fetched, Arc<Filtered>), SourceError> {
+    unsupported(&object.spec)?;
+    let remote = remote(context, key, state, object).await?;
+    let reference = Reference::from_spec(object.spec.reference.as_ref());
+    let fetched = refresh(&context.repositories, &owner(key), &remote, &reference).await?;
+    let tree = filtered(fetched.tree.clone(), object.spec.ignore.clone()).await?;
+    publish(context, key, state, &fetched, &tree);
+    Ok((fetched, tree))
+}
+
+/// Fields that this version does not carry out are refused by name.
+fn unsupported(spec: &GitRepositorySpec) -> Result<(), SourceError> {
+    let provider = spec.provider.as_deref().unwrap_or("generic");
+    let fields = [
+        ("provider", provider != "generic"),
+        ("serviceAccountName", spec.service_account_name.is_some()),
+        ("verify", spec.verify.is_some()),
+        ("proxySecretRef", spec.proxy_secret_ref.is_some()),
+        ("recurseSubmodules", spec.recurse_submodules),
+        ("include", !spec.include.is_empty()),
+        ("sparseCheckout", !spec.sparse_checkout.is_empty()),
+    ];
+    match fields.into_iter().find(|(_, set)| *set) {
+        Some((field, _)) => Err(SourceError::Unsupported { field }),
+        None => Ok(()),
+    }
+}
+
+/// Caches are kept apart by who they are for.
+fn owner(key: &Key) -> String {
+    format!("{}/{}", key.namespace, key.name)
+}
+
+async fn remote(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    object: &GitRepository,
+) -> Result<Remote, SourceError> {
+    let spec = &object.spec;
+    let (url, info) = RemoteUrl::parse(&spec.url)?;
+    let secret = match &spec.secret_ref {
+        Some(reference) => Some(secret(context, key, state, &reference.name).await?),
+        None => None,
+    };
+    if secret
+        .as_ref()
+        .is_some_and(|secret| secret.contains_key("githubAppID"))
+    {
+        let name = spec
+            .secret_ref
+            .as_ref()
+            .map(|reference| reference.name.as_str());
+        return Err(SourceError::Provider(format!(
+            "secretRef '{}/{}' has github app data but provider is not set to github",
+            key.namespace,
+            name.unwrap_or_default()
+        )));
+    }
+    Ok(Remote {
+        access: Access::from_secret(&url, &info, secret.as_ref())?,
+        url,
+        timeout: duration::parse(&spec.timeout).unwrap_or(TIMEOUT),
+    })
+}
+
+/// A Secret of the object's namespace; read again only when its watch has seen it change.
+async fn secret(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    name: &str,
+) -> Result<SecretData, SourceError> {
+    let topic = Topic::Input(SECRET, key.namespace.clone(), name.to_owned());
+    let covered = context.input_watches.cover(&BTreeSet::from([topic]));
+    if let Some(known) = state.secrets.get(name).filter(|_| covered) {
+        return Ok(known.clone());
+    }
+    context
+        .input_watches
+        .ensure(context, SECRET, &key.namespace)
+        .await;
+    let failed = |problem: &str| {
+        let full = format!("{}/{name}", key.namespace);
+        SourceError::Authentication(format!("failed to get secret '{full}': {problem}"))
+    };
+    let data = inputs::data(&context.client, SECRET, &key.namespace, name)
+        .await
+        .map_err(|error| failed(&error.to_string()))?
+        .ok_or_else(|| failed(&format!("secrets \"{name}\" not found")))?;
+    let data: SecretData = data
+        .iter()
+        .map(|(key, value)| (key.clone(), value.to_vec()))
+        .collect();
+    state.secrets.insert(name.to_owned(), data.clone());
+    Ok(data)
+}
+
+async fn filtered(
+    tree: crate::source::GitTree,
+    ignore: Option<String>,
+) -> Result<Arc<Filtered>, SourceError> {
+    let work =
+        tokio::task::spawn_blocking(move || Filtered::new(tree, ignore.as_deref()).map(Arc::new));
+    work.await
+        .unwrap_or_else(|error| Err(SourceError::cache("reading .sourceignore", error)))
+}
+
+/// Tells the Kustomizations, unless they know.
+fn publish(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    fetched: &Fetched,
+    tree: &Arc<Filtered>,
+) {
+    let new = (fetched.revision.clone(), tree.content());
+    // A tree that was damaged is replaced by one that is whole, under the same name.
+    if state.published.as_ref() == Some(&new) && fetched.known {
+        return;
+    }
+    let snapshot = Snapshot {
+        revision: fetched.revision.clone(),
+        commit: Some(fetched.commit.clone()),
+        content: tree.content(),
+        tree: tree.clone(),
+    };
+    context.publish(key, snapshot);
+    state.published = Some(new);
+}
+
+/// Stores the artifact, unless it is there.
+async fn store(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    object: &GitRepository,
+    fetched: &Fetched,
+    tree: Arc<Filtered>,
+) -> Found {
+    let content = tree.content();
+    let subject = fetched.commit.subject.clone();
+    if let Some(artifact) = present(context, state, object, fetched, content).await {
+        return Found::Stored { artifact, subject };
+    }
+    let (storage, key) = (context.storage.clone(), key.clone());
+    let (revision, commit) = (fetched.revision.clone(), fetched.commit.id.to_string());
+    let work = tokio::task::spawn_blocking(move || {
+        let names = (key.namespace.as_str(), key.name.as_str());
+        storage::store(&storage, names, &revision, &commit, &tree)
+    });
+    let failed = |reason, message| {
+        Found::Failed(Trouble {
+            condition: STORAGE_OPERATION_FAILED,
+            reason,
+            message,
+            stalled: false,
+        })
+    };
+    match work.await {
+        Ok(Ok(artifact)) => {
+            state.stored = Some((artifact.clone(), content));
+            Found::Stored { artifact, subject }
+        }
+        Ok(Err(error)) => failed(error.reason, error.to_string()),
+        Err(error) => failed("ArchiveOperationFailed", error.to_string()),
+    }
+}
+
+/// The artifact, if it holds these files under this revision. One that an earlier process stored is checked once.
+async fn present(
+    context: &Context,
+    state: &mut State,
+    object: &GitRepository,
+    fetched: &Fetched,
+    content: ObjectHash,
+) -> Option<Artifact> {
+    if let Some((artifact, of)) = &state.stored {
+        let same = *of == content
+            && artifact.revision == fetched.revision
+            && context.storage.holds(artifact);
+        return same.then(|| artifact.clone());
+    }
+    let status = object.status.as_ref()?;
+    let mut artifact = status.artifact.clone()?;
+    if artifact.revision != fetched.revision || status.observed_ignore != object.spec.ignore {
+        return None;
+    }
+    let (storage, stored) = (context.storage.clone(), artifact.clone());
+    let whole = tokio::task::spawn_blocking(move || storage.verify(&stored)).await;
+    if !whole.unwrap_or(false) {
+        return None;
+    }
+    artifact.url = context.storage.url(&artifact.path);
+    state.stored = Some((artifact.clone(), content));
+    Some(artifact)
+}
+
+/// Writes the status, tells what is new, and says when to look again.
+async fn conclude(
+    context: &Context,
+    key: &Key,
+    object: GitRepository,
+    found: &Found,
+    took: Duration,
+) -> Result<(GitRepository, Next), RecordError> {
+    let status = report::status(&object, found);
+    let event = report::event(&object, found);
+    let object = record::status(&context.client, object, &status).await?;
+    log(key, found, took);
+    if let Some(event) = event {
+        context.events.send(event);
+    }
+    let interval = duration::parse(&object.spec.interval).unwrap_or(INTERVAL);
+    let (result, next) = match found {
+        Found::Stored { .. } => (RunResult::Success, Next::After(interval)),
+        Found::Failed(trouble) if trouble.stalled => (RunResult::Error, Next::OnEvent),
+        Found::Failed(_) => (RunResult::Error, Next::Backoff(RETRY)),
+    };
+    context.metrics.run(key, took, result);
+    Ok((object, next))
+}
+
+fn log(key: &Key, found: &Found, took: Duration) {
+    let (name, namespace, kind) = (&key.name, &key.namespace, key.kind.name());
+    match found {
+        Found::Stored { artifact, .. } => tracing::info!(
+            controllerKind = kind,
+            name,
+            namespace,
+            revision = artifact.revision,
+            ?took,
+            "source is up to date"
+        ),
+        Found::Failed(trouble) => tracing::error!(
+            controllerKind = kind,
+            name,
+            namespace,
+            reason = trouble.reason,
+            error = trouble.message,
+            "source failed"
+        ),
+    }
+}

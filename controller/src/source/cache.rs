@@ -1,0 +1,291 @@
+//! Bare repositories on disk, one for each object that names one: what was fetched stays until it piles up.
+//!
+//! ```text
+//! <storage>/git/<digest of owner and address>/<generation>/   a bare repository
+//! ```
+//! A cache is never repaired: when it is damaged or too large, the next generation is fetched anew beside it, and the
+//! old one goes when its last reader is done. A kill at any moment leaves objects that nothing names, or a generation
+//! that was never finished; both are cleared away at the next start.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::error::SourceError;
+use super::fetch::{FETCHED, Trouble, fetch};
+use super::git_tree::Objects;
+use super::lookup::Head;
+use super::server::Server;
+
+/// Packs before a cache is fetched anew; the object database holds a few more.
+const PACKS: usize = 40;
+
+/// Bytes of packs, beyond twice the largest, before a cache is fetched anew.
+const SLACK: u64 = 256 * 1024 * 1024;
+
+/// One object's cache.
+pub(super) struct Cache {
+    folder: PathBuf,
+    current: Option<Current>,
+}
+
+/// The generation in use.
+struct Current {
+    number: u64,
+    generation: Arc<Generation>,
+    /// The commit that was fetched last, complete.
+    commit: Option<gix::ObjectId>,
+}
+
+/// One bare repository on disk, as long as anyone reads it.
+pub(super) struct Generation {
+    path: PathBuf,
+    pub(super) objects: Objects,
+    retired: AtomicBool,
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Relaxed) {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// The folder of an object's cache. The owner is part of it, so that nobody reads what only another may fetch.
+pub(super) fn folder(storage: &Path, owner: &str, url: &str) -> PathBuf {
+    let digest = Sha256::digest(format!("{owner}\0{url}"));
+    let name: String = digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    storage.join("git").join(name)
+}
+
+impl Cache {
+    /// Opens what an earlier process left, as far as it is whole.
+    pub(super) fn open(folder: PathBuf) -> Self {
+        let mut numbers: Vec<u64> = fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        let mut current = None;
+        while let Some(number) = numbers.pop() {
+            let path = folder.join(number.to_string());
+            current = current.or_else(|| reopened(&path, number));
+            let kept = current
+                .as_ref()
+                .is_some_and(|current: &Current| current.number == number);
+            if !kept {
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+        Self { folder, current }
+    }
+
+    /// The commit that was fetched last.
+    pub(super) fn commit(&self) -> Option<gix::ObjectId> {
+        self.current
+            .as_ref()
+            .filter(|current| current.usable())?
+            .commit
+    }
+
+    /// The repository that holds the head's commit, which is fetched if need be.
+    pub(super) fn bring(
+        &mut self,
+        server: &Server<'_>,
+        head: &Head,
+        interrupt: &AtomicBool,
+    ) -> Result<(Arc<Generation>, gix::ObjectId), SourceError> {
+        if let Some(current) = self.current.as_mut().filter(|current| current.usable()) {
+            if current.commit == Some(head.commit) {
+                return Ok((current.generation.clone(), head.commit));
+            }
+            if !current.full() {
+                match current.fetch(server, head, interrupt) {
+                    Ok(commit) => return Ok((current.generation.clone(), commit)),
+                    Err(Trouble::Server(error)) => return Err(error),
+                    // Damage shows when a new pack is resolved against old objects.
+                    Err(Trouble::Objects(error)) => tracing::warn!(%error, "fetching anew"),
+                }
+            }
+        }
+        let number = self.next_number();
+        let mut fresh = created(&self.folder.join(number.to_string()), number)?;
+        let commit = fresh.fetch(server, head, interrupt).map_err(|trouble| {
+            fresh.retire();
+            trouble.into_error()
+        })?;
+        let generation = fresh.generation.clone();
+        if let Some(old) = self.current.replace(fresh) {
+            old.retire();
+        }
+        Ok((generation, commit))
+    }
+
+    fn next_number(&self) -> u64 {
+        fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok())
+            .max()
+            .map_or(1, |number| number + 1)
+    }
+
+    /// Lets go of everything on disk.
+    pub(super) fn remove(mut self) {
+        if let Some(current) = self.current.take() {
+            current.retire();
+        }
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+impl Current {
+    fn usable(&self) -> bool {
+        self.generation.objects.whole() && self.generation.path.join("HEAD").is_file()
+    }
+
+    fn full(&self) -> bool {
+        let sizes: Vec<u64> = packs(&self.generation.path)
+            .filter_map(|pack| Some(fs::metadata(pack).ok()?.len()))
+            .collect();
+        let largest = sizes.iter().copied().max().unwrap_or(0);
+        sizes.len() >= PACKS || sizes.iter().sum::<u64>() > 2 * largest + SLACK
+    }
+
+    fn retire(&self) {
+        self.generation.retired.store(true, Ordering::Relaxed);
+    }
+
+    fn fetch(
+        &mut self,
+        server: &Server<'_>,
+        head: &Head,
+        interrupt: &AtomicBool,
+    ) -> Result<gix::ObjectId, Trouble> {
+        let repository = opened(&self.generation.path).map_err(Trouble::Objects)?;
+        fetch(&repository, server, &head.wanted, interrupt)?;
+        let commit = fetched_commit(&repository).map_err(Trouble::Objects)?;
+        let objects = &self.generation.objects;
+        objects.commit(commit).map_err(Trouble::Objects)?;
+        self.commit = Some(commit);
+        Ok(commit)
+    }
+}
+
+/// Settings for repositories that only this program writes: no configuration but the repository's own, one thread.
+fn opened(path: &Path) -> Result<gix::Repository, SourceError> {
+    let options = gix::open::Options::isolated()
+        .open_path_as_is(true)
+        .with(gix::sec::Trust::Full)
+        .config_overrides([
+            "pack.threads=1",
+            "user.name=weir",
+            "user.email=weir@localhost",
+        ]);
+    gix::open_opts(path, options).map_err(|error| SourceError::cache("opening the cache", error))
+}
+
+/// An empty repository, in place of whatever was there.
+fn created(path: &Path, number: u64) -> Result<Current, SourceError> {
+    let act = "creating the cache";
+    let _ = fs::remove_dir_all(path);
+    fs::create_dir_all(path).map_err(|error| SourceError::cache(act, error))?;
+    gix::init_bare(path).map_err(|error| SourceError::cache(act, error))?;
+    current(path, number, None)
+}
+
+/// A repository that an earlier process left: whole, with a finished fetch, free of stale locks.
+fn reopened(path: &Path, number: u64) -> Option<Current> {
+    clear_leftovers(path);
+    let repository = opened(path).ok()?;
+    let commit = fetched_commit(&repository).ok()?;
+    if !packs(path).all(|pack| pack_is_whole(&pack)) {
+        return None;
+    }
+    let current = current(path, number, Some(commit)).ok()?;
+    current.generation.objects.commit(commit).ok()?;
+    Some(current)
+}
+
+fn current(
+    path: &Path,
+    number: u64,
+    commit: Option<gix::ObjectId>,
+) -> Result<Current, SourceError> {
+    Ok(Current {
+        number,
+        commit,
+        generation: Arc::new(Generation {
+            objects: Objects::open(&path.join("objects"))?,
+            path: path.to_owned(),
+            retired: AtomicBool::new(false),
+        }),
+    })
+}
+
+fn fetched_commit(repository: &gix::Repository) -> Result<gix::ObjectId, SourceError> {
+    let act = "reading the cache";
+    let mut reference = repository
+        .find_reference(FETCHED)
+        .map_err(|error| SourceError::cache(act, error))?;
+    let commit = reference
+        .peel_to_commit()
+        .map_err(|error| SourceError::cache(act, error))?;
+    Ok(commit.id)
+}
+
+fn packs(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(path.join("objects/pack"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "pack")
+        })
+}
+
+/// Whether a pack and its index hold what their checksums say.
+fn pack_is_whole(pack: &Path) -> bool {
+    let interrupt = AtomicBool::new(false);
+    let Ok(bundle) = gix::odb::pack::Bundle::at(pack, gix::hash::Kind::Sha1) else {
+        return false;
+    };
+    bundle
+        .pack
+        .verify_checksum(&mut gix::progress::Discard, &interrupt)
+        .is_ok()
+        && bundle
+            .index
+            .verify_checksum(&mut gix::progress::Discard, &interrupt)
+            .is_ok()
+}
+
+/// Removes locks and half-written files of a process that was killed.
+fn clear_leftovers(path: &Path) {
+    for folder in [
+        path.to_owned(),
+        path.join("refs/weir"),
+        path.join("objects/pack"),
+    ] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(".lock")
+                || name.ends_with(".keep")
+                || name.starts_with(".tmp")
+                || name.starts_with("tmp_")
+            {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a server could not be asked, in the words that Git users know.
+
+use std::fmt;
+
+/// The first thing that went wrong between us and a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It wants other credentials, or some.
+    Unauthorized,
+    /// It knows us and says no.
+    Forbidden,
+    /// It has no such repository, or does not say so to us.
+    NotFound,
+    /// It answered with this status.
+    Status(u16),
+    /// It could not be reached, or fell silent.
+    Network(String),
+    /// It took longer than it may.
+    Timeout,
+    /// It does not speak Git, or wants what we do not do.
+    Protocol(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unauthorized => f.write_str("authentication required"),
+            Self::Forbidden => f.write_str("authorization failed"),
+            Self::NotFound => f.write_str("repository not found"),
+            Self::Status(status) => write!(f, "unexpected status {status}"),
+            Self::Network(problem) | Self::Protocol(problem) => f.write_str(problem),
+            Self::Timeout => f.write_str("context deadline exceeded"),
+        }
+    }
+}

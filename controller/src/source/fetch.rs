@@ -1,0 +1,75 @@
+//! Fetching one commit, without history, into a bare repository.
+
+use std::sync::atomic::AtomicBool;
+
+use gix::progress::Discard;
+use gix::protocol::transport::Protocol;
+use gix::protocol::transport::client::blocking_io::http::Transport;
+use gix::remote::fetch::{Shallow, Tags};
+use gix::remote::{Direction, ref_map};
+
+use super::error::SourceError;
+use super::http::GitHttp;
+use super::server::{Server, said};
+
+/// The ref of a cache that names what was fetched last; it moves only after all objects are there.
+pub(super) const FETCHED: &str = "refs/weir/fetched";
+
+/// Whose fault it is that a fetch failed.
+pub(super) enum Trouble {
+    /// The server's, or that of the way there.
+    Server(SourceError),
+    /// Perhaps that of the objects that we have.
+    Objects(SourceError),
+}
+
+impl Trouble {
+    pub(super) fn into_error(self) -> SourceError {
+        match self {
+            Self::Server(error) | Self::Objects(error) => error,
+        }
+    }
+}
+
+/// Fetches what is wanted (the full name of a ref, or a commit's id) and moves [`FETCHED`] to it. Only what the
+/// repository does not have yet travels, as far as the server can tell.
+pub(super) fn fetch(
+    repository: &gix::Repository,
+    server: &Server<'_>,
+    wanted: &str,
+    interrupt: &AtomicBool,
+) -> Result<(), Trouble> {
+    let exchange = server.exchange();
+    let http = GitHttp::new(exchange.clone());
+    receive(repository, server.url, http, wanted, interrupt).map_err(|error| {
+        let reached = exchange.failure().is_none();
+        let error = server.error(&exchange, &said(&error));
+        if reached {
+            Trouble::Objects(error)
+        } else {
+            Trouble::Server(error)
+        }
+    })
+}
+
+fn receive(
+    repository: &gix::Repository,
+    url: &str,
+    http: GitHttp,
+    wanted: &str,
+    interrupt: &AtomicBool,
+) -> gix::Result<()> {
+    let remote = repository
+        .remote_at(url)?
+        .with_fetch_tags(Tags::None)
+        .with_refspecs([format!("+{wanted}:{FETCHED}").as_str()], Direction::Fetch)?;
+    let transport = Transport::new_http(http, gix::url::parse(url)?, Protocol::V2, false);
+    remote
+        .to_connection_with_transport(transport)
+        .with_credentials(|_| Ok(None))
+        .with_transport_options(Box::new(()))
+        .prepare_fetch(Discard, ref_map::Options::default())?
+        .with_shallow(Shallow::DepthAtRemote(std::num::NonZeroU32::MIN))
+        .receive(Discard, interrupt)
+        .map(drop)
+}

@@ -1,0 +1,174 @@
+//! The one call: where a reference points now, fetched if that is new, ready to be read.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::access::Access;
+use super::advertisement::Advertisements;
+use super::cache::{Cache, folder};
+use super::error::SourceError;
+use super::git_tree::GitTree;
+use super::http;
+use super::lookup::look_up;
+use super::reference::Reference;
+use super::remote::{Remote, RemoteUrl};
+use super::server::Server;
+use super::snapshot::Commit;
+
+/// Clients with a TLS of their own that are kept; each holds a pool of connections.
+const CLIENTS: usize = 256;
+
+/// What outlives one look at a repository: caches on disk, connections, what servers said of themselves.
+pub struct Repositories {
+    storage: PathBuf,
+    caches: Mutex<HashMap<PathBuf, Arc<Mutex<Option<Cache>>>>>,
+    clients: Mutex<HashMap<[u8; 32], reqwest::Client>>,
+    advertisements: Arc<Advertisements>,
+}
+
+/// A revision that was found, and its files.
+#[derive(Clone)]
+pub struct Fetched {
+    /// The revision as conditions show it.
+    pub revision: String,
+    /// Its commit.
+    pub commit: Commit,
+    /// All files of the commit.
+    pub tree: GitTree,
+    /// Whether the commit was in the cache before.
+    pub known: bool,
+}
+
+impl Repositories {
+    /// Caches live below the storage folder.
+    pub fn new(storage: PathBuf) -> Self {
+        Self {
+            storage,
+            caches: Mutex::default(),
+            clients: Mutex::default(),
+            advertisements: Arc::default(),
+        }
+    }
+
+    /// Lets go of a repository that its owner no longer names.
+    pub fn forget(&self, owner: &str, url: &RemoteUrl) {
+        let folder = folder(&self.storage, owner, &url.to_string());
+        if let Some(cache) = lock(&self.caches).remove(&folder)
+            && let Some(cache) = lock(&cache).take()
+        {
+            cache.remove();
+        }
+    }
+
+    fn cache(&self, owner: &str, url: &str) -> (PathBuf, Arc<Mutex<Option<Cache>>>) {
+        let folder = folder(&self.storage, owner, url);
+        let cache = lock(&self.caches)
+            .entry(folder.clone())
+            .or_default()
+            .clone();
+        (folder, cache)
+    }
+
+    fn client(&self, access: &Access) -> Result<reqwest::Client, SourceError> {
+        let key = tls_key(access);
+        if let Some(client) = lock(&self.clients).get(&key) {
+            return Ok(client.clone());
+        }
+        let client = http::client(access)?;
+        let mut clients = lock(&self.clients);
+        if clients.len() >= CLIENTS {
+            clients.clear();
+        }
+        Ok(clients.entry(key).or_insert(client).clone())
+    }
+}
+
+fn tls_key(access: &Access) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    let (certificate, key) = access.client_certificate.clone().unwrap_or_default();
+    for part in [
+        access.authorities.clone().unwrap_or_default(),
+        certificate,
+        key,
+    ] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells a blocking fetch to end when nobody waits for it any more.
+struct Interrupt(Arc<AtomicBool>);
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where the reference points now. One request when the commit is known; the owner (an object's namespace and name)
+/// keeps caches apart.
+pub async fn refresh(
+    repositories: &Arc<Repositories>,
+    owner: &str,
+    remote: &Remote,
+    reference: &Reference,
+) -> Result<Fetched, SourceError> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let guard = Interrupt(flag.clone());
+    let repositories = repositories.clone();
+    let (owner, remote, reference) = (owner.to_owned(), remote.clone(), reference.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        blocking(&repositories, &owner, &remote, &reference, &flag)
+    });
+    let fetched = work
+        .await
+        .map_err(|error| SourceError::cache("fetching", error))?;
+    drop(guard);
+    fetched
+}
+
+fn blocking(
+    repositories: &Repositories,
+    owner: &str,
+    remote: &Remote,
+    reference: &Reference,
+    interrupt: &AtomicBool,
+) -> Result<Fetched, SourceError> {
+    let RemoteUrl::Http(url) = &remote.url else {
+        return Err(SourceError::Git(format!(
+            "unable to clone '{}': ssh is not supported",
+            remote.url
+        )));
+    };
+    let server = Server {
+        url,
+        client: repositories.client(&remote.access)?,
+        runtime: tokio::runtime::Handle::current(),
+        authorization: http::authorization(&remote.access.credentials)?,
+        advertisements: repositories.advertisements.clone(),
+        timeout: remote.timeout,
+    };
+    let mut head = look_up(&server, reference)?;
+    let (folder, cache) = repositories.cache(owner, url);
+    let mut cache = lock(&cache);
+    let cache = cache.get_or_insert_with(|| Cache::open(folder));
+    let known = cache.commit() == Some(head.commit);
+    let (generation, commit) = cache.bring(&server, &head, interrupt)?;
+    head.moved_to(commit);
+    let commit = generation.objects.commit(commit)?;
+    Ok(Fetched {
+        revision: head.revision,
+        tree: GitTree::cached(generation, commit.tree),
+        commit,
+        known,
+    })
+}
