@@ -7,6 +7,7 @@ mod failure;
 mod get;
 mod output;
 mod reconcile;
+mod run;
 mod table;
 mod version;
 
@@ -64,6 +65,7 @@ enum Command {
     Get(get::Args),
     Reconcile(reconcile::Args),
     Version(version::Args),
+    Run(run::Args),
     Completion(completion::Args),
 }
 
@@ -93,6 +95,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Get(args) => asynchronously(get::run(args)),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),
         Command::Version(args) => version::run(&args),
+        Command::Run(args) => asynchronously(run::run(args)),
         Command::Completion(args) => completion::run(&args, &mut Arguments::command()),
     }
 }

@@ -76,13 +76,16 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Dry-runs what could not be dry-run before the stages that bring its kind and namespace.
     async fn check_pending(&self, stage: &mut [Step], errors: &mut Vec<ObjectError>) {
-        let checks = stage
+        // Collected, because a closure over references that lives across an await is not provably Send
+        // (rust-lang/rust#102211).
+        let checks: Vec<_> = stage
             .iter_mut()
             .filter(|step| is_pending(step))
             .map(|step| async move {
                 step.action = Action::Create;
                 self.check_served(step).await
-            });
+            })
+            .collect();
         let results: Vec<_> = futures::stream::iter(checks)
             .buffered(CONCURRENCY)
             .collect()
@@ -115,9 +118,10 @@ impl Writer<'_> {
 
     /// Writes objects that do not wait for each other; gives back those that have to come into force.
     async fn write_rank(&self, rank: &[Step], applied: &mut Applied) -> Vec<(Step, Value)> {
-        let writes = rank
+        let writes: Vec<_> = rank
             .iter()
-            .map(|step| async move { (step, self.write(step.clone()).await) });
+            .map(|step| async move { (step, self.write(step.clone()).await) })
+            .collect();
         let mut writes = futures::stream::iter(writes).buffered(CONCURRENCY);
         let mut awaited = Vec::new();
         while let Some((step, result)) = writes.next().await {

@@ -66,12 +66,15 @@ pub async fn prune(
         return pruned;
     }
     for rank in objects.chunk_by(|left, right| rank(&left.kind) == rank(&right.kind)) {
-        let deletions = rank.iter().map(|id| async move {
+        let delete = |id| async move {
             let uid = proofs
                 .get(&ObjectKey::from(id))
                 .map(|proof| proof.uid.as_str());
             (id, delete(client, owner, id, uid).await)
-        });
+        };
+        // Collected, because a closure over references that lives across an await is not provably Send
+        // (rust-lang/rust#102211).
+        let deletions: Vec<_> = rank.iter().map(delete).collect();
         let mut deletions = futures::stream::iter(deletions).buffered(CONCURRENCY);
         while let Some((id, fate)) = deletions.next().await {
             pruned.note(id, fate);

@@ -114,6 +114,22 @@ impl Context {
 }
 
 impl Context {
+    /// A kind may not be watched.
+    pub fn forbid_watch(&self, kind: GroupKind) {
+        self.unwatchable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(kind);
+    }
+
+    /// A kind is watched.
+    pub fn allow_watch(&self, kind: &GroupKind) {
+        self.unwatchable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(kind);
+    }
+
     /// Whether any of the objects is of a kind that may not be watched.
     pub fn has_unwatchable(&self, proofs: &Proofs) -> bool {
         let kinds = self

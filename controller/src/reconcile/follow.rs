@@ -210,10 +210,10 @@ impl Following {
         let due: Vec<_> = due
             .map(|(key, object)| (key.clone(), object.id.clone()))
             .collect();
-        let client = &self.client;
-        let looks = due
-            .into_iter()
-            .map(|(key, id)| async move { (key, look(client, &id).await) });
+        let looks = due.into_iter().map(|(key, id)| {
+            let client = self.client.clone();
+            async move { (key, look(&client, &id).await) }
+        });
         let seen: Vec<_> = stream::iter(looks).buffer_unordered(LOOKS).collect().await;
         for (key, health) in seen {
             if let Some(object) = self.objects.get_mut(&key) {

@@ -12,15 +12,17 @@ use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Resource, ResourceExt};
-use overlay::build::Opener;
 use overlay::vars::Variables;
 use serde::de::DeserializeOwned;
+use sops::{Answers, Keyring, MacPolicy, Opener};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::schedule::{Key, Schedule, Topic, Wake};
-use crate::api::kustomization::{KustomizationSpec, PostBuild, SubstituteReference, reason};
+use crate::api::kustomization::{
+    Decryption, KustomizationSpec, PostBuild, SubstituteReference, reason,
+};
 use crate::report::failure::{Again, Failure};
 
 /// `kind` of a reference to a Secret.
@@ -28,6 +30,9 @@ pub const SECRET: &str = "Secret";
 
 /// `kind` of a reference to a ConfigMap.
 pub const CONFIG_MAP: &str = "ConfigMap";
+
+/// Keys of a decryption Secret that hold age identities end so.
+const AGE_KEYS: &str = ".agekey";
 
 /// The strategy that substitutes without any variable too.
 const ALWAYS: &str = "Always";
@@ -40,12 +45,20 @@ const FIRST_SIGHT: Duration = Duration::from_secs(10);
 pub struct Inputs {
     /// Variables to substitute; none when nothing is to be substituted.
     pub variables: Option<Variables>,
+    /// Keys for encrypted files; none when the spec says nothing of decryption.
+    pub keyring: Option<Keyring>,
+    answers: Answers,
 }
 
 impl Inputs {
     /// Opens encrypted files.
-    pub fn opener(&self) -> Option<&dyn Opener> {
-        None
+    pub fn opener(&self) -> Option<Opener<'_>> {
+        let (answers, policy) = (&self.answers, MacPolicy::Error);
+        self.keyring.as_ref().map(|keyring| Opener {
+            keyring,
+            answers,
+            policy,
+        })
     }
 }
 
@@ -100,7 +113,45 @@ pub async fn read(
         Some(post_build) => variables(context, &key.namespace, post_build).await?,
         None => None,
     };
-    Ok(Inputs { variables })
+    let keyring = match &spec.decryption {
+        Some(decryption) => Some(keyring(context, &key.namespace, decryption).await?),
+        None => None,
+    };
+    Ok(Inputs {
+        variables,
+        keyring,
+        answers: Answers::default(),
+    })
+}
+
+/// The keys of the Secret that `spec.decryption` names.
+async fn keyring(
+    context: &Context,
+    namespace: &str,
+    decryption: &Decryption,
+) -> Result<Keyring, Failure> {
+    let mut keyring = Keyring::default();
+    let Some(reference) = &decryption.secret_ref else {
+        return Ok(keyring);
+    };
+    let failed = |message: String, again| {
+        let message = format!(
+            "decryption secret '{namespace}/{}': {message}",
+            reference.name
+        );
+        Failure::new(reason::BUILD_FAILED, message).again(again)
+    };
+    let data = data(&context.client, SECRET, namespace, &reference.name)
+        .await
+        .map_err(|error| failed(error.to_string(), Again::Backoff))?
+        .ok_or_else(|| failed("not found".to_owned(), Again::RetryInterval))?;
+    for (name, value) in data.iter().filter(|(name, _)| name.ends_with(AGE_KEYS)) {
+        let text = Zeroizing::new(String::from_utf8_lossy(value).into_owned());
+        keyring
+            .add_age(&text)
+            .map_err(|error| failed(format!("key {name}: {error}"), Again::RetryInterval))?;
+    }
+    Ok(keyring)
 }
 
 async fn variables(
@@ -307,7 +358,6 @@ fn version(metadata: &ObjectMeta) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::kustomization::Decryption;
     use crate::api::meta::LocalReference;
 
     #[test]

@@ -104,6 +104,9 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
         state.settled = None;
         return suspended(run).await;
     }
+    if run.awaits_source() {
+        return Ok(Next::After(Times::of(&run.object.spec).interval));
+    }
     match need(run, state, &wake).await {
         Need::Run => full(run, state).await,
         Need::Verified(snapshot) => verified(run, state, &snapshot).await,

@@ -13,6 +13,7 @@ pub mod gate;
 pub mod git_repository;
 pub mod inputs;
 pub mod kustomization;
+pub mod observe;
 pub mod record;
 pub mod render;
 pub mod run;

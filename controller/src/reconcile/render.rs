@@ -80,14 +80,22 @@ fn build(spec: &KustomizationSpec, tree: &dyn Tree, inputs: &Inputs) -> Result<R
         let message = format!("kustomization path not found: {path}");
         return Err(Failure::new(reason::ARTIFACT_FAILED, message));
     }
+    let opener = inputs.opener();
     let options = Options {
         flux: true,
         additions: additions(spec),
-        opener: inputs.opener(),
+        opener: opener
+            .as_ref()
+            .map(|opener| opener as &dyn overlay::build::Opener),
         record_reads: true,
         ..Options::default()
     };
-    let built = overlay::build(tree, &path, &options).map_err(Failure::of(reason::BUILD_FAILED))?;
+    let mut built =
+        overlay::build(tree, &path, &options).map_err(Failure::of(reason::BUILD_FAILED))?;
+    match &opener {
+        Some(opener) => open_values(opener, &mut built.objects)?,
+        None => none_encrypted(&built.objects)?,
+    }
     let objects = match &inputs.variables {
         Some(variables) => overlay::vars::substitute(built.objects, variables, true)
             .map_err(Failure::of(reason::BUILD_FAILED))?,
@@ -99,6 +107,52 @@ fn build(spec: &KustomizationSpec, tree: &dyn Tree, inputs: &Inputs) -> Result<R
         reads: built.reads,
         warnings,
     })
+}
+
+/// Opens the values of Secrets that are encrypted files themselves.
+fn open_values(opener: &sops::Opener<'_>, objects: &mut [Object]) -> Result<(), Failure> {
+    for object in objects {
+        let file = object.origin.place.file.clone();
+        opener
+            .open_secret_values(&mut object.node, &file)
+            .map_err(|error| {
+                Failure::new(reason::BUILD_FAILED, format!("{}: {error}", object.id))
+            })?;
+    }
+    Ok(())
+}
+
+/// Refuses what nobody was asked to decrypt: it is never applied as it is stored.
+fn none_encrypted(objects: &[Object]) -> Result<(), Failure> {
+    let Some(object) = objects
+        .iter()
+        .find(|object| object.node.find(&["sops", "mac"]).is_some())
+    else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} is SOPS encrypted, configuring decryption is required for this secret to be reconciled{}",
+        object.id,
+        recipients(&object.node)
+    );
+    Err(Failure::new(reason::RECONCILIATION_FAILED, message))
+}
+
+/// Whose key is needed, when the file says so.
+fn recipients(node: &Node) -> String {
+    let entries = node
+        .find(&["sops", "age"])
+        .and_then(Node::as_sequence)
+        .unwrap_or_default();
+    let names: Vec<&str> = entries
+        .iter()
+        .filter_map(|entry| entry.find_str(&["recipient"]))
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" (recipients: {})", names.join(", "))
+    }
 }
 
 /// The path from the root of the tree; `..` never leads out of it.

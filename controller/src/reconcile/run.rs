@@ -15,13 +15,14 @@ use super::record;
 use super::schedule::{Key, Next};
 use crate::api::duration;
 use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
+use crate::api::meta::condition::READY;
 use crate::cluster::inventory::{InventoryError, parse_id};
 use crate::cluster::prune::Pruned;
 use crate::cluster::{
     Client, Error, Identity, Inventory, Known, ObjectError, ObjectKey, Owner, Plan, Proofs, Wanted,
 };
-use crate::report;
 use crate::report::failure::{Again, Failure};
+use crate::report::{self, conditions};
 use crate::source::Snapshot;
 
 /// The shortest time that health checks get by default.
@@ -108,6 +109,21 @@ impl Run<'_> {
             let message = format!("Source '{source}' is not ready, artifact not found");
             Failure::new(reason::ARTIFACT_FAILED, message).again(Again::OnEvent)
         })
+    }
+
+    /// Whether the source is there but has not been looked at since this process began: its first answer
+    /// comes as an event, and until then nothing new can be said.
+    pub fn awaits_source(&self) -> bool {
+        let Some(source) = source_key(&self.object.spec, &self.key.namespace) else {
+            return false;
+        };
+        let Some(object) = self.context.git_repository(&source) else {
+            return false;
+        };
+        let status = object.status.as_ref();
+        let ready = status.and_then(|status| conditions::find(&status.conditions, READY));
+        self.context.snapshots.get(&source).is_none()
+            && ready.is_none_or(|ready| ready.status != "False")
     }
 
     /// The client of the account that the spec names.

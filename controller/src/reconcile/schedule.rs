@@ -350,6 +350,11 @@ impl Schedule {
         lock(&self.subscriptions).replace(key, BTreeSet::new());
     }
 
+    /// Whether no run is to begin any more.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
     /// Lets every run in hand finish, starts no other, and waits for the end of all tasks.
     pub async fn stop(&self) {
         self.stopping.send_replace(true);
@@ -404,26 +409,15 @@ pub struct Sleeper {
 }
 
 impl Sleeper {
-    /// Runs until the object is gone or the schedule stops.
-    pub async fn live(mut self, mut run: impl AsyncFnMut(Wake) -> Next) {
-        let mut next = Next::OnEvent;
-        while next != Next::Gone {
-            let Some(wake) = self.sleep(next).await else {
-                return;
-            };
-            next = run(wake).await;
-            self.failures = match next {
-                Next::Backoff(_) => self.failures.saturating_add(1),
-                _ => 0,
-            };
-        }
-    }
-
-    /// Why the task wakes; `None` when the schedule stops.
-    async fn sleep(&mut self, next: Next) -> Option<Wake> {
-        let deadline = self
-            .delay(next)
-            .and_then(|delay| Instant::now().checked_add(delay));
+    /// Sleeps as the last run asked. Gives back why the task wakes; `None` when its life is over.
+    pub async fn sleep(&mut self, next: Next) -> Option<Wake> {
+        self.failures = match next {
+            Next::Gone => return None,
+            Next::Backoff(_) => self.failures.saturating_add(1),
+            Next::After(_) | Next::OnEvent => 0,
+        };
+        let delay = self.delay(next);
+        let deadline = delay.and_then(|delay| Instant::now().checked_add(delay));
         loop {
             if *self.stopping.borrow() {
                 return None;
@@ -465,10 +459,14 @@ fn backoff(pace: Pace, failures: u32) -> Duration {
         .min(pace.retry_maximum)
 }
 
+/// A number that nobody can foresee: every RandomState has keys of its own.
+pub fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// The delay, longer or shorter by up to so many percent.
 pub fn jittered(delay: Duration, percentage: u8) -> Duration {
-    // Every RandomState has keys of its own, which is as much chance as jitter needs.
-    let chance = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
+    let chance = chance() as f64 / u64::MAX as f64;
     let share = f64::from(percentage.min(100)) / 100.0;
     delay.mul_f64(1.0 + share * (2.0 * chance - 1.0))
 }
@@ -492,11 +490,12 @@ mod tests {
     ) -> tokio::sync::mpsc::UnboundedReceiver<Wake> {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         let key = Key::kustomization("ns", name);
-        schedule.observe(&key, 1, |sleeper| {
-            sleeper.live(async move |wake| {
+        schedule.observe(&key, 1, |mut sleeper| async move {
+            let mut asked = Next::OnEvent;
+            while let Some(wake) = sleeper.sleep(asked).await {
                 let _ = sender.send(wake);
-                next
-            })
+                asked = next;
+            }
         });
         receiver
     }

@@ -6,6 +6,7 @@ pub mod failure;
 pub mod git_repository;
 pub mod history;
 pub mod kustomization;
+pub mod logs;
 pub mod metrics;
 
 use std::time::Duration;

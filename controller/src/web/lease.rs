@@ -85,10 +85,11 @@ impl Candidate {
         while renewed.elapsed() < self.terms.deadline {
             tokio::select! {
                 () = sleep(crate::reconcile::schedule::jittered(self.terms.period, 20)) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => {
-                    self.release().await;
-                    return;
-                }
+                _ = stopping.changed() => {}
+            }
+            if *stopping.borrow() {
+                self.release().await;
+                return;
             }
             let begin = Instant::now();
             match timeout(self.terms.deadline, self.attempt(&mut sight)).await {

@@ -1,0 +1,258 @@
+//! The watches of Weir's own resources: each object that they show has a task, and changes of its spec,
+//! annotations and deletion wake it. Its status, which we write ourselves, does not.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt, pin_mut};
+use kube::api::Api;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Resource, ResourceExt};
+
+use super::context::Context;
+use super::record::Recorded;
+use super::schedule::{Key, Kind, Next, Sleeper, Topic, Wake};
+use super::{git_repository, kustomization};
+use crate::api::git_repository::GitRepository;
+use crate::api::kustomization::Kustomization;
+use crate::api::meta::condition::READY;
+use crate::cluster;
+use crate::cluster::order::GroupKind;
+use crate::cluster::watch::How;
+use crate::report::conditions;
+
+/// The longest pause after a run that panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(300);
+
+/// Which own resources are looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// One namespace; all when not given.
+    pub namespace: Option<String>,
+    /// Label selector; all when not given.
+    pub labels: Option<String>,
+}
+
+/// Follows the GitRepositories.
+pub async fn git_repositories(context: Arc<Context>, scope: Scope, writer: Writer<GitRepository>) {
+    follow(context, scope, writer, |context, object| {
+        // Those that wait for a first snapshot must hear why there is none.
+        let status = object.status.as_ref();
+        let ready = status.and_then(|status| conditions::find(&status.conditions, READY));
+        if ready.is_some_and(|ready| ready.status == "False") {
+            let topic = Topic::Source(key(object));
+            context.schedule.publish(&topic, &Wake::source());
+        }
+    })
+    .await;
+}
+
+/// Follows the Kustomizations.
+pub async fn kustomizations(context: Arc<Context>, scope: Scope, writer: Writer<Kustomization>) {
+    follow(context, scope, writer, |_, _| {}).await;
+}
+
+async fn follow<K>(
+    context: Arc<Context>,
+    scope: Scope,
+    writer: Writer<K>,
+    seen: impl Fn(&Context, &K),
+) where
+    K: Recorded + Send + Sync + 'static,
+{
+    let api: Api<K> = match &scope.namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    };
+    let config = match &scope.labels {
+        Some(labels) => watcher::Config::default().labels(labels),
+        None => watcher::Config::default(),
+    };
+    let events = watcher(api, config)
+        .modify(|object| object.managed_fields_mut().clear())
+        .default_backoff()
+        .reflect(writer);
+    pin_mut!(events);
+    let mut listed = BTreeSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Init) => listed.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                listed.insert(key(&object));
+                observe(&context, &object);
+            }
+            Ok(watcher::Event::InitDone) => wake_unlisted(&context, K::KIND, &listed),
+            Ok(watcher::Event::Apply(object)) => {
+                observe(&context, &object);
+                seen(&context, &object);
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                context.schedule.wake(&key(&object), Wake::changed());
+            }
+            Err(error) => tracing::warn!(%error, kind = K::KIND.name(), "watch"),
+        }
+    }
+}
+
+fn key<K: Recorded>(object: &K) -> Key {
+    Key {
+        kind: K::KIND,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}
+
+/// Objects that went while the watch was broken.
+fn wake_unlisted(context: &Context, kind: Kind, listed: &BTreeSet<Key>) {
+    for key in context.schedule.keys() {
+        if key.kind == kind && !listed.contains(&key) {
+            context.schedule.wake(&key, Wake::changed());
+        }
+    }
+}
+
+fn observe<K: Recorded>(context: &Arc<Context>, object: &K) {
+    let key = key(object);
+    let start = |sleeper| live(context.clone(), key.clone(), sleeper);
+    context.schedule.observe(&key, fingerprint(object), start);
+}
+
+/// What of an object wakes its task when it changes.
+fn fingerprint<K: Resource>(object: &K) -> u64 {
+    let metadata = object.meta();
+    let mut hasher = DefaultHasher::new();
+    metadata.uid.hash(&mut hasher);
+    metadata.generation.hash(&mut hasher);
+    metadata.annotations.hash(&mut hasher);
+    metadata.deletion_timestamp.is_some().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The life of one object's task.
+async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
+    // Before all is seen once, "not found" would be said of objects that are there.
+    let seen = futures::future::join(
+        context.git_repositories.wait_until_ready(),
+        context.kustomizations.wait_until_ready(),
+    );
+    if let (Err(_), _) | (_, Err(_)) = seen.await {
+        return;
+    }
+    let mut state = State::of(&key);
+    let mut next = Next::OnEvent;
+    while let Some(wake) = sleeper.sleep(next).await {
+        next = guarded(&key, state.run(&context, &key, wake)).await;
+    }
+    end(&context, &key);
+}
+
+/// What a task remembers, by kind.
+enum State {
+    GitRepository(Box<git_repository::State>),
+    Kustomization(Box<kustomization::State>),
+}
+
+impl State {
+    fn of(key: &Key) -> Self {
+        match key.kind {
+            Kind::GitRepository => Self::GitRepository(Box::default()),
+            Kind::Kustomization => Self::Kustomization(Box::default()),
+        }
+    }
+
+    async fn run(&mut self, context: &Context, key: &Key, wake: Wake) -> Next {
+        match self {
+            Self::GitRepository(state) => {
+                git_repository::reconcile(context, key, state, wake).await
+            }
+            Self::Kustomization(state) => kustomization::reconcile(context, key, state, wake).await,
+        }
+    }
+}
+
+/// A panic is a bug, but it must not silence an object for ever.
+async fn guarded(key: &Key, run: impl Future<Output = Next>) -> Next {
+    match AssertUnwindSafe(run).catch_unwind().await {
+        Ok(next) => next,
+        Err(_) => {
+            tracing::error!(object = %key, "the run panicked; it is tried again");
+            Next::Backoff(AFTER_PANIC)
+        }
+    }
+}
+
+/// Drops a task whose object is gone; an object that came back in the meantime gets a new one.
+fn end(context: &Arc<Context>, key: &Key) {
+    context.schedule.forget(key);
+    if context.schedule.is_stopping() {
+        return;
+    }
+    match key.kind {
+        Kind::GitRepository => {
+            if let Some(object) = context.git_repository(key) {
+                observe(context, object.as_ref());
+            }
+        }
+        Kind::Kustomization => {
+            if let Some(object) = context.kustomization(key) {
+                observe(context, object.as_ref());
+            }
+        }
+    }
+}
+
+/// Hands what the shared watches see to the tasks that it concerns.
+pub async fn managed_objects(
+    context: Arc<Context>,
+    mut reports: tokio::sync::mpsc::Receiver<cluster::watch::Report>,
+) {
+    while let Some(report) = reports.recv().await {
+        match report {
+            cluster::watch::Report::Changed(changed) => {
+                let key = Key::kustomization(changed.owner.namespace, changed.owner.name);
+                let objects = BTreeSet::from([changed.key]);
+                let wake = match changed.how {
+                    How::Touched => Wake {
+                        health: objects,
+                        ..Wake::default()
+                    },
+                    How::Altered | How::Gone => Wake {
+                        altered: objects,
+                        ..Wake::default()
+                    },
+                };
+                context.schedule.wake(&key, wake);
+            }
+            cluster::watch::Report::Complete(resource) => {
+                let kind = GroupKind {
+                    group: resource.group,
+                    kind: resource.kind,
+                };
+                context.allow_watch(&kind);
+                let wake = Wake {
+                    shown: [kind].into(),
+                    ..Wake::default()
+                };
+                let keys = context.schedule.keys().into_iter();
+                keys.filter(|key| key.kind == Kind::Kustomization)
+                    .for_each(|key| context.schedule.wake(&key, wake.clone()));
+            }
+            cluster::watch::Report::Unwatchable(resource, reason) => {
+                let kind = GroupKind {
+                    group: resource.group,
+                    kind: resource.kind,
+                };
+                tracing::warn!(
+                    kind = kind.kind,
+                    reason,
+                    "may not be watched: checked at the interval"
+                );
+                context.forbid_watch(kind);
+            }
+        }
+    }
+}
