@@ -1,13 +1,16 @@
 //! The one call: a tree, a folder in it and options become objects, with the record of all that was read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 pub use crate::budget::Budget;
 
-use crate::accumulate::{Accumulated, Place, accumulate};
+use crate::accumulate::{self, Accumulated, accumulate};
 use crate::configuration::Configuration;
 use crate::decode::Text;
-use crate::error::{Error, Errors, Warning};
+use crate::error::{Error, Errors, Place, Warning};
 use crate::flux;
 use crate::kustomization::Kustomization;
 use crate::kustomization_file::{self, Kind};
@@ -22,7 +25,7 @@ use crate::transform::hash::add_hashes;
 use crate::transform::pairs::SetPairs;
 use crate::transform::sort;
 use crate::tree::{ObjectHash, Tree};
-use crate::yaml::Node;
+use crate::yaml::{Mark, Node};
 
 /// How encrypted files are opened as the composer reads them. The caller gives it; the composer has no keys.
 pub trait Opener: Send + Sync {
@@ -162,9 +165,21 @@ pub struct Build {
     pub reads: Reads,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+    /// The files that the marks of the objects' nodes mean, by number, from 1.
+    pub files: Vec<Arc<str>>,
 }
 
 impl Build {
+    /// Where a node was set last: in the file that holds it, or where a kustomization says what it became.
+    pub fn place(&self, mark: Mark) -> Option<Place> {
+        let index = usize::from(mark.file).checked_sub(1)?;
+        Some(Place {
+            file: self.files.get(index)?.clone(),
+            line: mark.line,
+            column: mark.column.into(),
+        })
+    }
+
     /// The objects as `kustomize build` prints them; secret scalars print as `***`.
     pub fn to_yaml(&self) -> String {
         let nodes: Vec<&Node> = self.objects.iter().map(|object| &object.node).collect();
@@ -178,8 +193,9 @@ pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build
     match run(path, &mut session) {
         Ok(objects) => Ok(Build {
             objects,
-            reads: session.reads(),
+            reads: reads(&mut session),
             warnings: session.warnings,
+            files: session.files.into_paths(),
         }),
         Err(Errors(errors)) => {
             let place = |mut error: Error| {
@@ -193,6 +209,56 @@ pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build
     }
 }
 
+fn reads(session: &mut Session<'_>) -> Reads {
+    if !session.options.record_reads {
+        return Reads::default();
+    }
+    Reads {
+        paths: std::mem::take(&mut session.reads),
+        options: digest(session.options),
+    }
+}
+
+/// A digest of all options that shape the output, and of the composer's version.
+fn digest(options: &Options<'_>) -> String {
+    let Additions {
+        patches,
+        images,
+        components,
+        ignore_missing_components,
+        target_namespace,
+        name_prefix,
+        name_suffix,
+        common_labels,
+        common_annotations,
+        build_metadata,
+    } = &options.additions;
+    let plain = format!(
+        "{:?}",
+        (
+            env!("CARGO_PKG_VERSION"),
+            (options.flux, options.order, options.load_restrictor),
+            (options.managed_by_label, options.opener.is_some()),
+            (components, ignore_missing_components, target_namespace),
+            (name_prefix, name_suffix, build_metadata),
+            (common_labels, common_annotations),
+        )
+    );
+    let mut hash = Sha256::new();
+    hash.update(plain);
+    for nodes in [patches, images] {
+        let nodes: Vec<&Node> = nodes.iter().collect();
+        hash.update(b"\0");
+        hash.update(crate::yaml::write_documents_revealed(&nodes).as_bytes());
+    }
+    let hex: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{hex}")
+}
+
 fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
     let folder = session.root(path)?;
     let loaded = if session.options.flux {
@@ -202,7 +268,7 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
     };
     let kustomization = &loaded.kustomization;
     let metadata = BuildMetadata::of(kustomization);
-    let place = Place {
+    let place = accumulate::Place {
         kustomization,
         folder: &folder,
         origin: metadata.tracks().then(String::new),

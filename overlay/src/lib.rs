@@ -29,6 +29,7 @@ mod openapi;
 mod path;
 mod plugins;
 mod provenance;
+mod refold;
 mod refs;
 mod resource;
 mod resources;

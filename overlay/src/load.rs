@@ -6,12 +6,13 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::budget::{Spent, spend, within};
-use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Reads, Sealed};
+use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Sealed};
 use crate::decode::Text;
 use crate::error::{Error, Place, Warning};
 use crate::merge::schema::Schema;
 use crate::openapi::Decision;
 use crate::path;
+use crate::refold::refold_documents;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{self, Dialect, Limits, Mark, Node, ProblemKind, Source, read_source};
 
@@ -149,14 +150,6 @@ impl<'a> Session<'a> {
             }),
             Some(_) => Err(Error::new(format!("{path} is no folder"))),
             None => Err(Error::new(format!("there is no folder {path}"))),
-        }
-    }
-
-    /// What was read, and the digest of the options.
-    pub(crate) fn reads(&self) -> Reads {
-        Reads {
-            paths: self.reads.clone(),
-            options: String::new(),
         }
     }
 
@@ -428,7 +421,11 @@ impl<'a> Session<'a> {
         dialect: Dialect,
     ) -> Result<Vec<Node>, Error> {
         let source = self.source(real, dialect);
-        read_source(bytes, &source)
+        let mut documents = read_source(bytes, &source)?;
+        if dialect == Dialect::Kustomize {
+            refold_documents(&mut documents, bytes);
+        }
+        Ok(documents)
     }
 
     /// The same as Go reads it into typed data: of keys that repeat the last one counts, which nobody means.
@@ -480,6 +477,9 @@ impl<'a> Session<'a> {
             error.place = None;
             error.at_mark(text.mark)
         })?;
+        if dialect == Dialect::Kustomize {
+            refold_documents(&mut documents, text.as_bytes());
+        }
         documents
             .iter_mut()
             .for_each(|document| shift(document, text.mark));
@@ -493,12 +493,16 @@ impl<'a> Session<'a> {
         name: &str,
         key: &str,
         purpose: Option<Purpose>,
+        mark: Mark,
     ) -> Result<Content, Error> {
         let real = self.file(folder, name)?;
         let bytes = self.read_real(&real)?;
         let opened = match purpose {
             Some(purpose) => self.open(&real, key, &bytes, purpose)?,
-            None => None,
+            None => {
+                self.warn_of_closed(&real, key, &bytes, mark);
+                None
+            }
         };
         Ok(match opened {
             Some(Opened::Text(text)) => Content {
@@ -510,6 +514,19 @@ impl<'a> Session<'a> {
                 secret: false,
             },
         })
+    }
+
+    /// Says that an encrypted file goes into a ConfigMap as it is stored.
+    fn warn_of_closed(&mut self, real: &str, key: &str, bytes: &[u8], mark: Mark) {
+        if !matches!(
+            self.open(real, key, bytes, Purpose::GeneratorFile),
+            Ok(None)
+        ) {
+            self.warn(
+                mark,
+                format!("{real} is encrypted and stays so: a ConfigMap is no place for secrets"),
+            );
+        }
     }
 
     fn open(

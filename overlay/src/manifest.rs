@@ -7,7 +7,7 @@ use crate::load::Files;
 use crate::object::Origin;
 use crate::resource::{PreviousId, Resource};
 use crate::resources::Resources;
-use crate::yaml::Node;
+use crate::yaml::{Node, Value};
 
 /// The manifests of the documents of one file. The items of a `…List` stand behind the other documents.
 pub(crate) fn manifests(documents: &[Node], files: &Files) -> Result<Vec<Resource>, Error> {
@@ -22,6 +22,7 @@ pub(crate) fn manifests(documents: &[Node], files: &Files) -> Result<Vec<Resourc
                 .iter()
                 .try_for_each(|item| add_checked(item, &mut waiting))?,
             None => {
+                let node = with_open_identity(node);
                 let origin = Origin {
                     place: files.place(node.mark),
                     generator: None,
@@ -65,6 +66,29 @@ fn written_ids(node: &Node) -> Result<Vec<PreviousId>, Error> {
             namespace: namespace.into(),
         })
         .collect())
+}
+
+/// Takes the mark off what identifies an object: inventories, events and plans name it, and so does the cluster.
+fn with_open_identity(mut node: Node) -> Node {
+    for path in [
+        &["apiVersion"][..],
+        &["kind"],
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+    ] {
+        let secret = node.find(path).is_some_and(Node::is_secret);
+        let field = path.iter().try_fold(&mut node, |node, key| match secret {
+            true => node.get_mut(key),
+            false => None,
+        });
+        if let Some(field) = field
+            && let Value::Secret(sealed) = &field.value
+        {
+            let open = Node::scalar(sealed.expose(), sealed.tag);
+            *field = open.at(field.mark);
+        }
+    }
+    node
 }
 
 /// The same as a collection, in which no object is there twice.

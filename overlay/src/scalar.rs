@@ -39,7 +39,11 @@ pub(crate) fn set(
         Meaning::AsWritten => resolve(&text, Dialect::Kustomize),
         Meaning::Number => Tag::Int,
     };
-    node.value = Value::Scalar(Scalar { text, tag, style });
+    // What takes a secret's place may be made of it, so it stays one.
+    node.value = match node.is_secret() {
+        true => Value::Secret(Secret::new(text.into(), tag, style)),
+        false => Value::Scalar(Scalar { text, tag, style }),
+    };
     node.mark = mark;
     Ok(())
 }

@@ -36,7 +36,7 @@ pub(super) fn pairs(
         .chain((!entry.env.is_empty()).then_some(&entry.env));
     for source in envs {
         let purpose = opens.then_some(Purpose::GeneratorEnvs);
-        let content = session.content(folder, source, path::base(source), purpose);
+        let content = session.content(folder, source, path::base(source), purpose, source.mark);
         let lines = content.and_then(|content| read_lines(&content, source, session));
         pairs.extend(lines.map_err(|error| error.at_mark(source.mark).during("envs"))?);
     }
@@ -57,6 +57,7 @@ pub(super) fn pairs(
 fn refuse_repeats(pairs: &[Pair]) -> Result<(), Error> {
     let mut known = std::collections::HashSet::new();
     match pairs.iter().find(|pair| !known.insert(&pair.key)) {
+        Some(pair) if pair.secret => Err(Error::new("a key is there twice").at_mark(pair.mark)),
         Some(pair) => {
             Err(Error::new(format!("the key `{}` is there twice", pair.key)).at_mark(pair.mark))
         }
@@ -85,7 +86,7 @@ fn read_file(
         Some(pair) => pair,
     };
     let purpose = opens.then_some(Purpose::GeneratorFile);
-    let content = session.content(folder, path, key, purpose)?;
+    let content = session.content(folder, path, key, purpose, source.mark)?;
     Ok(Pair {
         key: key.to_owned(),
         value: content.bytes,

@@ -299,7 +299,7 @@ impl<'c> Search<'c> {
             [first, ref rest @ ..] if rest.iter().all(|other| alike(first, other)) => {
                 Ok(Some(first))
             }
-            _ => Err(ambiguous(name, &found)),
+            _ => Err(ambiguous(&found)),
         }
     }
 
@@ -340,12 +340,12 @@ impl<'c> Search<'c> {
     }
 }
 
-fn ambiguous(name: &str, found: &[&Candidate]) -> Error {
+fn ambiguous(found: &[&Candidate]) -> Error {
     let ids: Vec<String> = found
         .iter()
         .map(|candidate| candidate.id.to_string())
         .collect();
-    Error::new(format!("`{name}` may mean any of {}", ids.join(", ")))
+    Error::new(format!("this name may mean any of {}", ids.join(", ")))
 }
 
 /// Group and kind of `roleRef`, when it has both.
