@@ -7,12 +7,13 @@
 )]
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use controller::cluster::plan::{Skip, Unchecked};
 use controller::cluster::{
-    Action, Applied, Client, Cluster, Done, Identity, Inventory, Kept, Known, Limits, Owner, Plan,
-    Shown, Wanted, apply, install_crypto, plan, prune,
+    Action, Applied, Client, Cluster, Done, How, Identity, Inventory, Kept, Known, Limits, Owner,
+    Plan, Report, Shown, Wanted, Watches, apply, install_crypto, plan, prune,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
@@ -20,7 +21,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use overlay::yaml::{Dialect, Node, Secret as Sealed, Style, Tag, Value, read_documents};
 use overlay::{Object, ObjectId, Origin};
 use serde_json::json;
-use weir_tests::{Call, ControlPlane, count_by};
+use tokio::sync::mpsc;
+use weir_tests::{Call, ControlPlane, Fault, FaultProxy, count_by, eventually};
 
 /// One Kustomization in a namespace of its own, in the name of Weir's own account.
 struct Site {
@@ -32,8 +34,11 @@ struct Site {
 }
 
 async fn cluster() -> Cluster {
+    cluster_at(ControlPlane::shared().kubeconfig(ControlPlane::WEIR)).await
+}
+
+async fn cluster_at(kubeconfig: &Path) -> Cluster {
     install_crypto();
-    let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::WEIR);
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let context = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &context)
@@ -624,6 +629,19 @@ async fn every_request_carries_the_service_account() {
         .create(&PostParams::default(), &role)
         .await
         .unwrap();
+    // The authorizer learns of the binding a moment later.
+    eventually(
+        Duration::from_secs(30),
+        "the account may apply",
+        async || {
+            let plan = site.plan(&config_map("one", "a")).await;
+            match apply(&site.client, &plan).await.errors.pop() {
+                Some(error) => Err(error),
+                None => Ok(()),
+            }
+        },
+    )
+    .await;
     let begin = position();
     site.known = Known::default();
     site.run(&config_map("one", "a")).await;
@@ -695,5 +713,158 @@ async fn a_refused_secret_is_reported_without_its_value() {
     assert!(
         !text.contains("hunter22") && plan.errors[0].message.contains("type"),
         "{text}"
+    );
+}
+
+#[tokio::test]
+async fn fields_that_a_built_in_kind_lacks_are_dropped_with_a_warning() {
+    let mut site = Site::new("undeclared").await;
+    let odd = FOUR
+        .replace("replicas: 0", "replicas: 0\n  typo: 1")
+        .replace("image: 'nginx:1'", "image: 'nginx:1', extra: {a: 1}");
+    let applied = site.run(&odd).await;
+    assert!(lines(&applied).contains(&"Deployment/web created".to_owned()));
+    let plan = site.plan(&odd.replace("nginx:1", "nginx:2")).await;
+    assert_eq!(plan.errors, []);
+    let prefix = format!("Deployment/{}/web: unknown field ", site.namespace);
+    assert_eq!(
+        plan.warnings.iter().cloned().collect::<BTreeSet<_>>(),
+        BTreeSet::from([
+            format!("{prefix}.spec.typo is not applied"),
+            format!("{prefix}.spec.template.spec.containers[name=\"web\"].extra is not applied"),
+        ])
+    );
+    assert_eq!(
+        apply(&site.client, &plan).await.changes.changed().count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_fit_its_schema_is_invalid_and_not_worth_a_repeat() {
+    let mut site = Site::new("misfit").await;
+    site.run(&config_map("one", "a")).await;
+    let plan = site.plan(&config_map("one", "1")).await;
+    assert_eq!(plan.errors.len(), 1);
+    assert_eq!(
+        (plan.errors[0].code, plan.errors[0].transient),
+        (422, false)
+    );
+    assert!(
+        plan.errors[0]
+            .message
+            .contains(".data.key: expected string"),
+        "{}",
+        plan.errors[0]
+    );
+}
+
+/// The next report about a site's Service; all its other objects may be touched, by their controllers.
+async fn next_change(reports: &mut mpsc::Receiver<Report>, owner: &Owner) -> How {
+    let next = async {
+        loop {
+            match reports.recv().await.unwrap() {
+                Report::Changed(changed) if changed.owner != *owner => {}
+                Report::Changed(changed) if changed.key.kind == "Service" => return changed.how,
+                Report::Changed(changed) => assert_eq!(changed.how, How::Touched, "{changed:?}"),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), next)
+        .await
+        .expect("a report")
+}
+
+#[tokio::test]
+async fn the_watches_tell_what_concerns_proofs_from_what_does_not() {
+    let mut site = Site::new("watch").await;
+    site.run(FOUR).await;
+    let (watches, mut reports) = Watches::new(site.client.clone());
+    site.known.live = watches.live();
+    let plan = site.plan(FOUR).await;
+    let resources = plan.steps.iter().filter_map(|step| step.resource.clone());
+    watches.want(&site.owner, resources.collect());
+    assert_eq!(watches.count(), 4);
+    let mut complete = 0;
+    while complete < 4 {
+        complete += usize::from(matches!(reports.recv().await.unwrap(), Report::Complete(_)));
+    }
+    let drift = |site: &Site| {
+        let drifted =
+            controller::cluster::live::drifted(&site.owner, &site.known.proofs, &site.known.live);
+        drifted.into_values().collect::<Vec<_>>()
+    };
+    assert_eq!(drift(&site), []);
+
+    let hand = PatchParams {
+        field_manager: Some("hand".into()),
+        ..PatchParams::default()
+    };
+    let services: Api<k8s_openapi::api::core::v1::Service> =
+        Api::namespaced(site.admin.clone(), &site.namespace);
+    let foreign = json!({"metadata": {"annotations": {"note": "theirs"}}});
+    services
+        .patch("web", &hand, &Patch::Merge(&foreign))
+        .await
+        .unwrap();
+    assert_eq!(next_change(&mut reports, &site.owner).await, How::Touched);
+    assert_eq!(drift(&site), []);
+
+    let taken = json!({"spec": {"selector": {"app": "theirs"}}});
+    services
+        .patch("web", &hand, &Patch::Merge(&taken))
+        .await
+        .unwrap();
+    let since = Instant::now();
+    assert_eq!(next_change(&mut reports, &site.owner).await, How::Altered);
+    eprintln!("a foreign edit was seen after {:?}", since.elapsed());
+    assert_eq!(drift(&site), [controller::cluster::Drift::FieldsTaken]);
+    assert_eq!(
+        lines(&site.run(FOUR).await)
+            .iter()
+            .filter(|line| line.ends_with("configured"))
+            .count(),
+        1
+    );
+
+    services.delete("web", &Default::default()).await.unwrap();
+    while next_change(&mut reports, &site.owner).await != How::Gone {}
+    assert_eq!(drift(&site), [controller::cluster::Drift::Missing]);
+
+    watches.want(&site.owner, BTreeSet::new());
+    assert_eq!(watches.count(), 0);
+    assert!(site.known.live.is_empty());
+}
+
+#[tokio::test]
+async fn weather_is_ridden_out() {
+    let mut site = Site::new("weather").await;
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    site.client = cluster_at(&proxy.kubeconfig())
+        .await
+        .client(&Identity::OwnAccount)
+        .unwrap();
+    let is_patch = |line: &weir_tests::RequestLine| line.method == "PATCH";
+    proxy.inject(
+        Fault::Answer(hyper::StatusCode::TOO_MANY_REQUESTS),
+        is_patch,
+        0..1,
+    );
+    proxy.inject(
+        Fault::Answer(hyper::StatusCode::SERVICE_UNAVAILABLE),
+        is_patch,
+        1..2,
+    );
+    proxy.inject(Fault::Cut, is_patch, 2..3);
+    let applied = site.run(&config_map("one", "a")).await;
+    assert_eq!(lines(&applied), ["ConfigMap/one created"]);
+    assert_eq!(
+        proxy
+            .requests()
+            .iter()
+            .filter(|line| is_patch(line))
+            .count(),
+        4
     );
 }

@@ -16,15 +16,19 @@ use super::in_force;
 use super::managed_fields::taken_over;
 use super::order::rank;
 use super::owner::Owner;
-use super::plan::{Action, Plan, Step, Unchecked};
+use super::plan::{Action, Incarnation, Plan, Step, Unchecked};
 use super::planning::{is_definition, is_namespace};
 use super::redact::{Redactor, is_secret};
+use super::undeclared;
 
 /// Writes of one plan in flight.
 const CONCURRENCY: usize = 16;
 
 /// How long, in milliseconds, a kind may take to be served once its definition is established.
 const SERVED_DELAYS: [u64; 7] = [50, 100, 200, 400, 800, 1600, 3200];
+
+/// How often an object that is to be replaced, and that others write to, is looked at.
+const LOOKS: usize = 5;
 
 /// What became of a plan.
 #[derive(Clone, Debug, Default)]
@@ -172,7 +176,7 @@ impl Writer<'_> {
             }),
             Action::Replace(_) => self.replace(&step).await,
             Action::Create | Action::Configure | Action::CreateUnchecked(_) => {
-                self.configure(&step).await
+                self.configure(step.clone()).await
             }
         };
         result.map_err(|error| self.error(&step, &error))
@@ -200,27 +204,38 @@ impl Writer<'_> {
                     .is_some_and(|proof| proof.taken_over.is_some());
                 Ok((entry.done == Done::Created || !meets_kubectl).then_some(entry))
             }
-            Err(error) if error.refusal().is_some_and(|refusal| refusal.is_conflict()) => Ok(None),
+            Err(error) if needs_check(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn configure(&self, step: &Step) -> Result<Entry, Error> {
-        if let (Some(entries), Some(live)) = (&step.take_over, &step.live) {
-            self.take_over(step, entries, &live.resource_version)
-                .await?;
+    async fn configure(&self, mut step: Step) -> Result<Entry, Error> {
+        if let Err(error) = self.take_over(&step).await {
+            // Someone has written since the plan was made: what is there now is looked at once more.
+            if !error
+                .refusal()
+                .is_some_and(|refusal| matches!(refusal.code, 409 | 422))
+            {
+                return Err(error);
+            }
+            let live = self.checker.client.get(&path(&step)).await?;
+            self.checker.look_again(&mut step, &live);
+            self.take_over(&step).await?;
         }
         let written = self
             .checker
             .client
-            .apply(&path(step), body(step), ApplyMode::Force)
+            .apply(&path(&step), body(&step), ApplyMode::Force)
             .await?;
-        Ok(self.written(step, written, step.action == Action::Configure))
+        Ok(self.written(&step, written, step.action == Action::Configure))
     }
 
-    async fn take_over(&self, step: &Step, entries: &[Value], version: &str) -> Result<(), Error> {
+    async fn take_over(&self, step: &Step) -> Result<(), Error> {
+        let (Some(entries), Some(live)) = (&step.take_over, &step.live) else {
+            return Ok(());
+        };
         let operations = [
-            json!({"op": "test", "path": "/metadata/resourceVersion", "value": version}),
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": live.resource_version}),
             json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}),
         ];
         self.checker
@@ -233,14 +248,7 @@ impl Writer<'_> {
     /// Deletes the object that was looked at, waits until it is gone, and creates it anew.
     async fn replace(&self, step: &Step) -> Result<Entry, Error> {
         if let (Some(live), Some(resource)) = (&step.live, &step.resource) {
-            let preconditions = Preconditions {
-                uid: live.uid.clone(),
-                resource_version: live.resource_version.clone(),
-            };
-            self.checker
-                .client
-                .delete(&path(step), &preconditions)
-                .await?;
+            self.delete(step, live).await?;
             await_gone(self.checker.client, resource, &step.id, &live.uid).await?;
         }
         let written = self
@@ -249,6 +257,28 @@ impl Writer<'_> {
             .apply(&path(step), body(step), ApplyMode::Force)
             .await?;
         Ok(self.written(step, written, true))
+    }
+
+    /// Deletes one incarnation of an object, which its controllers may be writing to at the same time.
+    async fn delete(&self, step: &Step, live: &Incarnation) -> Result<(), Error> {
+        let client = self.checker.client;
+        let mut preconditions = Preconditions {
+            uid: live.uid.clone(),
+            resource_version: live.resource_version.clone(),
+        };
+        for _ in 1..LOOKS {
+            match client.delete(&path(step), &preconditions).await {
+                Err(error) if error.refusal().is_some_and(|refusal| refusal.is_conflict()) => {}
+                Err(error) if error.is_not_found() => return Ok(()),
+                other => return other,
+            }
+            let now = client.get_metadata(&path(step)).await?;
+            let version = now["metadata"]["resourceVersion"]
+                .as_str()
+                .unwrap_or_default();
+            preconditions.resource_version = version.to_owned();
+        }
+        client.delete(&path(step), &preconditions).await
     }
 
     /// `changes` is set when the object is known to differ from what was there.
@@ -265,6 +295,14 @@ impl Writer<'_> {
             ..entry(step, done)
         }
     }
+}
+
+/// Whether the refusal of an unchecked apply is one that the checked way answers: the object is there, or has
+/// fields that its kind does not have.
+fn needs_check(error: &Error) -> bool {
+    error
+        .refusal()
+        .is_some_and(|refusal| refusal.is_conflict() || !undeclared::fields(refusal).is_empty())
 }
 
 fn is_pending(step: &Step) -> bool {

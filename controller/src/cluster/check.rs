@@ -11,6 +11,10 @@ use super::managed_fields::{Digest, TakenOver, own_entry, take_over, taken_over_
 use super::plan::{Action, Incarnation, Skip, Step};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
+use super::undeclared::drop_fields;
+
+/// How often an object that is being written by others is looked at.
+const LOOKS: usize = 4;
 
 /// What every check of a plan needs.
 pub(super) struct Checker<'a> {
@@ -83,21 +87,52 @@ impl Checker<'_> {
             step.action = Action::Skip(Skip::Present);
             return Ok(Vec::new());
         }
-        let force = self.force || settings.force;
-        match self.client.apply(path, body(step), ApplyMode::DryRun).await {
-            Ok(written) if written.created => step.action = Action::Create,
-            Ok(written) => return self.compare(step, path, settings, written).await,
-            Err(error)
-                if force
-                    && error
-                        .refusal()
-                        .is_some_and(|refusal| refusal.is_immutable()) =>
-            {
-                self.replace(step, path, &error).await?;
+        let mut warnings = Vec::new();
+        loop {
+            match self.client.apply(path, body(step), ApplyMode::DryRun).await {
+                Ok(written) => {
+                    warnings.extend(written.warnings.iter().cloned());
+                    self.met(step, path, written).await?;
+                    return Ok(warnings);
+                }
+                Err(error) => match drop_fields(&mut step.object, error.refusal()) {
+                    Some(dropped) => warnings.extend(dropped),
+                    None => {
+                        self.refused(step, path, settings, error).await?;
+                        return Ok(warnings);
+                    }
+                },
             }
-            Err(error) => return Err(error),
         }
-        Ok(Vec::new())
+    }
+
+    async fn met(&self, step: &mut Step, path: &str, written: Written) -> Result<(), Error> {
+        if written.created {
+            step.action = Action::Create;
+            return Ok(());
+        }
+        self.compare(step, path, written).await
+    }
+
+    async fn refused(
+        &self,
+        step: &mut Step,
+        path: &str,
+        settings: Settings,
+        error: Error,
+    ) -> Result<(), Error> {
+        if error.is_not_found() {
+            // The namespace is not there, or the kind is not served any more.
+            self.client.discovery().forget(&step.id);
+        }
+        let force = self.force || settings.force;
+        match error.refusal() {
+            Some(refusal) if force && refusal.is_immutable() => {
+                let fields = refusal.immutable_fields();
+                self.replace(step, path, fields).await
+            }
+            _ => Err(error),
+        }
     }
 
     async fn is_present(&self, path: &str) -> Result<bool, Error> {
@@ -109,39 +144,55 @@ impl Checker<'_> {
     }
 
     /// The object is there. The answer alone often shows that the dry-run changes nothing; the live object is
-    /// read only when it does not.
-    async fn compare(
-        &self,
-        step: &mut Step,
-        path: &str,
-        settings: Settings,
-        written: Written,
-    ) -> Result<Vec<String>, Error> {
+    /// read only when it does not. Where someone has written between the two requests they do not compare, and
+    /// both are made again.
+    async fn compare(&self, step: &mut Step, path: &str, answer: Written) -> Result<(), Error> {
+        let mut written = answer;
+        for look in 1..=LOOKS {
+            if self.decides(step, &written) {
+                return Ok(());
+            }
+            let live = match self.client.get(path).await {
+                Ok(live) => live,
+                Err(error) if error.is_not_found() => {
+                    step.action = Action::Create;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            if look == LOOKS || incarnation(&live) == incarnation(&written.object) {
+                self.compare_with(step, &live, &written.object);
+                return Ok(());
+            }
+            written = self
+                .client
+                .apply(path, body(step), ApplyMode::DryRun)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the answer of a dry-run says enough.
+    fn decides(&self, step: &mut Step, written: &Written) -> bool {
         let answer = &written.object;
         if Settings::of_json(answer).reconcile_disabled {
             step.action = Action::Skip(Skip::ReconcileDisabled);
-        } else if is_untouched(&written) && taken_over_digest(answer, self.taken_over).is_none() {
+            return true;
+        }
+        if is_untouched(written) && taken_over_digest(answer, self.taken_over).is_none() {
             step.live = incarnation(answer);
             self.unchanged(step, answer);
-        } else {
-            match self.client.get(path).await {
-                Ok(live) => self.compare_with(step, settings, &live, answer),
-                Err(error) if error.is_not_found() => step.action = Action::Create,
-                Err(error) => return Err(error),
-            }
+            return true;
         }
-        Ok(written.warnings)
+        false
     }
 
-    fn compare_with(&self, step: &mut Step, settings: Settings, live: &Value, answer: &Value) {
+    fn compare_with(&self, step: &mut Step, live: &Value, answer: &Value) {
         if Settings::of_json(live).reconcile_disabled {
             step.action = Action::Skip(Skip::ReconcileDisabled);
             return;
         }
-        step.live = incarnation(live);
-        if settings.ssa != Ssa::Merge {
-            step.take_over = take_over(live, self.taken_over);
-        }
+        self.look_again(step, live);
         let differs = differs(live, answer);
         if differs || self.check_all {
             let mask = Mask::new(&step.object, answer, self.redactor);
@@ -154,18 +205,26 @@ impl Checker<'_> {
         }
     }
 
+    /// Notes which incarnation is there and whose fields are to be taken over.
+    pub(super) fn look_again(&self, step: &mut Step, live: &Value) {
+        step.live = incarnation(live);
+        step.take_over = match Settings::of_node(&step.object.node).ssa {
+            Ssa::Merge => None,
+            _ => take_over(live, self.taken_over),
+        };
+    }
+
     fn unchanged(&self, step: &mut Step, live: &Value) {
         step.action = Action::Unchanged;
         step.proof = Some(proof(step.digest, live, self.taken_over));
     }
 
-    async fn replace(&self, step: &mut Step, path: &str, error: &Error) -> Result<(), Error> {
+    async fn replace(&self, step: &mut Step, path: &str, fields: Vec<String>) -> Result<(), Error> {
         let live = self.client.get_metadata(path).await?;
-        let refusal = error.refusal().cloned().unwrap_or_default();
         step.live = incarnation(&live);
         step.action = match Settings::of_json(&live).reconcile_disabled {
             true => Action::Skip(Skip::ReconcileDisabled),
-            false => Action::Replace(refusal.immutable_fields()),
+            false => Action::Replace(fields),
         };
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::error::{Cause, Error, Refusal};
 use super::identity::Identity;
 use super::managed_fields::FIELD_MANAGER;
 use super::transport::{APPLY, Answer, Call, Limits, Transport};
+use super::undeclared::is_untyped;
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -315,18 +316,9 @@ fn warnings(answer: &Answer) -> Vec<String> {
 
 fn refusal(answer: &Answer) -> Refusal {
     let code = answer.status().as_u16();
-    match serde_json::from_slice::<kube::core::Status>(answer.body()) {
-        Ok(status) => Refusal {
-            code,
-            causes: status
-                .details
-                .map(|details| causes(details.causes))
-                .unwrap_or_default(),
-            reason: status.reason,
-            message: status.message,
-        },
+    let Ok(status) = serde_json::from_slice::<kube::core::Status>(answer.body()) else {
         // A proxy, or a server on its way up or down, answers in plain text.
-        Err(_) => Refusal {
+        return Refusal {
             code,
             reason: answer
                 .status()
@@ -335,7 +327,26 @@ fn refusal(answer: &Answer) -> Refusal {
                 .to_owned(),
             message: format!("the server answered {}", answer.status()),
             causes: Vec::new(),
-        },
+        };
+    };
+    let causes = status
+        .details
+        .map(|details| causes(details.causes))
+        .unwrap_or_default();
+    if is_untyped(&status.message) {
+        // The server calls it an error of its own, but no repetition helps.
+        return Refusal {
+            code: 422,
+            reason: "Invalid".to_owned(),
+            message: status.message,
+            causes,
+        };
+    }
+    Refusal {
+        code,
+        reason: status.reason,
+        message: status.message,
+        causes,
     }
 }
 

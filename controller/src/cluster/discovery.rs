@@ -136,6 +136,12 @@ impl Discovery {
         }
     }
 
+    /// Forgets the kind of an object that the server does not find, so that it is asked for anew.
+    pub fn forget(&self, id: &ObjectId) {
+        let mut slot = self.served.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut slot).remove(&gvk(id));
+    }
+
     fn served(&self) -> Arc<Served> {
         self.served
             .read()

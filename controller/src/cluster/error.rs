@@ -131,7 +131,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Timeout(_) => true,
-            Self::Refused(refusal) => refusal.code == 429 || refusal.code >= 500,
+            Self::Refused(refusal) => matches!(refusal.code, 409 | 429 | 500..),
             Self::Discovery(error) => error.is_transient(),
             _ => false,
         }

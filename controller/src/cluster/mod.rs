@@ -27,6 +27,7 @@ pub mod prune;
 mod redact;
 mod settings;
 mod transport;
+mod undeclared;
 pub mod watch;
 
 pub use apply::{Applied, apply};

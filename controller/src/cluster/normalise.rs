@@ -9,7 +9,7 @@ use super::discovery::Resource;
 use super::owner::{NAME_LABEL, NAMESPACE_LABEL, Owner};
 
 /// Groups whose kinds Flux reads into Go types, which drops nulls.
-const BUILT_IN: [&str; 17] = [
+pub(super) const BUILT_IN: [&str; 17] = [
     "",
     "admissionregistration.k8s.io",
     "apps",

@@ -108,7 +108,7 @@ impl Watches {
         } else {
             wanted.by_owner.insert(owner.clone(), resources);
         }
-        let needed: BTreeSet<Resource> = wanted.by_owner.values().flatten().cloned().collect();
+        let needed = needed(&wanted);
         wanted.open.retain(|resource, watch| {
             let keep = needed.contains(resource);
             if !keep {
@@ -137,6 +137,23 @@ impl Watches {
         };
         tokio::spawn(watch.run(self.client.kube())).abort_handle()
     }
+}
+
+/// One resource a group and kind, whatever versions the owners use: every version shows the same objects. What is
+/// open stays.
+fn needed(wanted: &Wanted) -> BTreeSet<Resource> {
+    let mut kinds: BTreeMap<(&str, &str), &Resource> = BTreeMap::new();
+    for resource in wanted.by_owner.values().flatten() {
+        let kind = kinds
+            .entry((&resource.group, &resource.kind))
+            .or_insert(resource);
+        let better = (wanted.open.contains_key(resource), resource)
+            > (wanted.open.contains_key(*kind), *kind);
+        if better {
+            *kind = resource;
+        }
+    }
+    kinds.into_values().cloned().collect()
 }
 
 impl Drop for Watches {
