@@ -1,16 +1,10 @@
 //! Events become nodes: collections are stacked, anchors remembered, merge keys resolved, budgets kept.
 
-use std::collections::{HashMap, HashSet};
-
-use ecow::EcoString;
-
 use super::limits::Limits;
+use super::merge_keys::{add_merge, check_duplicates, merge_into, without_repeats};
 use super::problem::{Problem, ProblemKind};
 use super::read::Source;
 use super::{Dialect, Key, Mapping, Mark, Node, Value};
-
-/// Mappings up to this size are searched for duplicate keys pair by pair.
-const SMALL_MAPPING: usize = 24;
 
 /// A finished node and what it counts for in the budgets.
 #[derive(Clone)]
@@ -167,8 +161,23 @@ impl Builder {
         let Some(frame) = self.frames.pop() else {
             return Ok(());
         };
-        let mut nodes = frame.nodes;
-        let value = match frame.kind {
+        let (value, nodes) = self.close(frame.kind, frame.nodes)?;
+        let node = Node {
+            value,
+            mark: frame.mark,
+        };
+        let built = Built {
+            node,
+            nodes,
+            height: frame.height + 1,
+        };
+        self.remember(frame.anchor, &built);
+        self.finish(built)
+    }
+
+    /// The value of a collection with all its entries, and how many nodes it has.
+    fn close(&self, kind: FrameKind, mut nodes: usize) -> Result<(Value, usize), Problem> {
+        let value = match kind {
             FrameKind::Sequence(items) => Value::Sequence(items.into()),
             FrameKind::Mapping {
                 mut entries,
@@ -185,17 +194,7 @@ impl Builder {
                 Value::Mapping(entries.into())
             }
         };
-        let node = Node {
-            value,
-            mark: frame.mark,
-        };
-        let built = Built {
-            node,
-            nodes,
-            height: frame.height + 1,
-        };
-        self.remember(frame.anchor, &built);
-        self.finish(built)
+        Ok((value, nodes))
     }
 
     /// Puts a copy of the anchor's node in the alias's place; it keeps the anchor's marks.
@@ -273,81 +272,4 @@ fn begin_merge(key: &mut Pending, seen: &mut Option<Mark>, mark: Mark) -> Result
     }
     *key = Pending::Merge;
     Ok(())
-}
-
-fn add_merge(merges: &mut Vec<Node>, node: Node) -> Result<(), Problem> {
-    let mark = node.mark;
-    let wrong = || ProblemKind::Merge.at(mark.line, u32::from(mark.column));
-    match &node.value {
-        Value::Mapping(_) => merges.push(node),
-        Value::Sequence(items) => {
-            for item in items.iter() {
-                item.as_mapping().ok_or_else(wrong)?;
-                merges.push(item.clone());
-            }
-        }
-        _ => return Err(wrong()),
-    }
-    Ok(())
-}
-
-/// Adds the entries whose keys are not there; says how many nodes that is, not counting what is below them.
-fn merge_into(entries: &mut Mapping, merged: &Node) -> usize {
-    let Some(mapping) = merged.as_mapping() else {
-        return 0;
-    };
-    let have: HashSet<EcoString> = entries.iter().map(|(key, _)| key.text.clone()).collect();
-    let new = mapping.iter().filter(|(key, _)| !have.contains(&key.text));
-    let before = entries.len();
-    for (key, value) in new {
-        entries.push(key.clone(), value.clone());
-    }
-    entries.len() - before
-}
-
-/// True when a key appears twice.
-pub(super) fn has_duplicate(entries: &Mapping) -> bool {
-    find_duplicate(entries).is_some()
-}
-
-/// The first key that was there before, with the earlier one in front.
-fn find_duplicate(entries: &Mapping) -> Option<(&Key, &Key)> {
-    if entries.len() <= SMALL_MAPPING {
-        return entries.iter().enumerate().find_map(|(index, (key, _))| {
-            let mut before = entries.iter().take(index);
-            before.find_map(|(twin, _)| (twin.text == key.text).then_some((twin, key)))
-        });
-    }
-    let mut seen = HashMap::with_capacity(entries.len());
-    entries
-        .iter()
-        .find_map(|(key, _)| Some((seen.insert(key.text.as_str(), key)?, key)))
-}
-
-/// Each key once, with its last value.
-fn without_repeats(mut entries: Mapping) -> Mapping {
-    if find_duplicate(&entries).is_none() {
-        return entries;
-    }
-    let mut last: HashMap<EcoString, usize> = HashMap::with_capacity(entries.len());
-    for (index, (key, _)) in entries.iter().enumerate() {
-        last.insert(key.text.clone(), index);
-    }
-    let mut index = 0;
-    entries.retain(|key, _| {
-        index += 1;
-        last.get(&key.text) == Some(&(index - 1))
-    });
-    entries
-}
-
-fn check_duplicates(entries: &Mapping) -> Result<(), Problem> {
-    let Some((first, second)) = find_duplicate(entries) else {
-        return Ok(());
-    };
-    let kind = ProblemKind::DuplicateKey {
-        key: second.text.to_string(),
-        first: first.mark.line,
-    };
-    Err(kind.at(second.mark.line, u32::from(second.mark.column)))
 }

@@ -7,12 +7,12 @@ use granit_parser::{
 };
 
 use super::builder::{Builder, ScalarEvent};
-use super::number::{Number, parse_number};
+use super::old_breaks::fold_old_breaks;
 use super::problem::{Problem, ProblemKind};
 use super::read::{Source, is_unreadable};
-use super::resolve::{is_infinite, resolve};
+use super::resolve::is_infinite;
 use super::split::Piece;
-use super::timestamp::is_timestamp;
+use super::tag::scalar_type;
 use super::{Dialect, Mark, Node, Scalar, Style, Tag, Value};
 
 /// Reads one document from events.
@@ -78,8 +78,15 @@ impl EventReader<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_empty = style == ScalarStyle::Plain && span.is_empty();
                 let text = if is_empty { Cow::Borrowed("") } else { text };
-                let event = self.scalar(text, style, tag.as_deref(), mark, anchor)?;
-                self.builder.scalar(event)
+                let style = style_of(style);
+                let text = fold_old_breaks(text, style, span.start.col());
+                let is_merge = text == "<<" && style == Style::Plain && tag.is_none();
+                let node = self.scalar(&text, style, tag.as_deref(), mark)?;
+                self.builder.scalar(ScalarEvent {
+                    node,
+                    is_merge,
+                    anchor,
+                })
             }
             Event::SequenceStart(style, anchor, _) => {
                 self.enter(style);
@@ -104,26 +111,15 @@ impl EventReader<'_> {
     }
 
     fn scalar(
-        &self,
-        text: Cow<'_, str>,
-        style: ScalarStyle,
+        &mut self,
+        text: &str,
+        style: Style,
         tag: Option<&EventTag>,
         mark: Mark,
-        anchor: usize,
-    ) -> Result<ScalarEvent, Problem> {
-        let style = style_of(style);
-        let text = fold_old_breaks(text, style);
-        let kind = scalar_type(&text, style, tag, self.dialect)
-            .and_then(|kind| refuse_infinite(&text, kind))
+    ) -> Result<Node, Problem> {
+        let kind = scalar_type(text, style, tag, self.dialect)
+            .and_then(|kind| self.check_scalar(text, style, kind).map(|()| kind))
             .map_err(|kind| kind.at(mark.line, u32::from(mark.column)))?;
-        let is_readable = style != Style::Double || self.dialect == Dialect::Kubernetes;
-        if let Some(char) = text
-            .chars()
-            .find(|char| !is_readable && is_unreadable(*char))
-        {
-            let control = ProblemKind::Control(u32::from(char));
-            return Err(control.at(mark.line, u32::from(mark.column)));
-        }
         // kustomize prints what it has read before it reads it again: in flow collections an empty value as `''`.
         let is_reread = self.flow_depth > 0 && self.dialect == Dialect::Kustomize;
         let kind = if is_reread && text.is_empty() {
@@ -131,17 +127,24 @@ impl EventReader<'_> {
         } else {
             kind
         };
-        let is_merge = text == "<<" && style == Style::Plain && tag.is_none();
         let value = Value::Scalar(Scalar {
-            text: text.as_ref().into(),
+            text: text.into(),
             tag: kind,
             style,
         });
-        Ok(ScalarEvent {
-            node: Node { value, mark },
-            is_merge,
-            anchor,
-        })
+        Ok(Node { value, mark })
+    }
+
+    /// Refuses what JSON cannot hold, and what kustomize could not read again from its own JSON.
+    fn check_scalar(&self, text: &str, style: Style, kind: Tag) -> Result<(), ProblemKind> {
+        if kind == Tag::Float && is_infinite(text) {
+            return Err(ProblemKind::NotFinite(text.to_owned()));
+        }
+        let may_escape = style == Style::Double && self.dialect == Dialect::Kustomize;
+        match text.chars().find(|char| may_escape && is_unreadable(*char)) {
+            Some(char) => Err(ProblemKind::Control(u32::from(char))),
+            None => Ok(()),
+        }
     }
 
     fn mark(&self, span: &Span) -> Mark {
@@ -160,80 +163,6 @@ impl EventReader<'_> {
             ErrorKind::RecursionLimitExceeded => source.limits.too_deep(line, column),
             _ => ProblemKind::Syntax(error.info()).at(line, column),
         }
-    }
-}
-
-/// YAML 1.1's line breaks fold in flow scalars, without the blanks around them; the parser knows YAML 1.2's only.
-fn fold_old_breaks(text: Cow<'_, str>, style: Style) -> Cow<'_, str> {
-    const OLD_BREAKS: [char; 2] = ['\u{2028}', '\u{2029}'];
-    if text.is_ascii()
-        || !matches!(style, Style::Plain | Style::Single)
-        || !text.contains(OLD_BREAKS)
-    {
-        return text;
-    }
-    let blanks = [' ', '\t'];
-    let mut out = String::with_capacity(text.len());
-    for line in text.split_inclusive(OLD_BREAKS) {
-        let end = line.trim_end_matches(OLD_BREAKS);
-        let body = if out.is_empty() {
-            end
-        } else {
-            end.trim_start_matches(blanks)
-        };
-        out.push_str(if end.len() < line.len() {
-            body.trim_end_matches(blanks)
-        } else {
-            body
-        });
-        out.push_str(&line[end.len()..]);
-    }
-    Cow::Owned(out)
-}
-
-fn refuse_infinite(text: &str, kind: Tag) -> Result<Tag, ProblemKind> {
-    if kind == Tag::Float && is_infinite(text) {
-        return Err(ProblemKind::NotFinite(text.to_owned()));
-    }
-    Ok(kind)
-}
-
-/// The type of a scalar: by its tag if it has one, by its text if it is plain.
-fn scalar_type(
-    text: &str,
-    style: Style,
-    tag: Option<&EventTag>,
-    dialect: Dialect,
-) -> Result<Tag, ProblemKind> {
-    let is_bare = |tag: &EventTag| matches!(tag.parts(), ("", "!") | ("!", ""));
-    let Some(tag) = tag.filter(|tag| !(is_bare(tag) && dialect == Dialect::Kustomize)) else {
-        return Ok(match style {
-            Style::Plain => resolve(text, dialect),
-            _ => Tag::Str,
-        });
-    };
-    let Some(name) = tag.suffix_in_namespace("tag:yaml.org,2002:") else {
-        return Ok(Tag::Str);
-    };
-    let wanted = match name.as_ref() {
-        "null" => Tag::Null,
-        "bool" => Tag::Bool,
-        "int" => Tag::Int,
-        "float" => Tag::Float,
-        "timestamp" => Tag::Timestamp,
-        "binary" => return Ok(Tag::Binary),
-        _ => return Ok(Tag::Str),
-    };
-    match (wanted, resolve(text, dialect)) {
-        (Tag::Float, Tag::Int) if !matches!(parse_number(text), Some(Number::Uint(_))) => {
-            Ok(Tag::Float)
-        }
-        (Tag::Timestamp, Tag::Str) if is_timestamp(text) => Ok(Tag::Str),
-        (wanted, found) if wanted == found => Ok(wanted),
-        _ => Err(ProblemKind::TagMismatch {
-            text: text.to_owned(),
-            tag: format!("!!{name}"),
-        }),
     }
 }
 

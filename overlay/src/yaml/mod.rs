@@ -11,13 +11,16 @@ mod json;
 mod key_order;
 mod keys;
 mod limits;
+mod merge_keys;
 mod node;
 mod number;
+mod old_breaks;
 mod problem;
 mod read;
 mod resolve;
 mod scalar_shape;
 mod split;
+mod tag;
 mod timestamp;
 mod write;
 mod write_scalar;
@@ -62,23 +65,50 @@ pub fn read_documents(
 
 /// Writes documents joined by `---`, as `kustomize build` prints them; secret scalars print as `***`.
 pub fn write_documents(nodes: &[&Node]) -> String {
-    join_documents(nodes, Secrets::Masked)
+    let mut out = String::new();
+    join_documents(&mut out, nodes, Secrets::Masked);
+    out
 }
 
 /// The same with secret scalars in the clear: for the apply serializer and `weir secrets decrypt` only.
+/// The text is wiped when it is dropped, and was never moved while it grew.
 pub fn write_documents_revealed(nodes: &[&Node]) -> zeroize::Zeroizing<String> {
-    join_documents(nodes, Secrets::Revealed).into()
+    let masked = write_documents(nodes).len();
+    let secret: usize = nodes.iter().map(|node| room_for_secrets(node, 0)).sum();
+    let mut out = String::with_capacity(masked + secret);
+    join_documents(&mut out, nodes, Secrets::Revealed);
+    out.into()
 }
 
-fn join_documents(nodes: &[&Node], secrets: Secrets) -> String {
-    let mut out = String::new();
+/// No less than the secrets in a node take when they are printed: each character escaped, each line indented.
+fn room_for_secrets(node: &Node, level: usize) -> usize {
+    const LONGEST_ESCAPE: usize = 10;
+    const SHORTEST_FOLD: usize = 80;
+    match &node.value {
+        Value::Scalar(_) => 0,
+        Value::Secret(secret) => {
+            let text = secret.expose();
+            let lines = text.lines().count() + text.len() / SHORTEST_FOLD + 2;
+            text.len() * LONGEST_ESCAPE + lines * (2 * level + 6)
+        }
+        Value::Sequence(items) => items
+            .iter()
+            .map(|item| room_for_secrets(item, level + 1))
+            .sum(),
+        Value::Mapping(mapping) => mapping
+            .iter()
+            .map(|(_, value)| room_for_secrets(value, level + 1))
+            .sum(),
+    }
+}
+
+fn join_documents(out: &mut String, nodes: &[&Node], secrets: Secrets) {
     for (index, node) in nodes.iter().enumerate() {
         if index > 0 {
             out.push_str("---\n");
         }
-        write::write_document(&mut out, node, secrets);
+        write::write_document(out, node, secrets);
     }
-    out
 }
 
 /// The text that `!!binary` stands for; what is no UTF-8 in it is replaced, as on the way through JSON.

@@ -17,10 +17,18 @@ pub enum Number {
 /// The number that a plain scalar stands for in go-yaml, if any. `.inf` and `.nan` are not numbers here.
 pub fn parse_number(text: &str) -> Option<Number> {
     match text.as_bytes().first()? {
-        b'.' => parse_float(text).map(Number::Float),
+        b'.' if has_stray_underscore(text.as_bytes()) => None,
+        b'.' => parse_float(&without_underscores(text)).map(Number::Float),
         b'0'..=b'9' | b'+' | b'-' => parse_digits(&without_underscores(text)),
         _ => None,
     }
+}
+
+/// Behind a leading point, Go itself reads the number, and wants underscores between digits.
+fn has_stray_underscore(text: &[u8]) -> bool {
+    let is_digit = |index: usize| text.get(index).is_some_and(u8::is_ascii_digit);
+    let separates = |index: usize| is_digit(index.wrapping_sub(1)) && is_digit(index + 1);
+    memchr::memchr_iter(b'_', text).any(|index| !separates(index))
 }
 
 fn without_underscores(text: &str) -> Cow<'_, str> {

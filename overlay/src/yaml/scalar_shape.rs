@@ -75,7 +75,7 @@ impl Shape {
         Self {
             plain: bare && !special && !breaks.any,
             single: !(special || breaks.then_space || breaks.after_space),
-            literal: !(special || last == b' ' || breaks.after_space),
+            literal: !(special || last == b' ' || breaks.after_space || breaks.loose),
         }
     }
 }
@@ -86,6 +86,9 @@ struct Breaks {
     any: bool,
     then_space: bool,
     after_space: bool,
+    /// One of YAML 1.1's breaks is not between characters of a line: in a literal block, where go-yaml would
+    /// put it, YAML 1.2 could not read it back.
+    loose: bool,
 }
 
 impl Breaks {
@@ -95,6 +98,10 @@ impl Breaks {
             found.any = true;
             found.then_space |= text[end..].starts_with(' ');
             found.after_space |= text[..index].ends_with(' ');
+            let is_between = |next: Option<char>| next.is_some_and(|char| !is_break(char));
+            found.loose |= end - index > 1
+                && !(is_between(text[..index].chars().next_back())
+                    && is_between(text[end..].chars().next()));
         }
         found
     }

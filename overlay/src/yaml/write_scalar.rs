@@ -24,15 +24,6 @@ pub(super) enum Context {
     },
 }
 
-impl Context {
-    fn indent(self) -> Option<usize> {
-        match self {
-            Context::Key => None,
-            Context::Value { indent } => Some(indent),
-        }
-    }
-}
-
 /// Appends a value.
 pub(super) fn write_text(out: &mut String, text: &str, context: Context) {
     if !text.is_ascii() && text.contains(NEXT_LINE) {
@@ -97,15 +88,11 @@ fn new_line(out: &mut String, indent: usize) {
 /// Appends a plain scalar, broken at single spaces behind the width.
 fn write_folded(out: &mut String, text: &str, context: Context) {
     let at = column(out);
-    let Some(indent) = context.indent().filter(|_| at + text.len() > WIDTH) else {
+    if context == Context::Key || at + text.len() <= WIDTH {
         out.push_str(text);
         return;
-    };
-    let mut fold = Fold {
-        indent,
-        column: at,
-        after_space: false,
-    };
+    }
+    let mut fold = Fold::new(out, context);
     for (index, char) in text.char_indices() {
         let next = text.as_bytes().get(index + 1);
         if char == ' ' && fold.may_break() && next != Some(&b' ') {
@@ -117,17 +104,13 @@ fn write_folded(out: &mut String, text: &str, context: Context) {
 }
 
 fn write_single(out: &mut String, text: &str, context: Context) {
-    let mut fold = Fold {
-        indent: context.indent().unwrap_or(0),
-        column: column(out),
-        after_space: false,
-    };
+    let mut fold = Fold::new(out, context);
     fold.push(out, '\'');
     let mut after_break = false;
     for (index, char) in text.char_indices() {
         let next = text.as_bytes().get(index + 1);
         let inside = index > 0 && next.is_some_and(|byte| *byte != b' ');
-        if char == ' ' && context != Context::Key && fold.may_break() && inside {
+        if char == ' ' && fold.may_break() && inside {
             fold.break_line(out);
         } else if is_break(char) {
             out.push(char);
@@ -150,14 +133,31 @@ fn write_single(out: &mut String, text: &str, context: Context) {
 
 /// Where a scalar stands while it is written.
 struct Fold {
+    /// Spaces in front of continuation lines.
     indent: usize,
     column: usize,
     after_space: bool,
+    /// Keys are not folded.
+    is_key: bool,
 }
 
 impl Fold {
+    fn new(out: &str, context: Context) -> Self {
+        let indent = match context {
+            Context::Key => 0,
+            Context::Value { indent } => indent,
+        };
+        let is_key = context == Context::Key;
+        Self {
+            indent,
+            column: column(out),
+            after_space: false,
+            is_key,
+        }
+    }
+
     fn may_break(&self) -> bool {
-        !self.after_space && self.column > WIDTH
+        !self.is_key && !self.after_space && self.column > WIDTH
     }
 
     fn break_line(&mut self, out: &mut String) {
@@ -179,11 +179,7 @@ impl Fold {
 }
 
 fn write_double(out: &mut String, text: &str, context: Context) {
-    let mut fold = Fold {
-        indent: context.indent().unwrap_or(0),
-        column: column(out),
-        after_space: false,
-    };
+    let mut fold = Fold::new(out, context);
     // go-yaml looks for the mark at the start of the whole text, not at the character, and then escapes all of it.
     let escape_all = text.starts_with('\u{feff}');
     fold.push(out, '"');
@@ -192,12 +188,7 @@ fn write_double(out: &mut String, text: &str, context: Context) {
         if escape_all || is_escaped(char) {
             fold.column += write_escaped(out, char);
             fold.after_space = false;
-        } else if char == ' '
-            && context != Context::Key
-            && fold.may_break()
-            && index > 0
-            && next.is_some()
-        {
+        } else if char == ' ' && fold.may_break() && index > 0 && next.is_some() {
             fold.break_line(out);
             if next == Some(&b' ') {
                 fold.push(out, '\\');

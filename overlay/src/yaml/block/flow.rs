@@ -1,6 +1,6 @@
 //! Flow collections on one line: lists and mappings of scalars, as in `args: ["a", "b"]`.
 
-use super::super::builder::has_duplicate;
+use super::super::merge_keys::has_duplicate;
 use super::super::resolve::resolve;
 use super::super::{Key, Mapping, Node, Tag, Value};
 use super::BlockReader;

@@ -12,7 +12,7 @@ mod literal;
 mod plain;
 mod quoted;
 
-use super::builder::has_duplicate;
+use super::merge_keys::has_duplicate;
 use super::read::Source;
 use super::split::Piece;
 use super::{Dialect, Key, Mapping, Mark, Node, Scalar, Style, Tag, Value};

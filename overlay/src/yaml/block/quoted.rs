@@ -75,39 +75,43 @@ impl BlockReader<'_> {
         // Escaped blanks at the end of a line stay.
         let mut keep = self.buffer.len();
         loop {
-            let run = self.at;
-            while !matches!(
-                self.bytes.get(self.at)?,
-                b'\n' | b'\t' | b'\\' | b'"' | b'\''
-            ) {
-                self.at += 1;
-            }
-            self.buffer.push_str(&self.text[run..self.at]);
+            self.push_run(quote)?;
             match self.bytes[self.at] {
                 b'\n' => {
                     let kept = self.buffer[keep..].trim_end_matches(' ').len();
                     self.buffer.truncate(keep + kept);
                     return Some(End::Line);
                 }
-                b'\\' if quote == b'"' => {
+                b'\t' => return None,
+                b'\\' => {
                     self.escape()?;
                     keep = self.buffer.len();
                 }
-                byte if byte == quote => {
-                    self.at += 1;
-                    if quote == b'"' || self.bytes.get(self.at) != Some(&b'\'') {
-                        return Some(End::Quote);
-                    }
+                _ if quote == b'\'' && self.bytes.get(self.at + 1) == Some(&quote) => {
                     self.buffer.push('\'');
-                    self.at += 1;
+                    self.at += 2;
                 }
-                b'\t' => return None,
-                byte => {
-                    self.buffer.push(char::from(byte));
+                _ => {
                     self.at += 1;
+                    return Some(End::Quote);
                 }
             }
         }
+    }
+
+    /// Appends the characters up to one that means something.
+    fn push_run(&mut self, quote: u8) -> Option<()> {
+        let start = self.at;
+        let means_something = |byte: u8| match byte {
+            b'\n' | b'\t' => true,
+            b'\\' => quote == b'"',
+            byte => byte == quote,
+        };
+        while !means_something(*self.bytes.get(self.at)?) {
+            self.at += 1;
+        }
+        self.buffer.push_str(&self.text[start..self.at]);
+        Some(())
     }
 
     /// Goes to the first character of the next line that has one, and says how many blank ones were passed.
