@@ -4,6 +4,7 @@ use ecow::EcoString;
 use regex::{Regex, RegexBuilder};
 
 use crate::error::Error;
+use crate::select::no_expression;
 use crate::yaml::{Dialect, Mapping, Node, Source, Style, Tag, Value, read, resolve};
 
 /// Splits a path at dots. A dot behind a backslash is kept, and so is what stands in brackets; brackets without
@@ -384,7 +385,7 @@ fn compile(pattern: &str) -> Result<Regex, Error> {
     RegexBuilder::new(pattern)
         .size_limit(EXPRESSION_SIZE)
         .build()
-        .map_err(|error| Error::new(format!("`{pattern}` is no regular expression: {error}")))
+        .map_err(|error| no_expression(pattern, &error))
 }
 
 fn text_at(item: &Node, key: &str) -> Option<String> {

@@ -53,7 +53,15 @@ fn anchored(pattern: &str) -> Result<Option<Regex>, Error> {
         .size_limit(EXPRESSION_SIZE)
         .build()
         .map(Some)
-        .map_err(|error| Error::new(format!("`{pattern}` is no regular expression: {error}")))
+        .map_err(|error| no_expression(pattern, &error))
+}
+
+/// The error of an expression that cannot be compiled, on one line.
+pub(crate) fn no_expression(pattern: &str, error: &regex::Error) -> Error {
+    let whole = error.to_string();
+    let reason = whole.lines().last().unwrap_or_default();
+    let reason = reason.trim_start_matches("error: ");
+    Error::new(format!("`{pattern}` is no regular expression: {reason}"))
 }
 
 impl Matcher {

@@ -6,3 +6,6 @@ mod kinds;
 pub(crate) mod schema;
 pub(crate) mod strategic;
 pub(crate) mod through_json;
+
+#[cfg(test)]
+mod properties;

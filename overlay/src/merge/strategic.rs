@@ -384,3 +384,68 @@ fn style_of(node: &Node) -> Option<Style> {
         Value::Mapping(_) | Value::Sequence(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::{Dialect, read_documents, write_documents};
+
+    fn read(text: &str) -> Node {
+        read_documents(text.as_bytes(), 1, Dialect::Kustomize)
+            .expect("the test's YAML is right")
+            .remove(0)
+    }
+
+    fn service(ports: &str) -> Node {
+        read(&format!(
+            "{{apiVersion: v1, kind: Service, spec: {{ports: {ports}}}}}"
+        ))
+    }
+
+    fn lost(target: &str, patch: &str) -> Vec<String> {
+        let merged = merge(service(target), service(patch), &Schema::default());
+        let losses = merged.expect("it merges").losses;
+        losses.into_iter().map(|loss| loss.field).collect()
+    }
+
+    #[test]
+    fn lost_ports_are_told() {
+        let told = vec!["spec.ports".to_owned()];
+        assert_eq!(lost("[{port: 80}]", "[{port: 80, protocol: UDP}]"), told);
+        assert_eq!(
+            lost("[{port: 80, protocol: TCP}]", "[{port: 80, protocol: UDP}]").len(),
+            0
+        );
+        assert_eq!(lost("[{port: 80}]", "[{port: 81, protocol: UDP}]").len(), 0);
+        assert_eq!(
+            lost(
+                "[{port: 80, protocol: TCP}]",
+                "[{port: 80, $patch: delete}]"
+            )
+            .len(),
+            0
+        );
+    }
+
+    #[test]
+    fn secrets_merge_like_any_scalar_and_keep_their_mark() {
+        let sealed = |text: &str| {
+            let secret = Secret::new(text.to_owned(), Tag::Str, Style::Plain);
+            Node::from(Value::Secret(secret))
+        };
+        let mut target = read("{kind: Secret, stringData: {a: x, c: z}}");
+        let mut patch = read("{kind: Secret, stringData: {b: y, c: w}}");
+        let seal = |node: &mut Node, key: &str, text: &str| {
+            let data = node.get_mut("stringData").and_then(Node::as_mapping_mut);
+            data.expect("data").insert(key, sealed(text));
+        };
+        seal(&mut target, "a", "one");
+        seal(&mut patch, "b", "two");
+        seal(&mut patch, "c", "three");
+        let merged = merge(target, patch, &Schema::default()).expect("it merges");
+        let node = merged.node.expect("an object");
+        let data = node.get("stringData").expect("data");
+        assert_eq!(write_documents(&[data]), "a: '***'\nb: '***'\nc: '***'\n");
+        assert_eq!(data.get("c").and_then(Node::exposed), Some("three"));
+    }
+}
