@@ -838,6 +838,30 @@ async fn the_watches_tell_what_concerns_proofs_from_what_does_not() {
 }
 
 #[tokio::test]
+async fn a_kind_that_may_not_be_watched_is_reported() {
+    let site = Site::new("unwatchable").await;
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let client = cluster_at(&proxy.kubeconfig())
+        .await
+        .client(&Identity::OwnAccount)
+        .unwrap();
+    let plan = site.plan(&config_map("one", "a")).await;
+    let resource = plan.steps[0].resource.clone().unwrap();
+    let forbidden = Fault::Answer(hyper::StatusCode::FORBIDDEN);
+    proxy.inject(forbidden, |line| line.path == "/api/v1/configmaps", 0..1);
+    let (watches, mut reports) = Watches::new(client);
+    watches.want(&site.owner, BTreeSet::from([resource.clone()]));
+    let report = tokio::time::timeout(Duration::from_secs(30), reports.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        matches!(&report, Report::Unwatchable(kind, _) if *kind == resource),
+        "{report:?}"
+    );
+}
+
+#[tokio::test]
 async fn weather_is_ridden_out() {
     let mut site = Site::new("weather").await;
     let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);

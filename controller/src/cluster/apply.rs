@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::await_gone::await_gone;
 use super::change_set::{ChangeSet, Done, Entry};
@@ -210,7 +210,7 @@ impl Writer<'_> {
     }
 
     async fn configure(&self, mut step: Step) -> Result<Entry, Error> {
-        if let Err(error) = self.take_over(&step).await {
+        if let Err(error) = self.clean_up(&step).await {
             // Someone has written since the plan was made: what is there now is looked at once more.
             if !error
                 .refusal()
@@ -220,7 +220,7 @@ impl Writer<'_> {
             }
             let live = self.checker.client.get(&path(&step)).await?;
             self.checker.look_again(&mut step, &live);
-            self.take_over(&step).await?;
+            self.clean_up(&step).await?;
         }
         let written = self
             .checker
@@ -230,18 +230,13 @@ impl Writer<'_> {
         Ok(self.written(&step, written, step.action == Action::Configure))
     }
 
-    async fn take_over(&self, step: &Step) -> Result<(), Error> {
-        let (Some(entries), Some(live)) = (&step.take_over, &step.live) else {
-            return Ok(());
-        };
-        let operations = [
-            json!({"op": "test", "path": "/metadata/resourceVersion", "value": live.resource_version}),
-            json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}),
-        ];
-        self.checker
-            .client
-            .json_patch(&path(step), &operations)
-            .await?;
+    async fn clean_up(&self, step: &Step) -> Result<(), Error> {
+        if !step.clean_up.is_empty() {
+            self.checker
+                .client
+                .json_patch(&path(step), &step.clean_up)
+                .await?;
+        }
         Ok(())
     }
 

@@ -4,10 +4,11 @@ use overlay::yaml::{Secrets, to_json};
 use serde_json::Value;
 
 use super::changes::{Mask, changes, differs};
+use super::clean_up::clean_up;
 use super::client::{ApplyMode, Client, Written};
 use super::error::{Act, Error, ObjectError};
 use super::live::Proof;
-use super::managed_fields::{Digest, TakenOver, own_entry, take_over, taken_over_digest};
+use super::managed_fields::{Digest, TakenOver, own_entry, taken_over_digest};
 use super::plan::{Action, Incarnation, Skip, Step};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
@@ -179,7 +180,8 @@ impl Checker<'_> {
             step.action = Action::Skip(Skip::ReconcileDisabled);
             return true;
         }
-        if is_untouched(written) && taken_over_digest(answer, self.taken_over).is_none() {
+        let is_clean = clean_up(answer, &step.object.node, self.taken_over).is_empty();
+        if is_clean && is_untouched(written) {
             step.live = incarnation(answer);
             self.unchanged(step, answer);
             return true;
@@ -198,20 +200,17 @@ impl Checker<'_> {
             let mask = Mask::new(&step.object, answer, self.redactor);
             step.changes = changes(live, answer, &mask);
         }
-        if differs || step.take_over.is_some() {
+        if differs || !step.clean_up.is_empty() {
             step.action = Action::Configure;
         } else {
             self.unchanged(step, live);
         }
     }
 
-    /// Notes which incarnation is there and whose fields are to be taken over.
+    /// Notes which incarnation is there and what is to be cleaned off it.
     pub(super) fn look_again(&self, step: &mut Step, live: &Value) {
         step.live = incarnation(live);
-        step.take_over = match Settings::of_node(&step.object.node).ssa {
-            Ssa::Merge => None,
-            _ => take_over(live, self.taken_over),
-        };
+        step.clean_up = clean_up(live, &step.object.node, self.taken_over);
     }
 
     fn unchanged(&self, step: &mut Step, live: &Value) {

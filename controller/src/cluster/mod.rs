@@ -10,6 +10,7 @@ mod await_gone;
 pub mod change_set;
 mod changes;
 mod check;
+mod clean_up;
 pub mod client;
 pub mod discovery;
 pub mod error;

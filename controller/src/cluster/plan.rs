@@ -123,8 +123,9 @@ pub struct Step {
     pub resource: Option<Resource>,
     /// The live object, where one was read.
     pub live: Option<Incarnation>,
-    /// What replaces the live `managedFields` before the apply, so that fields added by `kubectl` go.
-    pub take_over: Option<Vec<Value>>,
+    /// The JSON patch that is sent before the apply, so that fields added by `kubectl` and marks left by other tools
+    /// go; mostly empty.
+    pub clean_up: Vec<Value>,
     /// Digest of what is sent.
     pub digest: Digest,
     /// What shows that the object is as wanted; for [`Action::Unchanged`] only.

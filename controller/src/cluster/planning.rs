@@ -145,7 +145,7 @@ fn step(object: Object, stage: Stage, action: Action, resource: Option<Resource>
         changes: Vec::new(),
         resource,
         live: None,
-        take_over: None,
+        clean_up: Vec::new(),
         proof: None,
     }
 }
@@ -174,6 +174,9 @@ fn refuse(id: &ObjectId, resource: Option<&Resource>) -> Option<String> {
     };
     if resource.namespaced && id.namespace.is_empty() {
         return Some("namespace not specified".to_owned());
+    }
+    if id.name.is_empty() {
+        return Some("name not specified".to_owned());
     }
     (!is_path_segment(&id.name) || (resource.namespaced && !is_path_segment(&id.namespace)))
         .then(|| "its name or namespace cannot be part of a URL".to_owned())

@@ -63,6 +63,7 @@ impl Transport {
         let mut config = config;
         // kube's own policy repeats 15 times and waits up to 1,000 s; ours is below.
         config.default_retry = false;
+        config.headers.push((header::USER_AGENT, USER_AGENT));
         let kube =
             kube::Client::try_from(config).map_err(|error| Error::Connect(Box::new(error)))?;
         Ok(Self {
@@ -162,6 +163,10 @@ fn worth_repeating(method: &Method, headers: &HeaderMap, result: &Result<Answer,
     }
 }
 
+/// How audit logs name us.
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION")));
+
 /// The content type of a server-side apply.
 pub(super) const APPLY: HeaderValue = HeaderValue::from_static("application/apply-patch+yaml");
 
@@ -189,4 +194,48 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
         error = source;
     }
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, retry_after: bool) -> Result<Answer, Error> {
+        let mut answer = Response::builder().status(status);
+        if retry_after {
+            answer = answer.header(header::RETRY_AFTER, "1");
+        }
+        Ok(answer.body(bytes::Bytes::new()).expect("valid"))
+    }
+
+    #[test]
+    fn what_may_be_sent_again() {
+        let apply = HeaderMap::from_iter([(header::CONTENT_TYPE, APPLY)]);
+        let plain = HeaderMap::new();
+        let lost = || Err(Error::Unreachable("connection reset".to_owned()));
+        let table = [
+            (Method::POST, &plain, answer(429, false), true),
+            (Method::POST, &plain, answer(503, false), false),
+            (Method::POST, &plain, lost(), false),
+            (Method::PATCH, &plain, lost(), false),
+            (Method::PATCH, &apply, lost(), true),
+            (Method::PATCH, &apply, answer(503, false), true),
+            (Method::PATCH, &apply, answer(500, false), false),
+            (Method::PATCH, &apply, answer(500, true), true),
+            (Method::PATCH, &apply, answer(409, false), false),
+            (Method::DELETE, &plain, answer(504, false), true),
+            (
+                Method::GET,
+                &plain,
+                Err(Error::Timeout(Duration::ZERO)),
+                true,
+            ),
+            (Method::GET, &plain, answer(404, false), false),
+            (Method::GET, &plain, answer(200, false), false),
+        ];
+        for (method, headers, result, expected) in table {
+            let repeats = worth_repeating(&method, headers, &result);
+            assert_eq!(repeats, expected, "{method} {headers:?} {result:?}");
+        }
+    }
 }

@@ -272,6 +272,7 @@ impl Watch {
     }
 }
 
+/// A kind that is not found is on its way, or on its way out: no refusal.
 fn is_refused(error: &watcher::Error) -> bool {
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -280,7 +281,7 @@ fn is_refused(error: &watcher::Error) -> bool {
         watcher::Error::WatchError(status) => status.code,
         _ => return false,
     };
-    matches!(status, 401 | 403 | 404 | 405)
+    matches!(status, 401 | 403 | 405)
 }
 
 fn observed(object: &Metadata, managers: &[TakenOver]) -> Observed {
