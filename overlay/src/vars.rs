@@ -7,14 +7,18 @@ mod adopt;
 mod expand;
 mod functions;
 mod glob;
+#[cfg(test)]
+mod properties;
 mod template;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Errors};
+use crate::build::Build;
+use crate::error::{Error, Errors, Place};
 use crate::object::{Object, ObjectId};
 use crate::yaml::{Dialect, Mark, Node, Source, Value, read, write_documents_revealed};
 
@@ -114,40 +118,108 @@ pub fn substitute(
     variables: &Variables,
     strict: bool,
 ) -> Result<Vec<Object>, Errors> {
-    let mut errors = variables.check_names();
-    if !errors.is_empty() {
-        return Err(Errors(errors));
-    }
-    let mut done = Vec::with_capacity(objects.len());
-    for object in objects {
-        match substitute_object(object, variables, strict) {
-            Ok(object) => done.push(object),
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
-        Ok(done)
-    } else {
-        Err(Errors(errors))
+    let substitution = Substitution {
+        variables,
+        strict,
+        files: &[],
+    };
+    substitution.all(objects)
+}
+
+impl Build {
+    /// The same for the objects of a build, whose errors then name the file of a patched scalar, too.
+    pub fn substitute(&mut self, variables: &Variables, strict: bool) -> Result<(), Errors> {
+        let substitution = Substitution {
+            variables,
+            strict,
+            files: &self.files,
+        };
+        self.objects = substitution.all(std::mem::take(&mut self.objects))?;
+        Ok(())
     }
 }
 
-fn substitute_object(object: Object, variables: &Variables, strict: bool) -> Result<Object, Error> {
-    if !has_dollar(&object.node) || is_disabled(&object.node) {
-        return Ok(object);
+/// What all objects are substituted with.
+struct Substitution<'a> {
+    variables: &'a Variables,
+    strict: bool,
+    /// The files that marks mean, from 1.
+    files: &'a [Arc<str>],
+}
+
+impl Substitution<'_> {
+    fn all(&self, objects: Vec<Object>) -> Result<Vec<Object>, Errors> {
+        let mut errors = self.variables.check_names();
+        if !errors.is_empty() {
+            return Err(Errors(errors));
+        }
+        let mut done = Vec::with_capacity(objects.len());
+        for object in objects {
+            match self.one(object) {
+                Ok(object) => done.push(object),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            Ok(done)
+        } else {
+            Err(Errors(errors))
+        }
     }
-    let text = write_documents_revealed(&[&object.node]);
-    let text = expand(&text, variables, strict)
-        .map_err(|refusal| explain(&object, &refusal, variables, strict))?;
-    let mut node = read_back(&object, &text, variables)?;
-    adopt(&mut node, &object.node, variables);
-    let Some(id) = ObjectId::of(&node) else {
-        return Err(at_object(
-            &object,
-            "has no apiVersion, kind or name after substitution",
-        ));
-    };
-    Ok(Object { id, node, ..object })
+
+    fn one(&self, object: Object) -> Result<Object, Error> {
+        if !has_dollar(&object.node) || is_disabled(&object.node) {
+            return Ok(object);
+        }
+        let text = write_documents_revealed(&[&object.node]);
+        let text = expand(&text, self.variables, self.strict)
+            .map_err(|refusal| self.explain(&object, &refusal))?;
+        let mut node = read_back(&object, &text, self.variables)?;
+        adopt(&mut node, &object.node, self.variables);
+        let Some(id) = ObjectId::of(&node) else {
+            return Err(at_object(
+                &object,
+                "has no apiVersion, kind or name after substitution",
+            ));
+        };
+        Ok(Object { id, node, ..object })
+    }
+
+    /// A refusal with the scalar that caused it. Text that is secret is not quoted, so neither is a name in it.
+    fn explain(&self, object: &Object, refusal: &Refusal) -> Error {
+        let refuses = |text: &str, want_same: bool| match expand(text, self.variables, self.strict)
+        {
+            Err(found) => !want_same || found == *refusal,
+            Ok(_) => false,
+        };
+        let culprit = find_scalar(&object.node, &|text| refuses(text, true))
+            .or_else(|| find_scalar(&object.node, &|text| refuses(text, false)));
+        let message = match (culprit, refusal) {
+            (Some((_, true)), Refusal::NotSet(_)) => "variable not set (strict mode)".to_owned(),
+            (Some((_, true)), Refusal::Operator { failure, .. }) => failure.to_string(),
+            _ => refusal.to_string(),
+        };
+        let place = culprit.and_then(|(mark, _)| self.place(object, mark));
+        Error::new(format!("{}: {message}", object.id))
+            .at(place.unwrap_or_else(|| object.origin.place.clone()))
+            .during("substitute variables")
+            .hint("write `$$` for a dollar sign that is none of Flux's")
+    }
+
+    /// Where a mark is, as far as that is known: at least the object's own file is.
+    fn place(&self, object: &Object, mark: Mark) -> Option<Place> {
+        let index = usize::from(mark.file).checked_sub(1)?;
+        let file = match self.files.get(index) {
+            Some(file) => file,
+            None if mark.file == object.node.mark.file => &object.origin.place.file,
+            None => return None,
+        };
+        Some(Place {
+            file: file.clone(),
+            line: mark.line,
+            column: mark.column.into(),
+        })
+    }
 }
 
 /// True when some scalar or key has a dollar sign.
@@ -200,33 +272,6 @@ fn at_object(object: &Object, what: &str) -> Error {
     Error::new(format!("{} {what}", object.id)).at(object.origin.place.clone())
 }
 
-/// A refusal with the scalar that caused it. Text that is secret is not quoted, so neither is a name in it.
-fn explain(object: &Object, refusal: &Refusal, variables: &Variables, strict: bool) -> Error {
-    let refuses = |text: &str, want_same: bool| match expand(text, variables, strict) {
-        Err(found) => !want_same || found == *refusal,
-        Ok(_) => false,
-    };
-    let culprit = find_scalar(&object.node, &|text| refuses(text, true))
-        .or_else(|| find_scalar(&object.node, &|text| refuses(text, false)));
-    let message = match (culprit, refusal) {
-        (Some((_, true)), Refusal::NotSet(_)) => "variable not set (strict mode)".to_owned(),
-        (Some((_, true)), Refusal::Operator { failure, .. }) => failure.to_string(),
-        _ => refusal.to_string(),
-    };
-    let mut place = object.origin.place.clone();
-    if let Some((mark, _)) = culprit
-        && mark.file == object.node.mark.file
-        && mark.line > 0
-    {
-        place.line = mark.line;
-        place.column = mark.column.into();
-    }
-    Error::new(format!("{}: {message}", object.id))
-        .at(place)
-        .during("substitute variables")
-        .hint("write `$$` for a dollar sign that is none of Flux's")
-}
-
 /// The place of the first scalar or key that the test accepts, and whether it is secret.
 fn find_scalar(node: &Node, accepts: &dyn Fn(&str) -> bool) -> Option<(Mark, bool)> {
     match &node.value {
@@ -245,7 +290,6 @@ fn find_scalar(node: &Node, accepts: &dyn Fn(&str) -> bool) -> Option<(Mark, boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Place;
     use crate::object::Origin;
     use crate::yaml::{Secret, Style, Tag, read_documents, write_documents};
 
@@ -421,5 +465,31 @@ mod tests {
         let text = "  a: ${unset:=x\n  b: y}z\n  c: ${secret_word}";
         let after = data(config_map(text), &[("secret_word", "hidden")]);
         assert!(!after.contains("hidden") && !after.contains('z'), "{after}");
+    }
+
+    #[test]
+    fn a_build_names_the_file_of_a_patched_scalar() {
+        let mut tree = crate::MemTree::new();
+        for (path, text) in [
+            (
+                "kustomization.yaml",
+                "resources: [a.yaml]\npatches: [{path: p.yaml}]\n",
+            ),
+            (
+                "a.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+            ),
+            (
+                "p.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  x: ${y}\n",
+            ),
+        ] {
+            tree.insert(path, text.as_bytes());
+        }
+        let mut built = crate::build(&tree, "", &crate::Options::default()).expect("it builds");
+        let errors = built
+            .substitute(&Variables::default(), true)
+            .expect_err("unset");
+        assert!(errors.to_string().starts_with("p.yaml:5:6: "), "{errors}");
     }
 }
