@@ -61,6 +61,33 @@ pub fn decrypt_with(
     })
 }
 
+/// A file that was opened and may be written again.
+pub struct Decrypted {
+    /// The opened file.
+    pub plain: Plain,
+    /// Its documents as stored.
+    pub(crate) sealed: Vec<Branch>,
+    /// Its data key.
+    pub(crate) data_key: Zeroizing<Vec<u8>>,
+}
+
+/// Decrypts a document and keeps what it takes to encrypt it again.
+pub fn decrypt_to_change(
+    document: Document,
+    keyring: &Keyring,
+    answers: &Answers,
+    policy: MacPolicy,
+) -> Result<Decrypted, Error> {
+    let data_key = data_key::recover(&document.metadata, keyring, answers)?;
+    let sealed = document.branches.clone();
+    let plain = decrypt_with(document, &data_key, policy)?;
+    Ok(Decrypted {
+        plain,
+        sealed,
+        data_key,
+    })
+}
+
 struct Walk<'a> {
     cipher: &'a Cipher,
     selection: &'a Selection,

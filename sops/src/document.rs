@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, ErrorKind};
 use crate::format::Format;
 use crate::metadata::Metadata;
-use crate::store;
+use crate::store::{self, Inline};
 use crate::tree::Branch;
 
 /// The largest file that is read, as in Flux.
@@ -36,7 +36,7 @@ pub struct Plain {
 impl Document {
     /// Reads an encrypted file.
     pub fn read(bytes: &[u8], format: Format) -> Result<Self, Error> {
-        let mut branches = read_branches(bytes, format)?;
+        let mut branches = store::read(bytes, format)?;
         let metadata = store::take_metadata(&mut branches, format)?;
         Ok(Self {
             format,
@@ -46,21 +46,14 @@ impl Document {
     }
 }
 
-/// Reads the documents of a file, metadata and all.
-pub(crate) fn read_branches(bytes: &[u8], format: Format) -> Result<Vec<Branch>, Error> {
-    if bytes.len() > SIZE_LIMIT {
-        return Err(ErrorKind::TooLarge {
-            size: bytes.len(),
-            limit: SIZE_LIMIT,
-        }
-        .error());
-    }
-    store::read(bytes, format)
-}
-
 impl Plain {
     /// Writes the plain file, byte for byte as `sops decrypt` prints it.
     pub fn write(&self, format: Format) -> Result<Zeroizing<Vec<u8>>, Error> {
-        store::write(&self.branches, format).map_err(Error::from)
+        store::write(&self.branches, format, Inline::Above).map_err(Error::from)
+    }
+
+    /// Writes the plain file for editing: comments stay on their lines.
+    pub fn write_to_edit(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        store::write(&self.branches, self.format, Inline::Beside).map_err(Error::from)
     }
 }

@@ -117,6 +117,33 @@ pub enum ErrorKind {
         /// What it has no place for.
         problem: &'static str,
     },
+    /// A file that is to be encrypted is encrypted already, or has a key that SOPS keeps for itself.
+    #[error(
+        "the file is encrypted already, or has a key of the name that SOPS keeps for its metadata"
+    )]
+    AlreadyEncrypted,
+    /// A file is to be encrypted for nobody.
+    #[error("there is nobody to encrypt for: no rule names a recipient")]
+    NoRecipients,
+    /// A recipient's public key cannot be used.
+    #[error("cannot encrypt for {recipient}: {problem}")]
+    BadRecipient {
+        /// Who.
+        recipient: String,
+        /// Why not.
+        problem: &'static str,
+    },
+    /// The ciphertext of a comment looks like a comment that the file's rule asks for.
+    #[error(
+        "an encrypted comment would match the file's comment rule; use a rule that ciphertext cannot match"
+    )]
+    CommentRule,
+    /// The rules of `.sops.yaml` cannot be used.
+    #[error("creation rules: {0}")]
+    BadRules(String),
+    /// The operating system has no randomness.
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
     /// A key file or key text cannot be read.
     #[error("reading a key: {0}")]
     BadKey(String),

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::error::ErrorKind;
+use crate::random;
 
 /// Multiplies modulo x^8 + x^4 + x^3 + x + 1 without branches.
 fn multiply(left: u8, right: u8) -> u8 {
@@ -27,7 +28,7 @@ fn invert(value: u8) -> u8 {
 }
 
 /// Combines shares; the last byte of each is its x.
-pub fn combine(shares: &[Zeroizing<Vec<u8>>]) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
+pub(crate) fn combine(shares: &[Zeroizing<Vec<u8>>]) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
     let refused = |problem| Err(ErrorKind::Shamir(problem));
     let [first, _, ..] = shares else {
         return refused("it takes two shares or more");
@@ -64,19 +65,18 @@ fn weight(xs: &[u8], index: usize) -> u8 {
     weight
 }
 
-/// Splits a secret into `count` shares of which `threshold` combine; `random` fills bytes with randomness.
-pub fn split(
+/// Splits a secret into `count` shares of which `threshold` combine.
+pub(crate) fn split(
     secret: &[u8],
     count: u8,
     threshold: u8,
-    random: &mut dyn FnMut(&mut [u8]),
-) -> Vec<Zeroizing<Vec<u8>>> {
+) -> Result<Vec<Zeroizing<Vec<u8>>>, ErrorKind> {
     let mut coefficients = Zeroizing::new(vec![0; usize::from(threshold).saturating_sub(1)]);
     let mut shares: Vec<_> = (1..=count)
         .map(|_| Zeroizing::new(Vec::with_capacity(secret.len() + 1)))
         .collect();
     for &byte in secret {
-        random(&mut coefficients);
+        random::fill(&mut coefficients)?;
         for (share, x) in shares.iter_mut().zip(1..) {
             let high = coefficients
                 .iter()
@@ -87,7 +87,7 @@ pub fn split(
     for (share, x) in shares.iter_mut().zip(1..=count) {
         share.push(x);
     }
-    shares
+    Ok(shares)
 }
 
 #[cfg(test)]
@@ -101,14 +101,7 @@ mod tests {
 
     #[test]
     fn a_threshold_of_shares_combines_and_fewer_do_not() {
-        let mut state = 1u8;
-        let mut random = |bytes: &mut [u8]| {
-            for byte in bytes {
-                state = state.wrapping_mul(77).wrapping_add(13);
-                *byte = state;
-            }
-        };
-        let shares = split(b"secret", 5, 3, &mut random);
+        let shares = split(b"secret", 5, 3).expect("splits");
         let three = [shares[4].clone(), shares[0].clone(), shares[2].clone()];
         assert_eq!(&combine(&three).expect("combines")[..], b"secret");
         assert_ne!(&combine(&three[..2]).expect("combines")[..], b"secret");

@@ -114,6 +114,11 @@ fn take_body(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
+/// Encodes the unpadded base64 of headers.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(bytes)
+}
+
 /// Decodes the unpadded base64 of headers.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(text).ok()

@@ -4,14 +4,16 @@
 //! it takes to open it.
 
 use ml_kem::kem::Decapsulate;
-use ml_kem::{Ciphertext, EncodedSizeUser, KemCore, MlKem768};
+use ml_kem::{Ciphertext, EncapsulateDeterministic, EncodedSizeUser, KemCore, MlKem768};
 use sha2::Sha256;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
 use sha3::{Digest, Sha3_256, Shake256};
-use x25519_dalek::{PublicKey, StaticSecret};
+use x25519_dalek::{PublicKey, SharedSecret, StaticSecret};
 use zeroize::Zeroizing;
 
-use crate::age::{FileKey, bech32, header, payload};
+use crate::age::{FileKey, Stanza, bech32, header, payload};
+use crate::error::ErrorKind;
+use crate::random;
 
 /// What the text of a key starts with.
 pub(crate) const PREFIX: &str = "AGE-SECRET-KEY-PQ-1";
@@ -27,7 +29,10 @@ const SUITE: [u8; 10] = [b'H', b'P', b'K', b'E', 0x64, 0x7a, 0, 1, 0, 3];
 const XWING: &[u8] = br"\.//^\";
 const LATTICE_SHARE: usize = 1088;
 
+const LATTICE_PUBLIC: usize = 1184;
+
 type LatticeKey = <MlKem768 as KemCore>::DecapsulationKey;
+type LatticePublicKey = <MlKem768 as KemCore>::EncapsulationKey;
 
 /// A private key, unfolded from its seed.
 pub(crate) struct Identity {
@@ -80,17 +85,65 @@ impl Identity {
         let lattice: [u8; 32] = self.lattice.decapsulate(&lattice_share).ok()?.into();
         let lattice = Zeroizing::new(lattice);
         let curve = self.curve.diffie_hellman(&PublicKey::from(curve_share));
-        let shared = Sha3_256::new()
-            .chain_update(&lattice[..])
-            .chain_update(curve.as_bytes())
-            .chain_update(curve_share)
-            .chain_update(self.public.as_bytes())
-            .chain_update(XWING)
-            .finalize();
-        let (key, nonce) = schedule(&Zeroizing::new(shared.into()));
+        let shared = combine(&lattice, &curve, &curve_share, self.public.as_bytes());
+        let (key, nonce) = schedule(&shared);
         let plain = payload::open_once(&key, &nonce, body)?;
         Some(Zeroizing::new(plain[..].try_into().ok()?))
     }
+}
+
+/// True for the text of a public key of this kind.
+pub(crate) fn is_recipient(text: &str) -> bool {
+    text.starts_with("age1pq1")
+}
+
+/// Wraps a file key for a public key.
+pub(crate) fn seal(recipient: &str, file_key: &FileKey) -> Result<Stanza, ErrorKind> {
+    let (curve_seed, lattice_seed) = (random::bytes::<32>()?, random::bytes::<32>()?);
+    let sealed = || {
+        let public = bech32::decode(recipient, PUBLIC)?;
+        let (lattice_public, curve_public) = public.split_at_checked(LATTICE_PUBLIC)?;
+        let curve_public: [u8; 32] = curve_public.try_into().ok()?;
+        let lattice_public = LatticePublicKey::from_bytes(&lattice_public.try_into().ok()?);
+        let (lattice_share, lattice) = lattice_public
+            .encapsulate_deterministic(&(*lattice_seed).into())
+            .ok()?;
+        let curve_secret = StaticSecret::from(*curve_seed);
+        let curve_share = PublicKey::from(&curve_secret).to_bytes();
+        let curve = curve_secret.diffie_hellman(&PublicKey::from(curve_public));
+        let lattice = Zeroizing::new(lattice.into());
+        let (key, nonce) = schedule(&combine(&lattice, &curve, &curve_share, &curve_public));
+        let share = [&lattice_share[..], &curve_share].concat();
+        Some(Stanza {
+            arguments: vec![STANZA.to_owned(), header::encode(&share)],
+            body: payload::seal_once(&key, &nonce, &**file_key)?,
+        })
+    };
+    sealed().ok_or_else(|| super::bad_recipient(recipient, "it is not a hybrid age public key"))
+}
+
+/// A new private key and its public key, as texts.
+pub(crate) fn generate() -> Result<(Zeroizing<String>, String), ErrorKind> {
+    let seed = random::bytes::<32>()?;
+    let mut text = bech32::encode(PRIVATE, &*seed);
+    text.make_ascii_uppercase();
+    Ok((text, Identity::from_seed(&*seed).recipient))
+}
+
+/// X-Wing's secret of both agreements, bound to the part that ML-KEM does not bind itself.
+fn combine(
+    lattice: &Zeroizing<[u8; 32]>,
+    curve: &SharedSecret,
+    curve_share: &[u8; 32],
+    curve_public: &[u8; 32],
+) -> Zeroizing<[u8; 32]> {
+    let hash = Sha3_256::new()
+        .chain_update(&lattice[..])
+        .chain_update(curve.as_bytes())
+        .chain_update(curve_share)
+        .chain_update(curve_public)
+        .chain_update(XWING);
+    Zeroizing::new(hash.finalize().into())
 }
 
 /// HPKE's key and first nonce for a shared secret.

@@ -8,9 +8,10 @@ mod x25519;
 
 use zeroize::Zeroizing;
 
-use crate::age::{FileKey, Header, Stanza, armor, payload};
+use crate::age::{self, FileKey, Header, Stanza, armor, payload};
 use crate::error::{Error, ErrorKind};
 use crate::metadata::{Recipient, Wrapped};
+use crate::time::Time;
 
 /// Entries whose recipient is not one of ours are tried too, since that text is only a label, but no more than this:
 /// a file may name 100,000 recipients.
@@ -120,6 +121,27 @@ impl Keyring {
         Outcome::Refused(reasons)
     }
 
+    /// Wraps a data key, or a share of it, for a recipient.
+    pub(crate) fn wrap(
+        &self,
+        recipient: &Recipient,
+        share: &[u8],
+        now: &Time,
+    ) -> Result<Wrapped, ErrorKind> {
+        let dated = !matches!(recipient, Recipient::Age { .. });
+        let ciphertext = match recipient {
+            Recipient::Age { recipient } => seal_age(recipient, share)?,
+            #[cfg(feature = "pgp")]
+            Recipient::Pgp { fingerprint } => pgp::seal(&self.pgp, fingerprint, share)?,
+            other => return Err(bad_recipient(other.name(), "its key lies with a service")),
+        };
+        Ok(Wrapped {
+            recipient: recipient.clone(),
+            ciphertext,
+            created_at: dated.then(|| now.seconds()),
+        })
+    }
+
     fn names(&self, entry: &Wrapped) -> bool {
         match &entry.recipient {
             Recipient::Age { recipient } => {
@@ -210,6 +232,55 @@ fn age_identity(line: &str) -> Result<AgeIdentity, &'static str> {
         return Err("age plugins are programs, and are not run");
     }
     Err("not a kind of key that is known")
+}
+
+/// Kinds of age recipients: how their text looks, and how a file key is wrapped for them.
+type AgeRecipient = (
+    fn(&str) -> bool,
+    fn(&str, &FileKey) -> Result<Stanza, ErrorKind>,
+);
+
+const AGE_RECIPIENTS: [AgeRecipient; 3] = [
+    (hybrid::is_recipient, hybrid::seal),
+    (x25519::is_recipient, x25519::seal),
+    (ssh::is_recipient, ssh::seal),
+];
+
+fn seal_age(recipient: &str, share: &[u8]) -> Result<String, ErrorKind> {
+    let (_, seal) = AGE_RECIPIENTS
+        .iter()
+        .find(|(is_recipient, _)| is_recipient(recipient))
+        .ok_or_else(|| {
+            bad_recipient(recipient, "it is not a kind of age recipient that is known")
+        })?;
+    age::seal(share, |file_key| seal(recipient, file_key))
+}
+
+/// A new age key.
+pub struct NewKey {
+    /// The private key, a line of a key file.
+    pub identity: Zeroizing<String>,
+    /// The public key.
+    pub recipient: String,
+}
+
+/// Makes an age key: on Curve25519, or a hybrid one that a quantum computer does not break either.
+pub fn generate(hybrid: bool) -> Result<NewKey, Error> {
+    let (identity, recipient) = match hybrid {
+        true => hybrid::generate()?,
+        false => x25519::generate()?,
+    };
+    Ok(NewKey {
+        identity,
+        recipient,
+    })
+}
+
+fn bad_recipient(recipient: &str, problem: &'static str) -> ErrorKind {
+    ErrorKind::BadRecipient {
+        recipient: recipient.to_owned(),
+        problem,
+    }
 }
 
 fn bad_key(problem: &str) -> Error {

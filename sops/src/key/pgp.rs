@@ -1,8 +1,15 @@
 //! OpenPGP keys without a passphrase.
 
-use pgp::composed::{DecryptionOptions, Deserializable, Message, SignedSecretKey, TheRing};
+use pgp::composed::{
+    ArmorOptions, DecryptionOptions, Deserializable, Message, MessageBuilder, SignedSecretKey,
+    TheRing,
+};
+use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::types::{KeyDetails, Password};
+use rand_core::OsRng;
 use zeroize::Zeroizing;
+
+use crate::error::ErrorKind;
 
 /// What a file of keys holds.
 const BEGIN: &str = "-----BEGIN PGP PRIVATE KEY BLOCK-----";
@@ -77,4 +84,32 @@ pub(crate) fn open(
     )
     .map_err(altered)?;
     Ok(Some(plain))
+}
+
+/// Wraps a data key for the key with the fingerprint, which must be at hand.
+pub(crate) fn seal(
+    identities: &[Identity],
+    fingerprint: &str,
+    plain: &[u8],
+) -> Result<String, ErrorKind> {
+    let refused = |problem| super::bad_recipient(fingerprint, problem);
+    let identity = identities
+        .iter()
+        .find(|identity| identity.is_named(fingerprint))
+        .ok_or_else(|| refused("its OpenPGP key is not at hand"))?;
+    let public = identity.key.to_public_key();
+    let subkey = public
+        .public_subkeys
+        .iter()
+        .find(|subkey| subkey.algorithm().can_encrypt());
+    let mut builder = MessageBuilder::from_bytes("", plain.to_vec())
+        .seipd_v1(OsRng, SymmetricKeyAlgorithm::AES256);
+    let added = match subkey {
+        Some(subkey) => builder.encrypt_to_key(OsRng, subkey),
+        None => builder.encrypt_to_key(OsRng, &public.primary_key),
+    };
+    added.map_err(|_| refused("it cannot encrypt"))?;
+    builder
+        .to_armored_string(OsRng, ArmorOptions::default())
+        .map_err(|_| refused("it cannot encrypt"))
 }

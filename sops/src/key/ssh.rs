@@ -2,15 +2,18 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use rand_core::OsRng;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::traits::PublicKeyParts;
-use rsa::{BigUint, Oaep, RsaPrivateKey};
+use rsa::{BigUint, Oaep, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest, Sha256, Sha512};
 use x25519_dalek::{PublicKey, StaticSecret, x25519};
 use zeroize::Zeroizing;
 
-use crate::age::{FileKey, derive, header, unwrap};
+use crate::age::{FileKey, Stanza, derive, header, unwrap, wrap};
+use crate::error::ErrorKind;
+use crate::random;
 
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";
@@ -132,12 +135,13 @@ impl Identity {
         match (&self.secret, kind, rest) {
             (Secret::Ed25519 { secret, public }, ED25519, [share]) => {
                 let share: [u8; 32] = header::decode(share)?.try_into().ok()?;
-                let tweak = derive(&[], &self.wire, ED25519_LABEL);
                 let shared = secret.diffie_hellman(&PublicKey::from(share));
                 shared.was_contributory().then_some(())?;
-                let shared = Zeroizing::new(x25519(*tweak, shared.to_bytes()));
-                let salt = [share, public.to_bytes()].concat();
-                unwrap(&derive(&*shared, &salt, ED25519_LABEL), body)
+                let shared = shared.as_bytes();
+                unwrap(
+                    &ed25519_key(&self.wire, shared, share, public.to_bytes()),
+                    body,
+                )
             }
             (Secret::Rsa(key), RSA, []) => {
                 let padding = Oaep::new_with_label::<Sha256, _>(RSA_LABEL);
@@ -149,6 +153,61 @@ impl Identity {
             _ => None,
         }
     }
+}
+
+/// True for the text of a public key of this kind.
+pub(crate) fn is_recipient(text: &str) -> bool {
+    text.starts_with("ssh-")
+}
+
+/// Wraps a file key for a public key.
+pub(crate) fn seal(recipient: &str, file_key: &FileKey) -> Result<Stanza, ErrorKind> {
+    let secret = StaticSecret::from(*random::bytes()?);
+    let sealed = || {
+        let wire = STANDARD.decode(recipient.split(' ').nth(1)?).ok()?;
+        let tag = STANDARD_NO_PAD.encode(&Sha256::digest(&wire)[..4]);
+        let mut fields = Fields(&wire);
+        match fields.text()? {
+            b"ssh-ed25519" => {
+                let public = CompressedEdwardsY::from_slice(fields.text()?).ok()?;
+                let public = public.decompress()?.to_montgomery().to_bytes();
+                let share = PublicKey::from(&secret).to_bytes();
+                let shared = secret.diffie_hellman(&PublicKey::from(public));
+                let body = wrap(
+                    &ed25519_key(&wire, shared.as_bytes(), share, public),
+                    file_key,
+                )?;
+                Some(Stanza {
+                    arguments: vec![ED25519.to_owned(), tag, header::encode(&share)],
+                    body,
+                })
+            }
+            b"ssh-rsa" => {
+                let (exponent, modulus) = (fields.big()?, fields.big()?);
+                let key = RsaPublicKey::new(modulus, exponent).ok()?;
+                let padding = Oaep::new_with_label::<Sha256, _>(RSA_LABEL);
+                Some(Stanza {
+                    arguments: vec![RSA.to_owned(), tag],
+                    body: key.encrypt(&mut OsRng, padding, &**file_key).ok()?,
+                })
+            }
+            _ => None,
+        }
+    };
+    sealed()
+        .ok_or_else(|| super::bad_recipient(recipient, "it is not an SSH public key that age uses"))
+}
+
+/// The key that wraps a file key: the shared secret is bound to the SSH key by a tweak made of it.
+fn ed25519_key(
+    wire: &[u8],
+    shared: &[u8; 32],
+    share: [u8; 32],
+    public: [u8; 32],
+) -> Zeroizing<[u8; 32]> {
+    let tweak = derive(&[], wire, ED25519_LABEL);
+    let shared = Zeroizing::new(x25519(*tweak, *shared));
+    derive(&*shared, &[share, public].concat(), ED25519_LABEL)
 }
 
 fn recipient(kind: &str, wire: &[u8]) -> String {

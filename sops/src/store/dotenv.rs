@@ -69,6 +69,14 @@ pub(crate) fn take_metadata(branches: &mut [Branch]) -> Result<Branch, Error> {
     Ok(flat::unfold(&found)?)
 }
 
+/// The metadata as lines.
+pub(crate) fn metadata_items(metadata: &Branch) -> Branch {
+    flat::fold(metadata, PREFIX)
+        .into_iter()
+        .map(|(key, node)| Item::pair(key, node))
+        .collect()
+}
+
 /// Writes lines.
 pub(crate) fn write(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
     let mut out = Zeroizing::new(Vec::new());

@@ -304,6 +304,17 @@ pub(crate) fn take_metadata(branches: &mut [Branch]) -> Result<Branch, Error> {
     Ok(flat::unfold(&flat)?)
 }
 
+/// The metadata as a section.
+pub(crate) fn metadata_items(metadata: &Branch) -> Branch {
+    let keys = flat::fold(metadata, "").into_iter().map(|(key, mut node)| {
+        if let Value::Text(bytes) = &mut node.value {
+            *bytes = replace(bytes, b"\n", b"\\n");
+        }
+        Item::pair(key, node)
+    });
+    vec![Item::pair(METADATA_KEY, Value::Map(keys.collect()))]
+}
+
 /// Writes sections, the equals signs of each aligned.
 pub(crate) fn write(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
     let mut out = Zeroizing::new(Vec::new());

@@ -8,13 +8,30 @@ pub(crate) mod yaml;
 use zeroize::Zeroizing;
 
 use crate::canonical::{self, FloatStyle};
+use crate::document::SIZE_LIMIT;
 use crate::error::{Error, ErrorKind};
 use crate::format::Format;
-use crate::metadata;
-use crate::tree::{Branch, Value, pairs};
+use crate::metadata::{self, METADATA_KEY, Metadata};
+use crate::tree::{Branch, Item, Value, pairs};
+
+/// Where a comment goes that stood behind a value, on its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inline {
+    /// On a line of its own above the value: what `sops decrypt` printed up to version 3.11.
+    Above,
+    /// Where it stood.
+    Beside,
+}
 
 /// Reads the documents of a file, metadata and all.
 pub(crate) fn read(bytes: &[u8], format: Format) -> Result<Vec<Branch>, Error> {
+    if bytes.len() > SIZE_LIMIT {
+        return Err(ErrorKind::TooLarge {
+            size: bytes.len(),
+            limit: SIZE_LIMIT,
+        }
+        .error());
+    }
     match format {
         Format::Yaml => yaml::read(bytes),
         Format::Json | Format::Binary => Ok(vec![json::read(bytes, format)?]),
@@ -32,10 +49,58 @@ pub(crate) fn take_metadata(branches: &mut [Branch], format: Format) -> Result<B
     }
 }
 
+/// Reads a file that is to be encrypted.
+pub(crate) fn read_plain(bytes: &[u8], format: Format) -> Result<Vec<Branch>, Error> {
+    if format == Format::Binary {
+        let data = Value::Text(Zeroizing::new(bytes.to_vec()));
+        return Ok(vec![vec![Item::pair("data", data)]]);
+    }
+    let branches = read(bytes, format)?;
+    let reserved = |key: &str| match format {
+        Format::Dotenv => key.starts_with(dotenv::PREFIX),
+        _ => key == METADATA_KEY,
+    };
+    for pair in branches.iter().flat_map(|branch| pairs(branch)) {
+        if reserved(&pair.key) {
+            return Err(ErrorKind::AlreadyEncrypted.at(pair.node.position));
+        }
+    }
+    Ok(branches)
+}
+
+/// Writes encrypted documents with their metadata.
+pub(crate) fn write_encrypted(
+    branches: &[Branch],
+    metadata: &Metadata,
+    format: Format,
+) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
+    let written = metadata::write(metadata);
+    let items: Branch = match format {
+        Format::Yaml | Format::Json | Format::Binary => {
+            vec![Item::pair(METADATA_KEY, Value::Map(written))]
+        }
+        Format::Dotenv => dotenv::metadata_items(&written),
+        Format::Ini => ini::metadata_items(&written),
+    };
+    let branches: Vec<Branch> = branches
+        .iter()
+        .map(|branch| [branch.as_slice(), &items].concat())
+        .collect();
+    let format = match format {
+        Format::Binary => Format::Json,
+        _ => format,
+    };
+    write(&branches, format, Inline::Beside)
+}
+
 /// Writes documents.
-pub(crate) fn write(branches: &[Branch], format: Format) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
+pub(crate) fn write(
+    branches: &[Branch],
+    format: Format,
+    inline: Inline,
+) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
     match format {
-        Format::Yaml => Ok(yaml::write(branches)),
+        Format::Yaml => Ok(yaml::write(branches, inline)),
         Format::Json => json::write(only(branches, format)?),
         Format::Dotenv => dotenv::write(only(branches, format)?),
         Format::Ini => ini::write(only(branches, format)?),

@@ -6,8 +6,10 @@
 
 mod branch;
 mod comments;
+mod emitted;
 mod nodes;
 mod resolve;
+mod scalar;
 mod tokens;
 mod write;
 
@@ -48,11 +50,12 @@ fn problem(problem: &str, position: Position) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Inline;
     use super::{read, write};
 
     fn rewrite(text: &str) -> String {
         let branches = read(text.as_bytes()).expect(text);
-        String::from_utf8(write(&branches).to_vec()).expect("UTF-8")
+        String::from_utf8(write(&branches, Inline::Beside).to_vec()).expect("UTF-8")
     }
 
     #[test]
@@ -61,6 +64,7 @@ mod tests {
             "b:\n    # about c\n    c: 1\n    # foot\n",
             "# head\na: 1\nl:\n    # first\n    - x\n    # second\n    - z\n    # last\n",
             "a: 1\n#only\n",
+            "a: 1 # beside\nb: | # header\n    text\nl:\n    - x # beside too\n",
             "---\n",
         ] {
             assert_eq!(rewrite(text), text.replace("---\n", "{}\n"));
