@@ -28,7 +28,10 @@ pub fn files() -> Vec<(String, String)> {
         .filter_map(|crd| {
             let node = overlay::yaml::from_json(serde_json::to_value(crd).ok()?);
             let (group, plural) = (&crd.spec.group, &crd.spec.names.plural);
-            Some((format!("{group}_{plural}.yaml"), overlay::yaml::write_documents(&[&node])))
+            Some((
+                format!("{group}_{plural}.yaml"),
+                overlay::yaml::write_documents(&[&node]),
+            ))
         })
         .collect()
 }
@@ -170,7 +173,10 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
         for (name, text) in files() {
             let stored = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
-            assert!(stored == text, "{name} is out of date: cargo run -p weir --example crds");
+            assert!(
+                stored == text,
+                "{name} is out of date: cargo run -p weir --example crds"
+            );
         }
     }
 

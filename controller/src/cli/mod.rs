@@ -8,6 +8,7 @@ mod get;
 mod output;
 mod reconcile;
 mod run;
+mod secrets;
 mod table;
 mod version;
 
@@ -64,6 +65,7 @@ enum Command {
     Build(build::Args),
     Get(get::Args),
     Reconcile(reconcile::Args),
+    Secrets(secrets::Args),
     Version(version::Args),
     Run(run::Args),
     Completion(completion::Args),
@@ -94,6 +96,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Build(args) => build::run(&args),
         Command::Get(args) => asynchronously(get::run(args)),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),
+        Command::Secrets(args) => secrets::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Run(args) => asynchronously(run::run(args)),
         Command::Completion(args) => completion::run(&args, &mut Arguments::command()),

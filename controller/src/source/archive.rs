@@ -243,7 +243,9 @@ fn copied(
     };
     earlier.file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
-    Read::by_ref(&mut earlier.file).take(length).read_to_end(&mut bytes)?;
+    Read::by_ref(&mut earlier.file)
+        .take(length)
+        .read_to_end(&mut bytes)?;
     out.write_all(&bytes)?;
     Ok(true)
 }

@@ -1,0 +1,67 @@
+//! `weir secrets decrypt FILE`: the plain file, byte for byte as `sops decrypt` prints it.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anstream::eprintln;
+use sops::{Answers, Format, MacPolicy};
+
+use super::super::{Exit, Failure, Outcome};
+use super::keys::Keys;
+
+const EXAMPLES: &str = "\
+Examples:
+  weir secrets decrypt secret.yaml                     with the keys that sops would find
+  weir secrets decrypt --key age.agekey secret.yaml    with this key
+  weir secrets decrypt --format dotenv credentials     whatever the file is called";
+
+/// Print an encrypted file in plain text.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The encrypted file.
+    file: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
+    /// How the file is stored; default by its name, else binary.
+    #[arg(long, value_parser = super::parse_format, value_name = "yaml|json|dotenv|ini|binary")]
+    format: Option<Format>,
+    /// How to print it; default as it is stored.
+    #[arg(long, value_parser = super::parse_format, value_name = "FORMAT")]
+    output_format: Option<Format>,
+    /// What a wrong MAC leads to.
+    #[arg(long, value_enum, default_value_t = Mac::Error)]
+    mac: Mac,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Mac {
+    /// The file is refused.
+    Error,
+    /// The file is printed with a warning.
+    Warn,
+}
+
+/// Decrypts and prints.
+pub(super) fn run(args: &Args) -> Outcome {
+    let keyring = args.keys.keyring()?;
+    let document = super::read(&args.file, args.format)?;
+    let policy = match args.mac {
+        Mac::Error => MacPolicy::Error,
+        Mac::Warn => MacPolicy::Warn,
+    };
+    let failed = |error| super::failure(error, &args.file);
+    let plain = sops::decrypt(document, &keyring, &Answers::new(), policy).map_err(failed)?;
+    if let Some(problem) = &plain.mac_problem {
+        eprintln!("warning: {}: {problem}", args.file.display());
+    }
+    let bytes = plain
+        .write(args.output_format.unwrap_or(plain.format))
+        .map_err(failed)?;
+    match std::io::stdout().lock().write_all(&bytes) {
+        // The reader has seen enough (`| head`).
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Success),
+        Err(error) => Err(Failure::new(format!("writing the plain file: {error}"))),
+        Ok(()) => Ok(Exit::Success),
+    }
+}
