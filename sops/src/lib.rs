@@ -10,6 +10,8 @@
 
 mod age;
 mod canonical;
+#[cfg(test)]
+mod conformance;
 mod data_key;
 mod decrypt;
 mod document;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A date and time of day with its offset from UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Time {
     year: u16,
     month: u8,
