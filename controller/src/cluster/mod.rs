@@ -17,6 +17,7 @@ pub mod error;
 pub mod identity;
 mod in_force;
 pub mod inventory;
+mod limit;
 pub mod live;
 pub mod managed_fields;
 mod normalise;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use kube::client::Body;
-use tokio::sync::Semaphore;
 
 use super::error::Error;
+use super::limit::Limit;
 
 /// How hard an API server may be leaned on.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Default for Limits {
 pub(super) struct Transport {
     kube: kube::Client,
     limits: Arc<Limits>,
-    in_flight: Arc<Semaphore>,
+    in_flight: Arc<Limit>,
 }
 
 /// An answer, read to its end.
@@ -68,7 +68,7 @@ impl Transport {
             kube::Client::try_from(config).map_err(|error| Error::Connect(Box::new(error)))?;
         Ok(Self {
             kube,
-            in_flight: Arc::new(Semaphore::new(limits.concurrency)),
+            in_flight: Arc::new(Limit::new(limits.concurrency)),
             limits: Arc::new(limits),
         })
     }
@@ -100,7 +100,20 @@ impl Transport {
     }
 
     async fn send_once(&self, call: &Call) -> Result<Answer, Error> {
-        let _permit = self.in_flight.acquire().await;
+        if is_lease(&call.target) {
+            return self.exchange(call).await;
+        }
+        let place = self.in_flight.enter().await;
+        let result = self.exchange(call).await;
+        let overloaded = match &result {
+            Ok(answer) => answer.status() == StatusCode::TOO_MANY_REQUESTS,
+            Err(error) => matches!(error, Error::Timeout(_)),
+        };
+        self.in_flight.leave(place, overloaded);
+        result
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<Answer, Error> {
         let timeout = self.limits.timeout;
         let exchange = async {
             let response = self.kube.send(call.request()?).await;
@@ -137,6 +150,11 @@ impl Call {
         *request.headers_mut() = self.headers.clone();
         Ok(request)
     }
+}
+
+/// A lease whose renewal waited behind thousands of applies would be lost.
+fn is_lease(target: &str) -> bool {
+    target.starts_with("/apis/coordination.k8s.io/")
 }
 
 /// A 429 was not carried out and may always be repeated; what may have been carried out, only where doing it
