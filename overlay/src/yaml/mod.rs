@@ -80,15 +80,18 @@ pub fn write_documents_revealed(nodes: &[&Node]) -> zeroize::Zeroizing<String> {
     out.into()
 }
 
-/// No less than the secrets in a node take when they are printed: each character escaped, each line indented.
+/// No less than the secrets in a node take when they are printed: each character escaped, folded at each blank.
 fn room_for_secrets(node: &Node, level: usize) -> usize {
     const LONGEST_ESCAPE: usize = 10;
-    const SHORTEST_FOLD: usize = 80;
     match &node.value {
         Value::Scalar(_) => 0,
         Value::Secret(secret) => {
             let text = secret.expose();
-            let lines = text.lines().count() + text.len() / SHORTEST_FOLD + 2;
+            let lines = text
+                .bytes()
+                .filter(|byte| matches!(byte, b' ' | b'\n'))
+                .count()
+                + 2;
             text.len() * LONGEST_ESCAPE + lines * (2 * level + 6)
         }
         Value::Sequence(items) => items
