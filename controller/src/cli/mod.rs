@@ -3,9 +3,11 @@
 mod build;
 mod completion;
 mod connection;
+mod diff;
 mod failure;
 mod get;
 mod output;
+mod plan_text;
 mod reconcile;
 mod run;
 mod secrets;
@@ -63,6 +65,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Args),
+    Diff(diff::Args),
     Get(get::Args),
     Reconcile(reconcile::Args),
     Secrets(secrets::Args),
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Build(args) => build::run(&args),
+        Command::Diff(args) => asynchronously(diff::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),
         Command::Secrets(args) => secrets::run(&args),

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use overlay::ObjectId;
 
 use super::record::{self, RecordError};
-use super::run::{Run, Times};
+use super::run::{self, Run, Times};
 use super::schedule::Next;
 use crate::api::kustomization::deletion_policy::{DELETE, MIRROR_PRUNE, WAIT_FOR_TERMINATION};
 use crate::api::kustomization::{Kustomization, reason};
@@ -61,7 +61,7 @@ fn overdue(object: &Kustomization) -> bool {
 }
 
 async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Failure> {
-    let inventory = run.inventory()?;
+    let inventory = run::applied(&run.object)?;
     if !deletes(&run.object) || inventory.objects.is_empty() {
         return Ok(());
     }

@@ -95,7 +95,7 @@ pub fn topics(spec: &KustomizationSpec, namespace: &str) -> BTreeSet<Topic> {
     topics
 }
 
-/// Reads all that the spec names.
+/// Reads all that the spec names, and watches it.
 pub async fn read(
     context: &Context,
     key: &Key,
@@ -109,12 +109,21 @@ pub async fn read(
                 .await;
         }
     }
+    gather(&context.client, &key.namespace, spec).await
+}
+
+/// Reads all that the spec names, once.
+pub async fn gather(
+    client: &kube::Client,
+    namespace: &str,
+    spec: &KustomizationSpec,
+) -> Result<Inputs, Failure> {
     let variables = match &spec.post_build {
-        Some(post_build) => variables(context, &key.namespace, post_build).await?,
+        Some(post_build) => variables(client, namespace, post_build).await?,
         None => None,
     };
     let keyring = match &spec.decryption {
-        Some(decryption) => Some(keyring(context, &key.namespace, decryption).await?),
+        Some(decryption) => Some(keyring(client, namespace, decryption).await?),
         None => None,
     };
     Ok(Inputs {
@@ -126,7 +135,7 @@ pub async fn read(
 
 /// The keys of the Secret that `spec.decryption` names.
 async fn keyring(
-    context: &Context,
+    client: &kube::Client,
     namespace: &str,
     decryption: &Decryption,
 ) -> Result<Keyring, Failure> {
@@ -141,7 +150,7 @@ async fn keyring(
         );
         Failure::new(reason::BUILD_FAILED, message).again(again)
     };
-    let data = data(&context.client, SECRET, namespace, &reference.name)
+    let data = data(client, SECRET, namespace, &reference.name)
         .await
         .map_err(|error| failed(error.to_string(), Again::Backoff))?
         .ok_or_else(|| failed("not found".to_owned(), Again::RetryInterval))?;
@@ -155,14 +164,14 @@ async fn keyring(
 }
 
 async fn variables(
-    context: &Context,
+    client: &kube::Client,
     namespace: &str,
     post_build: &PostBuild,
 ) -> Result<Option<Variables>, Failure> {
     let mut variables = Variables::default();
     for reference in &post_build.substitute_from {
         let source = format!("{}/{}", reference.kind, reference.name);
-        let Some(data) = referenced(context, namespace, reference, &source).await? else {
+        let Some(data) = referenced(client, namespace, reference, &source).await? else {
             continue;
         };
         for (name, value) in &data {
@@ -179,7 +188,7 @@ async fn variables(
 
 /// The values of a reference; `None` when it is missing and may be.
 async fn referenced(
-    context: &Context,
+    client: &kube::Client,
     namespace: &str,
     reference: &SubstituteReference,
     source: &str,
@@ -188,7 +197,7 @@ async fn referenced(
         let message = format!("substitute from '{source}' error: {message}");
         Err(Failure::new(reason::BUILD_FAILED, message).again(again))
     };
-    match data(&context.client, &reference.kind, namespace, &reference.name).await {
+    match data(client, &reference.kind, namespace, &reference.name).await {
         Ok(Some(data)) => Ok(Some(data)),
         Ok(None) if reference.optional => Ok(None),
         Ok(None) => failed("not found".to_owned(), Again::RetryInterval),

@@ -71,7 +71,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| failed(&error))
 }
 
-fn build(spec: &KustomizationSpec, tree: &dyn Tree, inputs: &Inputs) -> Result<Rendered, Failure> {
+/// Builds and substitutes, here and now.
+pub fn build(spec: &KustomizationSpec, tree: &dyn Tree, inputs: &Inputs) -> Result<Rendered, Failure> {
     let path = inside(spec.path.as_deref().unwrap_or_default());
     if !matches!(
         tree.kind(&path),
@@ -156,7 +157,7 @@ fn recipients(node: &Node) -> String {
 }
 
 /// The path from the root of the tree; `..` never leads out of it.
-fn inside(path: &str) -> String {
+pub fn inside(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
         match part {

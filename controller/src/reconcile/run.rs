@@ -151,24 +151,10 @@ impl Run<'_> {
         }
     }
 
-    /// What the Kustomization has applied so far.
-    pub fn inventory(&self) -> Result<Inventory, Failure> {
-        let status = self.object.status.as_ref();
-        let entries = status.and_then(|status| status.inventory.as_ref());
-        let entries = entries
-            .map(|inventory| inventory.entries.as_slice())
-            .unwrap_or_default();
-        let objects = entries.iter().map(|entry| parse_id(&entry.id, &entry.v));
-        let objects = objects.collect::<Result<_, InventoryError>>();
-        objects
-            .map(|objects| Inventory { objects })
-            .map_err(Failure::of(reason::RECONCILIATION_FAILED))
-    }
-
     /// What is known of the cluster before any request.
     pub fn known(&self, proofs: &Proofs) -> Result<Known, Failure> {
         Ok(Known {
-            inventory: self.inventory()?,
+            inventory: applied(&self.object)?,
             live: self.context.watches.live(),
             proofs: proofs.clone(),
             check_all: false,
@@ -234,6 +220,20 @@ impl Run<'_> {
             .watches
             .want(&self.owner(), resources.collect::<BTreeSet<_>>());
     }
+}
+
+/// What a Kustomization has applied so far.
+pub fn applied(object: &Kustomization) -> Result<Inventory, Failure> {
+    let status = object.status.as_ref();
+    let entries = status.and_then(|status| status.inventory.as_ref());
+    let entries = entries
+        .map(|inventory| inventory.entries.as_slice())
+        .unwrap_or_default();
+    let objects = entries.iter().map(|entry| parse_id(&entry.id, &entry.v));
+    let objects = objects.collect::<Result<_, InventoryError>>();
+    objects
+        .map(|objects| Inventory { objects })
+        .map_err(Failure::of(reason::RECONCILIATION_FAILED))
 }
 
 /// The inventory after a prune: what is wanted, and what is still there.
