@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// A folder, or the name of a Kustomization.
     #[arg(value_name = "PATH|KUSTOMIZATION")]
     target: String,
-    /// A folder of the Git work tree that holds the files; default the current folder's.
+    /// The folder that holds what the Kustomization's source holds; default the enclosing Git work tree.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
     #[command(flatten)]
@@ -59,7 +59,8 @@ async fn find(
 ) -> Result<(impl Tree + 'static, Kustomization), Failure> {
     let folder = Path::new(&args.target);
     let open = |folder: &Path| {
-        work_tree::open(folder, None).map_err(|error| Failure::new(error.to_string()))
+        work_tree::open(folder, args.source.as_deref())
+            .map_err(|error| Failure::new(error.to_string()))
     };
     if folder.is_dir() {
         let (tree, path) = open(folder)?;

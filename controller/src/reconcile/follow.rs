@@ -175,14 +175,21 @@ fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, changes: &ChangeSet
     }
 }
 
-/// What was known before stays known of objects that were not touched.
+/// What was known before stays known of objects that were healthy and not touched; all others are looked at anew,
+/// as the event that told of their progress may have gone to the run before.
 fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Following>) {
     for (key, old) in before.into_iter().flat_map(|before| before.objects) {
+        let healthy = old
+            .health
+            .as_ref()
+            .is_some_and(|health| health.status == Status::Current);
         if let Some(object) = objects.get_mut(&key)
             && object.health.is_none()
+            && healthy
         {
             object.health = old.health;
             object.looked = old.looked;
+            object.asked = old.asked;
         }
     }
 }

@@ -3,6 +3,11 @@
 //! Everything is real: etcd, kube-apiserver and its controllers, a Git server over HTTP, the `weir` binary. Only
 //! the node is simulated, so containers do not run, though their pods become ready.
 
+#![allow(
+    clippy::panic,
+    reason = "a demo that cannot be set up has nothing to show"
+)]
+
 mod cluster;
 mod narrator;
 mod story;
