@@ -15,8 +15,13 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use weir_tests::objects::{self, git_repository, git_repository_kind, kustomization, kustomization_kind};
-use weir_tests::{ControlPlane, ControlPlaneOptions, GitServer, GitServerOptions, Repository, Weir, count_by, eventually};
+use weir_tests::objects::{
+    self, git_repository, git_repository_kind, kustomization, kustomization_kind,
+};
+use weir_tests::{
+    ControlPlane, ControlPlaneOptions, GitServer, GitServerOptions, Repository, Weir, count_by,
+    eventually,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,8 +38,10 @@ struct World {
 
 impl World {
     async fn start(files: &[(&str, String)]) -> World {
-        let control_plane =
-            ControlPlane::start(ControlPlaneOptions { audit: true, ..ControlPlaneOptions::default() });
+        let control_plane = ControlPlane::start(ControlPlaneOptions {
+            audit: true,
+            ..ControlPlaneOptions::default()
+        });
         let client = control_plane.client(ControlPlane::ADMINISTRATOR).await;
         install(&client).await;
         let namespace = control_plane.namespace("deploy").await;
@@ -55,7 +62,15 @@ impl World {
                 &format!("--storage-path={}", storage.display()),
             ],
         );
-        World { control_plane, _forge: forge, repository, url, weir, client, namespace }
+        World {
+            control_plane,
+            _forge: forge,
+            repository,
+            url,
+            weir,
+            client,
+            namespace,
+        }
     }
 
     fn api(&self, kind: &kube::api::ApiResource) -> Api<DynamicObject> {
@@ -67,16 +82,22 @@ impl World {
             "GitRepository" => git_repository_kind(),
             _ => kustomization_kind(),
         };
-        self.api(&kind).create(&PostParams::default(), &object).await.unwrap();
+        self.api(&kind)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
     }
 
     async fn source(&self) {
-        self.create(git_repository("fleet", &self.url, json!({}))).await;
+        self.create(git_repository("fleet", &self.url, json!({})))
+            .await;
     }
 
     async fn kustomization(&self, name: &str, path: &str, spec: Value) {
         let mut all = json!({ "targetNamespace": self.namespace });
-        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(spec.as_object().unwrap().clone());
         self.create(kustomization(name, "fleet", path, all)).await;
     }
 
@@ -86,12 +107,19 @@ impl World {
         let what = format!("{name} is {type_}={status} {says:?}");
         eventually(PATIENCE, &what, async || {
             let object = api.get(name).await.map_err(|error| error.to_string())?;
-            let conditions = object.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let conditions = object.data["status"]["conditions"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             let is_it = |condition: &Value| {
                 let text = format!("{} {}", condition["reason"], condition["message"]);
                 condition["type"] == type_ && condition["status"] == status && text.contains(says)
             };
-            if conditions.iter().any(is_it) { Ok(object) } else { Err(object.data["status"].to_string()) }
+            if conditions.iter().any(is_it) {
+                Ok(object)
+            } else {
+                Err(object.data["status"].to_string())
+            }
         })
         .await
     }
@@ -101,8 +129,12 @@ impl World {
     }
 
     async fn request(&self, kind: &kube::api::ApiResource, name: &str, at: &str) {
-        let patch = json!({ "metadata": { "annotations": { "reconcile.fluxcd.io/requestedAt": at } } });
-        self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        let patch =
+            json!({ "metadata": { "annotations": { "reconcile.fluxcd.io/requestedAt": at } } });
+        self.api(kind)
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
     }
 
     fn config_maps(&self) -> Api<ConfigMap> {
@@ -117,7 +149,11 @@ impl World {
     async fn has_value(&self, name: &str, expected: Option<&str>) {
         eventually(PATIENCE, &format!("{name} is {expected:?}"), async || {
             let value = self.value(name).await;
-            if value.as_deref() == expected { Ok(()) } else { Err(format!("{value:?}")) }
+            if value.as_deref() == expected {
+                Ok(())
+            } else {
+                Err(format!("{value:?}"))
+            }
         })
         .await;
     }
@@ -126,7 +162,9 @@ impl World {
 async fn install(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in crds() {
-        api.create(&PostParams::default(), &definition).await.unwrap();
+        api.create(&PostParams::default(), &definition)
+            .await
+            .unwrap();
     }
     for definition in crds() {
         let name = definition.metadata.name.clone().unwrap();
@@ -152,23 +190,43 @@ async fn from_a_commit_to_objects_and_into_silence() {
     let files = [
         ("apps/one.json.yaml", map("one", "1")),
         ("apps/two.json.yaml", map("two", "2")),
-        ("apps/web.json.yaml", objects::deployment("web", "nginx:1.29", 1)),
+        (
+            "apps/web.json.yaml",
+            objects::deployment("web", "nginx:1.29", 1),
+        ),
     ];
     let world = World::start(&files).await;
     let audit = world.control_plane.audit_log().unwrap();
     let begin = Instant::now();
     let position = audit.position();
     world.source().await;
-    world.kustomization("apps", "./apps", json!({ "wait": true })).await;
+    world
+        .kustomization("apps", "./apps", json!({ "wait": true }))
+        .await;
     let revision = format!("main@sha1:{}", world.repository.head());
     let object = world.applied("apps", &revision).await;
     eprintln!("first deploy: {:?}", begin.elapsed());
-    assert_eq!(object.data["status"]["lastAppliedRevision"], json!(revision));
-    assert_eq!(object.data["status"]["inventory"]["entries"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        object.data["status"]["lastAppliedRevision"],
+        json!(revision)
+    );
+    assert_eq!(
+        object.data["status"]["inventory"]["entries"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
     assert_eq!(world.value("one").await.as_deref(), Some("1"));
     tokio::time::sleep(Duration::from_secs(3)).await;
     let calls = audit.since(position, ControlPlane::WEIR);
-    let counts = count_by(&calls, |call| (call.verb.clone(), call.resource.clone(), call.subresource.clone()));
+    let counts = count_by(&calls, |call| {
+        (
+            call.verb.clone(),
+            call.resource.clone(),
+            call.subresource.clone(),
+        )
+    });
     eprintln!("requests of the first deploy: {counts:#?}");
 
     let position = audit.position();
@@ -179,7 +237,9 @@ async fn from_a_commit_to_objects_and_into_silence() {
     assert!(loud.is_empty(), "{loud:#?}");
 
     // A commit that changes one file.
-    world.repository.write("apps/one.json.yaml", map("one", "changed"));
+    world
+        .repository
+        .write("apps/one.json.yaml", map("one", "changed"));
     let head = world.repository.publish("change");
     let position = audit.position();
     let begin = Instant::now();
@@ -189,7 +249,13 @@ async fn from_a_commit_to_objects_and_into_silence() {
     world.applied("apps", &head).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let calls = audit.since(position, ControlPlane::WEIR);
-    let counts = count_by(&calls, |call| (call.verb.clone(), call.resource.clone(), call.subresource.clone()));
+    let counts = count_by(&calls, |call| {
+        (
+            call.verb.clone(),
+            call.resource.clone(),
+            call.subresource.clone(),
+        )
+    });
     eprintln!("requests of a commit of one file: {counts:#?}");
 
     // A commit that changes nothing here.
@@ -201,7 +267,12 @@ async fn from_a_commit_to_objects_and_into_silence() {
     let calls = audit.since(position, ControlPlane::WEIR);
     let touched: Vec<_> = calls
         .iter()
-        .filter(|call| !matches!(call.resource.as_str(), "kustomizations" | "gitrepositories" | "events"))
+        .filter(|call| {
+            !matches!(
+                call.resource.as_str(),
+                "kustomizations" | "gitrepositories" | "events"
+            )
+        })
         .collect();
     assert!(touched.is_empty(), "{touched:#?}");
     eprintln!("resident: {} KiB", resident(world.weir.id().unwrap()));
@@ -209,7 +280,10 @@ async fn from_a_commit_to_objects_and_into_silence() {
 
 fn resident(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -224,32 +298,65 @@ async fn the_life_of_a_kustomization() {
     world.source().await;
 
     // Variables, and what happens when they come late.
-    let variables = json!({ "postBuild": { "substituteFrom": [{ "kind": "Secret", "name": "vars" }] } });
+    let variables =
+        json!({ "postBuild": { "substituteFrom": [{ "kind": "Secret", "name": "vars" }] } });
     world.kustomization("apps", "./apps", variables).await;
-    world.kustomization("later", "./later", json!({ "dependsOn": [{ "name": "apps" }] })).await;
-    world.condition("apps", "Ready", "False", "substitute from 'Secret/vars' error: not found").await;
-    world.condition("later", "Ready", "False", "DependencyNotReady").await;
+    world
+        .kustomization(
+            "later",
+            "./later",
+            json!({ "dependsOn": [{ "name": "apps" }] }),
+        )
+        .await;
+    world
+        .condition(
+            "apps",
+            "Ready",
+            "False",
+            "substitute from 'Secret/vars' error: not found",
+        )
+        .await;
+    world
+        .condition("later", "Ready", "False", "DependencyNotReady")
+        .await;
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
     let secret: Secret = serde_json::from_value(json!({
         "metadata": { "name": "vars" }, "stringData": { "greeting": "hello" },
     }))
     .unwrap();
-    secrets.create(&PostParams::default(), &secret).await.unwrap();
+    secrets
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
     world.applied("apps", "main@sha1:").await;
     world.applied("later", "main@sha1:").await;
     assert_eq!(world.value("one").await.as_deref(), Some("hello"));
 
     // An input that changes.
     let patch = json!({ "stringData": { "greeting": "good day" } });
-    secrets.patch("vars", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    secrets
+        .patch("vars", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
     world.has_value("one", Some("good day")).await;
 
     // Somebody's edit, and somebody's deletion.
     let patch = json!({ "data": { "key": "edited" } });
-    let kubectl = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
-    world.config_maps().patch("two", &kubectl, &Patch::Merge(patch)).await.unwrap();
+    let kubectl = PatchParams {
+        field_manager: Some("kubectl-edit".to_owned()),
+        ..PatchParams::default()
+    };
+    world
+        .config_maps()
+        .patch("two", &kubectl, &Patch::Merge(patch))
+        .await
+        .unwrap();
     world.has_value("two", Some("2")).await;
-    world.config_maps().delete("two", &DeleteParams::default()).await.unwrap();
+    world
+        .config_maps()
+        .delete("two", &DeleteParams::default())
+        .await
+        .unwrap();
     world.has_value("two", Some("2")).await;
 
     // A file removed is pruned; a broken file prunes nothing.
@@ -259,38 +366,55 @@ async fn the_life_of_a_kustomization() {
     world.request(&git_repository_kind(), "fleet", "1").await;
     world.applied("apps", &head).await;
     world.has_value("two", None).await;
-    world.condition("later", "Ready", "False", "BuildFailed").await;
+    world
+        .condition("later", "Ready", "False", "BuildFailed")
+        .await;
     world.has_value("later", Some("1")).await;
 
     // An empty folder prunes nothing either, until someone says so.
     world.repository.write("later/later.json.yaml", "# nothing");
     world.repository.publish("empty");
     world.request(&git_repository_kind(), "fleet", "2").await;
-    let object = world.condition("later", "Ready", "False", "PruneFailed").await;
+    let object = world
+        .condition("later", "Ready", "False", "PruneFailed")
+        .await;
     world.has_value("later", Some("1")).await;
     let text = object.data["status"]["conditions"].to_string();
     let confirmation = text.split("weir.dev/confirm-prune=").nth(1).unwrap()[..12].to_owned();
-    let patch = json!({ "metadata": { "annotations": { "weir.dev/confirm-prune": confirmation } } });
+    let patch =
+        json!({ "metadata": { "annotations": { "weir.dev/confirm-prune": confirmation } } });
     let api = world.api(&kustomization_kind());
-    api.patch("later", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    api.patch("later", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
     world.has_value("later", None).await;
 
     // Suspended: a request is answered, nothing else.
     let suspend = json!({ "spec": { "suspend": true } });
-    api.patch("apps", &PatchParams::default(), &Patch::Merge(suspend)).await.unwrap();
-    world.repository.write("apps/one.json.yaml", map("one", "unseen"));
+    api.patch("apps", &PatchParams::default(), &Patch::Merge(suspend))
+        .await
+        .unwrap();
+    world
+        .repository
+        .write("apps/one.json.yaml", map("one", "unseen"));
     world.repository.publish("while suspended");
     world.request(&git_repository_kind(), "fleet", "3").await;
     world.request(&kustomization_kind(), "apps", "asked").await;
     eventually(PATIENCE, "the request is answered", async || {
         let object = api.get("apps").await.unwrap();
         let answered = object.data["status"]["lastHandledReconcileAt"].clone();
-        if answered == "asked" { Ok(()) } else { Err(answered.to_string()) }
+        if answered == "asked" {
+            Ok(())
+        } else {
+            Err(answered.to_string())
+        }
     })
     .await;
     assert_eq!(world.value("one").await.as_deref(), Some("good day"));
     let resume = json!({ "spec": { "suspend": false } });
-    api.patch("apps", &PatchParams::default(), &Patch::Merge(resume)).await.unwrap();
+    api.patch("apps", &PatchParams::default(), &Patch::Merge(resume))
+        .await
+        .unwrap();
     world.has_value("one", Some("unseen")).await;
 
     // The end takes the objects along.
@@ -308,14 +432,26 @@ async fn the_life_of_a_kustomization() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_is_followed() {
-    let files = [("web/web.json.yaml", objects::deployment("web", "nginx:broken", 1))];
+    let files = [(
+        "web/web.json.yaml",
+        objects::deployment("web", "nginx:broken", 1),
+    )];
     let world = World::start(&files).await;
     world.source().await;
-    world.kustomization("web", "./web", json!({ "wait": true, "timeout": "1m" })).await;
-    world.condition("web", "Healthy", "Unknown", "Running health checks").await;
-    world.repository.write("web/web.json.yaml", objects::deployment("web", "nginx:1.29", 1));
+    world
+        .kustomization("web", "./web", json!({ "wait": true, "timeout": "1m" }))
+        .await;
+    world
+        .condition("web", "Healthy", "Unknown", "Running health checks")
+        .await;
+    world.repository.write(
+        "web/web.json.yaml",
+        objects::deployment("web", "nginx:1.29", 1),
+    );
     let head = world.repository.publish("mend");
     world.request(&git_repository_kind(), "fleet", "1").await;
     world.applied("web", &head).await;
-    world.condition("web", "Healthy", "True", "Health check passed").await;
+    world
+        .condition("web", "Healthy", "True", "Health check passed")
+        .await;
 }

@@ -1,0 +1,15 @@
+//! Plan, apply and prune against a real API server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod account;
+mod deploy;
+mod pruning;
+mod secrets;
+mod site;
+mod update;
+mod watching;
