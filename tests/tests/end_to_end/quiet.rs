@@ -1,0 +1,63 @@
+//! What Weir asks of the API server: little for a deploy, nothing for standing still.
+
+use std::time::Duration;
+
+use serde_json::json;
+use weir_tests::objects::{config_map, kustomization_file};
+use weir_tests::{ControlPlane, ControlPlaneOptions, GitServerOptions, Scene, count_by};
+
+const OBJECTS: usize = 20;
+
+#[tokio::test]
+async fn a_deploy_costs_one_write_an_object_and_silence_costs_nothing() {
+    let options = ControlPlaneOptions {
+        audit: true,
+        ..ControlPlaneOptions::default()
+    };
+    let control_plane = ControlPlane::start(options);
+    let log = control_plane.audit_log().unwrap();
+    let kubeconfig = control_plane.kubeconfig(ControlPlane::WEIR);
+    let scene = Scene::on(
+        &control_plane,
+        kubeconfig,
+        "quiet",
+        GitServerOptions::default(),
+    )
+    .await;
+    let names: Vec<String> = (0..OBJECTS)
+        .map(|number| format!("settings-{number}"))
+        .collect();
+    let files: Vec<String> = names.iter().map(|name| format!("{name}.yaml")).collect();
+    let listed: Vec<&str> = files.iter().map(String::as_str).collect();
+    scene
+        .repository
+        .write("app/kustomization.yaml", kustomization_file(&listed));
+    for name in &names {
+        scene.repository.write(
+            &format!("app/{name}.yaml"),
+            config_map(name, "key", "value"),
+        );
+    }
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &commit).await;
+    let of_objects: Vec<_> = log
+        .since(0, ControlPlane::WEIR)
+        .into_iter()
+        .filter(|call| call.resource == "configmaps" && !call.name.is_empty())
+        .collect();
+    let counts = count_by(&of_objects, |call| (call.verb.clone(), call.is_dry_run()));
+    assert_eq!(counts, [(("patch".to_owned(), false), OBJECTS)].into());
+
+    // The status, the last events and the look at what the deploy itself changed are soon over.
+    let settle = Duration::from_secs(5);
+    tokio::time::sleep(settle).await;
+    let quiet = log.position();
+    let idle = Duration::from_secs(20);
+    tokio::time::sleep(idle).await;
+    let mut calls = log.since(quiet, ControlPlane::WEIR);
+    // A watch ends by itself after some minutes and is opened again.
+    calls.retain(|call| call.verb != "watch");
+    assert!(calls.is_empty(), "{calls:#?}");
+}

@@ -1,0 +1,152 @@
+//! Health and order: what is waited for, what is reported meanwhile, and who goes first.
+
+use std::time::Duration;
+
+use serde_json::json;
+use weir_tests::Scene;
+use weir_tests::objects::{config_map, deployment, kustomization_file, kustomization_kind};
+use weir_tests::scene::{condition, config_map_kind, deployment_kind};
+
+fn write_app(scene: &Scene, image: &str) {
+    scene
+        .repository
+        .write("app/kustomization.yaml", kustomization_file(&["web.yaml"]))
+        .write("app/web.yaml", deployment("web", image, 2));
+}
+
+#[tokio::test]
+async fn a_healthy_deployment_is_waited_for() {
+    let scene = Scene::start("healthy").await;
+    write_app(&scene, "nginx:1.29");
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene
+        .sync("app", "./app", json!({ "wait": true, "timeout": "50s" }))
+        .await;
+    let kustomization = scene.ready("app", &commit).await;
+    let status = &scene.get(&deployment_kind(), "web").await.data["status"];
+    assert_eq!(status["availableReplicas"], 2);
+    let healthy = condition(&kustomization, "Healthy").unwrap();
+    assert_eq!(healthy["status"], "True");
+    assert_eq!(healthy["reason"], "Succeeded");
+}
+
+#[tokio::test]
+async fn a_failed_deployment_is_reported_and_mended() {
+    let scene = Scene::start("failed").await;
+    write_app(&scene, "nginx:broken");
+    scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene
+        .sync(
+            "app",
+            "./app",
+            json!({ "wait": true, "timeout": "3s", "retryInterval": "1s" }),
+        )
+        .await;
+    let message = scene.failed("app", "HealthCheckFailed").await;
+    assert!(message.contains("Deployment"), "{message}");
+    assert!(message.contains("web"), "{message}");
+
+    write_app(&scene, "nginx:1.29");
+    let mended = scene.publish("mended").await;
+    scene.ready("app", &mended).await;
+}
+
+#[tokio::test]
+async fn what_is_not_ready_yet_is_in_progress() {
+    let scene = Scene::start("progressing").await;
+    // No node has so much memory: the pods stay pending until a commit asks for less.
+    let hungry = deployment("web", "nginx:1.29", 1).replace(
+        "\"image\":\"nginx:1.29\"",
+        "\"image\":\"nginx:1.29\",\"resources\":{\"requests\":{\"memory\":\"100Ti\"}}",
+    );
+    scene
+        .repository
+        .write("app/kustomization.yaml", kustomization_file(&["web.yaml"]))
+        .write("app/web.yaml", hungry);
+    scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene
+        .sync("app", "./app", json!({ "wait": true, "timeout": "10m" }))
+        .await;
+    scene
+        .until(
+            "it is in progress",
+            &kustomization_kind(),
+            "app",
+            |object| {
+                let ready = condition(object, "Ready").ok_or("it is not Ready at all")?;
+                let reconciling =
+                    condition(object, "Reconciling").ok_or("it is not Reconciling")?;
+                match (&ready["status"], &reconciling["status"]) {
+                    (ready, reconciling) if ready == "Unknown" && reconciling == "True" => Ok(()),
+                    _ => Err("it is not"),
+                }
+            },
+        )
+        .await;
+
+    // Nothing waits for the end of the ten minutes.
+    write_app(&scene, "nginx:1.29");
+    let mended = scene.publish("mended").await;
+    scene.ready("app", &mended).await;
+}
+
+#[tokio::test]
+async fn named_objects_are_checked() {
+    let scene = Scene::start("checks").await;
+    write_app(&scene, "nginx:broken");
+    scene.repository.write(
+        "app/kustomization.yaml",
+        kustomization_file(&["web.yaml", "other.yaml"]),
+    );
+    scene
+        .repository
+        .write("app/other.yaml", deployment("other", "nginx:1.29", 1));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let check = |name: &str| {
+        json!([{
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": name,
+            "namespace": scene.namespace,
+        }])
+    };
+    let spec = json!({ "healthChecks": check("other"), "timeout": "50s" });
+    scene.sync("checked", "./app", spec).await;
+    scene.ready("checked", &commit).await;
+    let change = json!({ "spec": { "healthChecks": check("web"), "timeout": "3s" } });
+    scene.merge(&kustomization_kind(), "checked", change).await;
+    scene.failed("checked", "HealthCheckFailed").await;
+}
+
+#[tokio::test]
+async fn a_kustomization_waits_for_what_it_depends_on() {
+    let scene = Scene::start("depends").await;
+    scene
+        .repository
+        .write("first/first.yaml", config_map("first", "a", "b"));
+    scene
+        .repository
+        .write("second/second.yaml", config_map("second", "a", "b"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let spec = json!({ "dependsOn": [{ "name": "first" }] });
+    scene.sync("second", "./second", spec).await;
+    let message = scene.failed("second", "DependencyNotReady").await;
+    assert!(message.contains("first"), "{message}");
+    assert!(scene.find(&config_map_kind(), "second").await.is_none());
+
+    let start = std::time::Instant::now();
+    scene.sync("first", "./first", json!({})).await;
+    scene.ready("first", &commit).await;
+    scene.ready("second", &commit).await;
+    // An event, not the look every 30 s that Flux takes.
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+}
