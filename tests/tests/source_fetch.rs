@@ -6,13 +6,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use controller::source::{
     Access, Credentials as SourceCredentials, Fetched, Reference, Remote, RemoteUrl, Repositories,
-    SourceError, refresh,
+    SourceError, recall, refresh,
 };
 use overlay::Tree;
 use tempfile::TempDir;
@@ -50,13 +50,24 @@ impl Client {
         refresh(&self.repositories, "ns/name", &remote, &reference).await
     }
 
-    /// The repository on disk, of which there is one.
-    fn repository(&self) -> PathBuf {
-        let caches = self.storage.path().join("git");
-        let cache = std::fs::read_dir(caches).unwrap().next().unwrap().unwrap();
-        let generation = std::fs::read_dir(cache.path()).unwrap().next().unwrap();
-        generation.unwrap().path()
+    /// The one cache on disk.
+    fn cache(&self) -> PathBuf {
+        let owner = only(&self.storage.path().join("git"));
+        only(&owner)
     }
+
+    /// The repository in it.
+    fn repository(&self) -> PathBuf {
+        only(&self.cache())
+    }
+}
+
+/// The one thing in a folder.
+fn only(folder: &Path) -> PathBuf {
+    let mut entries = std::fs::read_dir(folder).unwrap();
+    let first = entries.next().unwrap().unwrap().path();
+    assert!(entries.next().is_none(), "more than one in {folder:?}");
+    first
 }
 
 fn branch(name: &str) -> Reference {
@@ -473,13 +484,7 @@ async fn packs_do_not_pile_up() {
         work.write("a.txt", format!("{round}")).publish("round");
         snapshots.push(client.look(&url, branch("main")).await.unwrap());
     }
-    let caches = client.storage.path().join("git");
-    let cache = std::fs::read_dir(caches)
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let cache = client.cache();
     let generations = || std::fs::read_dir(&cache).unwrap().count();
     assert_eq!(generations(), 2, "the old one is still being read");
     for (round, snapshot) in snapshots.iter().enumerate() {
@@ -487,8 +492,58 @@ async fn packs_do_not_pile_up() {
     }
     drop(snapshots);
     assert_eq!(generations(), 1);
-    client
-        .repositories
-        .forget("ns/name", &RemoteUrl::parse(&url).unwrap().0);
+    client.repositories.forget("ns/name");
     assert!(!cache.exists());
+}
+
+#[tokio::test]
+async fn the_cache_of_another_address_goes() {
+    let server = GitServer::start(GitServerOptions::default());
+    for name in ["one", "two"] {
+        let work = server.create_repository(name);
+        work.write("a.txt", name).publish("first");
+    }
+    let mut client = Client::new();
+    let one = client
+        .look(&server.url("one"), branch("main"))
+        .await
+        .unwrap();
+    let two = client
+        .look(&server.url("two"), branch("main"))
+        .await
+        .unwrap();
+    assert_eq!(text(&one, "a.txt"), "one", "it is still being read");
+    drop(one);
+    client.cache();
+    drop(two);
+    client.restart();
+    client
+        .look(&server.url("one"), branch("main"))
+        .await
+        .unwrap();
+    client.cache();
+}
+
+#[tokio::test]
+async fn the_last_commit_can_be_recalled_without_the_server() {
+    let server = GitServer::start(GitServerOptions::default());
+    let work = server.create_repository("recalled");
+    work.write("a.txt", "one").publish("first");
+    let mut client = Client::new();
+    let url = server.url("recalled");
+    let revision = client.look(&url, branch("main")).await.unwrap().revision;
+    drop(server);
+    client.restart();
+    assert!(client.look(&url, branch("main")).await.is_err());
+    let address = RemoteUrl::parse(&url).unwrap().0;
+    let fetched = recall(&client.repositories, "ns/name", &address, &revision)
+        .await
+        .unwrap();
+    assert_eq!(text(&fetched, "a.txt"), "one");
+    let other = format!("main@sha1:{}", "0".repeat(40));
+    assert!(
+        recall(&client.repositories, "ns/name", &address, &other)
+            .await
+            .is_none()
+    );
 }

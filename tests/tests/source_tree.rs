@@ -6,7 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use controller::source::{Filtered, GitTree};
+use controller::source::{Filtered, GitTree, Selection, SourceError};
 use overlay::{EntryKind, ObjectHash, Tree, TreeError};
 use weir_tests::{GitServer, GitServerOptions, Repository};
 
@@ -19,8 +19,15 @@ fn head(work: &Repository) -> GitTree {
     GitTree::local(work.path(), "HEAD").unwrap().0
 }
 
+fn ignoring(ignore: Option<&str>) -> Selection {
+    Selection {
+        ignore: ignore.map(str::to_owned),
+        folders: Vec::new(),
+    }
+}
+
 fn filtered(work: &Repository, ignore: Option<&str>) -> Filtered {
-    Filtered::new(head(work), ignore).unwrap()
+    Filtered::new(head(work), &ignoring(ignore)).unwrap()
 }
 
 /// All files below a folder, as a build would find them.
@@ -170,6 +177,38 @@ fn patterns_of_the_repository_and_of_the_spec_are_joined() {
 }
 
 #[test]
+fn a_sparse_checkout_takes_the_folders_that_it_names() {
+    let work = repository();
+    work.write("apps/a.yaml", "a")
+        .write("apps2/b.yaml", "b")
+        .write("other/c.yaml", "c")
+        .write(".sourceignore", "*.yaml")
+        .commit("first");
+    let sparse = |folders: &[&str]| {
+        let folders = folders.iter().map(|folder| (*folder).to_owned()).collect();
+        Filtered::new(
+            head(&work),
+            &Selection {
+                ignore: None,
+                folders,
+            },
+        )
+    };
+    assert_eq!(files(&sparse(&["./apps/"]).unwrap(), ""), ["apps/a.yaml"]);
+    assert_eq!(
+        files(&sparse(&["apps", "other"]).unwrap(), ""),
+        ["apps/a.yaml", "apps2/b.yaml", "other/c.yaml"]
+    );
+    let error = sparse(&["apps", "nowhere"]).err().unwrap();
+    assert_eq!(error, SourceError::SparseCheckout("nowhere".to_owned()));
+    assert!(
+        error
+            .to_string()
+            .contains("sparse checkout dir 'nowhere' does not exist in repository")
+    );
+}
+
+#[test]
 fn a_folder_s_id_changes_with_its_files_and_with_the_rules() {
     let work = repository();
     work.write("apps/a.yaml", "a")
@@ -223,6 +262,6 @@ fn folders_nested_without_end_are_refused() {
         &format!("100644,{blob},{path}/a.yaml"),
     ]);
     work.git(&["commit", "--quiet", "--message", "deep"]);
-    let error = Filtered::new(head(&work), None).err().unwrap();
+    let error = Filtered::new(head(&work), &ignoring(None)).err().unwrap();
     assert!(error.to_string().contains("deep"), "{error}");
 }

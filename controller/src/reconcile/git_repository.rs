@@ -27,7 +27,8 @@ use crate::report::metrics::RunResult;
 use crate::source::access::SecretData;
 use crate::source::storage;
 use crate::source::{
-    Access, Fetched, Filtered, Reference, Remote, RemoteUrl, Snapshot, SourceError, refresh,
+    Access, Fetched, Filtered, GitTree, Proxy, Reference, Remote, RemoteUrl, Selection, Snapshot,
+    SourceError, recall, refresh,
 };
 
 /// A spec whose durations no one can read gets these.
@@ -113,9 +114,7 @@ async fn finalize(
         return Ok(object);
     }
     context.withdraw(key);
-    if let Ok((url, _)) = RemoteUrl::parse(&object.spec.url) {
-        context.repositories.forget(&owner(key), &url);
-    }
+    context.repositories.forget(&owner(key));
     storage::remove(&context.storage, &key.namespace, &key.name);
     record::finalizer(&context.client, object, false).await
 }
@@ -174,10 +173,34 @@ async fn fetch(
     unsupported(&object.spec)?;
     let remote = remote(context, key, state, object).await?;
     let reference = Reference::from_spec(object.spec.reference.as_ref());
-    let fetched = refresh(&context.repositories, &owner(key), &remote, &reference).await?;
-    let tree = filtered(fetched.tree.clone(), object.spec.ignore.clone()).await?;
+    let fetched = match refresh(&context.repositories, &owner(key), &remote, &reference).await {
+        Ok(fetched) => fetched,
+        Err(error) => {
+            recalled(context, key, state, object).await;
+            return Err(error);
+        }
+    };
+    let tree = filtered(fetched.tree.clone(), &object.spec).await?;
     publish(context, key, state, &fetched, &tree);
     Ok((fetched, tree))
+}
+
+/// After a restart, while the server cannot be asked: the last good revision, as far as the cache holds it.
+async fn recalled(context: &Context, key: &Key, state: &mut State, object: &GitRepository) {
+    let status = object.status.as_ref();
+    let artifact = status.and_then(|status| status.artifact.as_ref());
+    let (None, Some(artifact)) = (&state.published, artifact) else {
+        return;
+    };
+    let Ok((url, _)) = RemoteUrl::parse(&object.spec.url) else {
+        return;
+    };
+    let known = recall(&context.repositories, &owner(key), &url, &artifact.revision).await;
+    if let Some(fetched) = known
+        && let Ok(tree) = filtered(fetched.tree.clone(), &object.spec).await
+    {
+        publish(context, key, state, &fetched, &tree);
+    }
 }
 
 /// Fields that this version does not carry out are refused by name.
@@ -187,10 +210,8 @@ fn unsupported(spec: &GitRepositorySpec) -> Result<(), SourceError> {
         ("provider", provider != "generic"),
         ("serviceAccountName", spec.service_account_name.is_some()),
         ("verify", spec.verify.is_some()),
-        ("proxySecretRef", spec.proxy_secret_ref.is_some()),
         ("recurseSubmodules", spec.recurse_submodules),
         ("include", !spec.include.is_empty()),
-        ("sparseCheckout", !spec.sparse_checkout.is_empty()),
     ];
     match fields.into_iter().find(|(_, set)| *set) {
         Some((field, _)) => Err(SourceError::Unsupported { field }),
@@ -229,8 +250,14 @@ async fn remote(
             name.unwrap_or_default()
         )));
     }
+    let mut access = Access::from_secret(&url, &info, secret.as_ref())?;
+    if let Some(reference) = &spec.proxy_secret_ref {
+        let data = self::secret(context, key, state, &reference.name).await?;
+        let name = format!("{}/{}", key.namespace, reference.name);
+        access.proxy = Some(Proxy::from_secret(&name, &data)?);
+    }
     Ok(Remote {
-        access: Access::from_secret(&url, &info, secret.as_ref())?,
+        access,
         url,
         timeout: duration::parse(&spec.timeout).unwrap_or(TIMEOUT),
     })
@@ -268,12 +295,12 @@ async fn secret(
     Ok(data)
 }
 
-async fn filtered(
-    tree: crate::source::GitTree,
-    ignore: Option<String>,
-) -> Result<Arc<Filtered>, SourceError> {
-    let work =
-        tokio::task::spawn_blocking(move || Filtered::new(tree, ignore.as_deref()).map(Arc::new));
+async fn filtered(tree: GitTree, spec: &GitRepositorySpec) -> Result<Arc<Filtered>, SourceError> {
+    let selection = Selection {
+        ignore: spec.ignore.clone(),
+        folders: spec.sparse_checkout.clone(),
+    };
+    let work = tokio::task::spawn_blocking(move || Filtered::new(tree, &selection).map(Arc::new));
     work.await
         .unwrap_or_else(|error| Err(SourceError::cache("reading .sourceignore", error)))
 }
@@ -355,7 +382,10 @@ async fn present(
     }
     let status = object.status.as_ref()?;
     let mut artifact = status.artifact.clone()?;
-    if artifact.revision != fetched.revision || status.observed_ignore != object.spec.ignore {
+    let spec = &object.spec;
+    let taken_alike = status.observed_ignore == spec.ignore
+        && status.observed_sparse_checkout == spec.sparse_checkout;
+    if artifact.revision != fetched.revision || !taken_alike {
         return None;
     }
     let (storage, stored) = (context.storage.clone(), artifact.clone());

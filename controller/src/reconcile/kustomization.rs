@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use overlay::ObjectHash;
 use overlay::build::Reads;
 use tokio::time::Instant;
 
@@ -43,6 +44,7 @@ struct Settled {
     generation: i64,
     annotations: u64,
     revision: String,
+    content: ObjectHash,
     digest: Option<String>,
     reads: Arc<Reads>,
 }
@@ -156,7 +158,7 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     let Ok(snapshot) = run.snapshot() else {
         return Need::Run;
     };
-    if snapshot.revision == settled.revision {
+    if snapshot.revision == settled.revision && snapshot.content == settled.content {
         return Need::Look;
     }
     match render::unchanged(run.context, settled.reads.clone(), snapshot.clone()).await {
@@ -223,6 +225,7 @@ async fn settle(
         generation: run.object.metadata.generation.unwrap_or_default(),
         annotations: annotations(&run.object),
         revision: report.revision.clone().unwrap_or_default(),
+        content: brought.content,
         digest: report.digest.clone(),
         reads: Arc::new(brought.reads),
     });
@@ -254,6 +257,7 @@ async fn verified(
 ) -> Result<Next, RecordError> {
     if let Some(settled) = &mut state.settled {
         settled.revision = snapshot.revision.clone();
+        settled.content = snapshot.content;
     }
     let mut report = Report {
         revision: Some(snapshot.revision.clone()),

@@ -20,6 +20,7 @@ pub mod run;
 pub mod schedule;
 pub mod support;
 
+use overlay::ObjectHash;
 use overlay::build::Reads;
 
 use crate::api::kustomization::reason::{PRUNE_FAILED, RECONCILIATION_FAILED};
@@ -35,6 +36,8 @@ pub struct Brought {
     pub plan: Plan,
     /// All that the build looked at.
     pub reads: Reads,
+    /// What the source's files were.
+    pub content: ObjectHash,
 }
 
 /// Brings the cluster to what the source says now. What was done is in the report, also when a stage fails.
@@ -46,6 +49,7 @@ pub async fn bring(
     let snapshot = run.snapshot()?;
     dependencies::check(run.context, run.key, &run.object.spec, &snapshot.revision)?;
     report.revision = Some(snapshot.revision.clone());
+    let content = snapshot.content;
 
     let inputs = inputs::read(run.context, run.key, &run.object.spec).await?;
     let rendered = render::render(run.context, &run.object.spec, snapshot, inputs).await?;
@@ -78,5 +82,6 @@ pub async fn bring(
     Ok(Brought {
         plan,
         reads: rendered.reads,
+        content,
     })
 }

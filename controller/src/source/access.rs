@@ -15,6 +15,23 @@ pub struct Access {
     pub authorities: Option<Vec<u8>>,
     /// Certificate and key (PEM) that we show to the server.
     pub client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+    /// The way around; without one, the proxies that the environment names.
+    pub proxy: Option<Proxy>,
+}
+
+/// A server that requests go through.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Its address.
+    pub address: String,
+    /// Who we are to it: user and password.
+    pub account: Option<(String, String)>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proxy(***)")
+    }
 }
 
 /// Who we are.
@@ -40,6 +57,7 @@ impl fmt::Debug for Access {
             .field("credentials", &self.credentials)
             .field("authorities", &self.authorities.is_some())
             .field("client_certificate", &self.client_certificate.is_some())
+            .field("proxy", &self.proxy)
             .finish()
     }
 }
@@ -84,7 +102,25 @@ impl Access {
             credentials,
             authorities: file("ca.crt").or_else(|| file("caFile")),
             client_certificate: file("tls.crt").zip(file("tls.key")),
+            proxy: None,
         })
+    }
+}
+
+impl Proxy {
+    /// Reads the Secret of a proxy, which goes by this name.
+    pub fn from_secret(name: &str, data: &SecretData) -> Result<Self, SourceError> {
+        let text = |key: &str| {
+            let bytes = data.get(key).filter(|bytes| !bytes.is_empty())?;
+            Some(String::from_utf8_lossy(bytes).trim().to_owned())
+        };
+        let Some(address) = text("address") else {
+            return Err(SourceError::Authentication(format!(
+                "failed to configure proxy options: secret '{name}': key 'address' not found"
+            )));
+        };
+        let account = text("username").map(|user| (user, text("password").unwrap_or_default()));
+        Ok(Self { address, account })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bare repositories on disk, one for each object that names one: what was fetched stays until it piles up.
 //!
 //! ```text
-//! <storage>/git/<digest of owner and address>/<generation>/   a bare repository
+//! <storage>/git/<digest of the owner>/<digest of the address>/<generation>/   a bare repository
 //! ```
 //! A cache is never repaired: when it is damaged or too large, the next generation is fetched anew beside it, and the
 //! old one goes when its last reader is done. A kill at any moment leaves objects that nothing names, or a generation
@@ -51,18 +51,41 @@ impl Drop for Generation {
     fn drop(&mut self) {
         if self.retired.load(Ordering::Relaxed) {
             let _ = fs::remove_dir_all(&self.path);
+            // The folders above go with the last generation in them.
+            for above in self.path.ancestors().skip(1).take(2) {
+                let _ = fs::remove_dir(above);
+            }
         }
     }
 }
 
-/// The folder of an object's cache. The owner is part of it, so that nobody reads what only another may fetch.
+/// The folder of an owner's cache. The owner is part of it, so that nobody reads what only another may fetch.
 pub(super) fn folder(storage: &Path, owner: &str, url: &str) -> PathBuf {
-    let digest = Sha256::digest(format!("{owner}\0{url}"));
-    let name: String = digest[..16]
+    owned(storage, owner).join(name(url))
+}
+
+fn owned(storage: &Path, owner: &str) -> PathBuf {
+    storage.join("git").join(name(owner))
+}
+
+fn name(of: &str) -> String {
+    let digest = Sha256::digest(of);
+    digest[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
-        .collect();
-    storage.join("git").join(name)
+        .collect()
+}
+
+/// Clears away what earlier processes left of an owner, but for the cache of one address.
+pub(super) fn clear(storage: &Path, owner: &str, but: Option<&str>) {
+    let kept = but.map(|url| folder(storage, owner, url));
+    let owned = owned(storage, owner);
+    for entry in fs::read_dir(&owned).into_iter().flatten().flatten() {
+        if Some(entry.path()) != kept {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let _ = fs::remove_dir(owned);
 }
 
 impl Cache {
@@ -88,12 +111,10 @@ impl Cache {
         Self { folder, current }
     }
 
-    /// The commit that was fetched last.
-    pub(super) fn commit(&self) -> Option<gix::ObjectId> {
-        self.current
-            .as_ref()
-            .filter(|current| current.usable())?
-            .commit
+    /// The commit that was fetched last, and the repository that holds it.
+    pub(super) fn held(&self) -> Option<(Arc<Generation>, gix::ObjectId)> {
+        let current = self.current.as_ref().filter(|current| current.usable())?;
+        Some((current.generation.clone(), current.commit?))
     }
 
     /// The repository that holds the head's commit, which is fetched if need be.
@@ -138,12 +159,11 @@ impl Cache {
             .map_or(1, |number| number + 1)
     }
 
-    /// Lets go of everything on disk.
-    pub(super) fn remove(mut self) {
-        if let Some(current) = self.current.take() {
+    /// Lets go of everything on disk, once nobody reads it any more.
+    pub(super) fn close(self) {
+        if let Some(current) = &self.current {
             current.retire();
         }
-        let _ = fs::remove_dir(&self.folder);
     }
 }
 

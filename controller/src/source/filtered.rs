@@ -9,6 +9,23 @@ use super::error::SourceError;
 use super::git_tree::{DEPTH, GitTree, Node, joined, not_found, storage};
 use super::ignore::Rules;
 
+/// What a GitRepository takes of a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// `spec.ignore`.
+    pub ignore: Option<String>,
+    /// `spec.sparseCheckout`: the folders to take; all when empty.
+    pub folders: Vec<String>,
+}
+
+impl Selection {
+    /// What the paths of the folders begin with.
+    pub(super) fn prefixes(&self) -> Vec<String> {
+        let plain = |folder: &String| folder.trim_start_matches("./").to_owned();
+        self.folders.iter().map(plain).collect()
+    }
+}
+
 /// A tree without what is left out.
 pub struct Filtered {
     tree: GitTree,
@@ -25,10 +42,18 @@ pub(super) struct Kept {
 }
 
 impl Filtered {
-    /// The tree without what its `.sourceignore` files, the spec's text and the defaults leave out.
-    pub fn new(tree: GitTree, ignore: Option<&str>) -> Result<Self, SourceError> {
-        let rules = Rules::load(tree.objects(), tree.root(), ignore)
-            .map_err(|error| SourceError::cache("reading .sourceignore", error))?;
+    /// What is selected of the tree, without what its `.sourceignore` files, the spec and the defaults leave out.
+    pub fn new(tree: GitTree, selection: &Selection) -> Result<Self, SourceError> {
+        let failed = |error| SourceError::cache("reading .sourceignore", error);
+        let rules = Rules::load(tree.objects(), tree.root(), selection).map_err(failed)?;
+        for (folder, plain) in selection.folders.iter().zip(selection.prefixes()) {
+            let found = tree
+                .node(plain.trim_matches('/'))
+                .map_err(|error| failed(error.to_string()))?;
+            if found.is_none() {
+                return Err(SourceError::SparseCheckout(folder.clone()));
+            }
+        }
         Ok(Self {
             tree,
             rules,

@@ -73,6 +73,14 @@ pub(super) fn client(access: &Access) -> Result<reqwest::Client, SourceError> {
             .map_err(|error| refuse("tls.crt and tls.key", &innermost(&error)))?;
         builder = builder.identity(identity);
     }
+    if let Some(proxy) = &access.proxy {
+        let mut through = reqwest::Proxy::all(&proxy.address)
+            .map_err(|_| refuse("proxy", "its address is not one"))?;
+        if let Some((user, password)) = &proxy.account {
+            through = through.basic_auth(user, password);
+        }
+        builder = builder.proxy(through);
+    }
     builder
         .build()
         .map_err(|error| refuse("TLS", &innermost(&error)))

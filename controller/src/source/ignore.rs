@@ -3,7 +3,8 @@
 //! Flux's matcher is not Git's: every file is judged by itself, so that a file can be taken back from a folder that
 //! is left out; and after `**` the first match of the next part is the only one tried.
 
-use super::git_tree::Objects;
+use super::filtered::Selection;
+use super::git_tree::{Objects, joined};
 use gix::objs::Kind;
 use overlay::ObjectHash;
 
@@ -41,6 +42,8 @@ const DEFAULTS: &[&str] = &[
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     patterns: Vec<Pattern>,
+    /// What paths begin with that are taken at all; everything when empty.
+    prefixes: Vec<String>,
     /// Digest of the patterns: what they leave out is part of what a folder is.
     pub(super) digest: ObjectHash,
 }
@@ -64,22 +67,26 @@ impl Rules {
     pub(super) fn load(
         objects: &Objects,
         root: gix::ObjectId,
-        spec: Option<&str>,
+        selection: &Selection,
     ) -> Result<Self, String> {
+        let prefixes = selection.prefixes();
         let mut texts = Vec::new();
         for (folder, id) in objects.files_named(root, FILE)? {
-            let bytes = objects.read(&id, Kind::Blob)?;
-            texts.push((folder, String::from_utf8_lossy(&bytes).into_owned()));
+            if taken(&prefixes, &joined(&folder, FILE)) {
+                let bytes = objects.read(&id, Kind::Blob)?;
+                texts.push((folder, String::from_utf8_lossy(&bytes).into_owned()));
+            }
         }
-        texts.extend(spec.map(|text| (String::new(), text.to_owned())));
+        let spec = selection.ignore.iter();
+        texts.extend(spec.map(|text| (String::new(), text.clone())));
         let borrowed = texts
             .iter()
             .map(|(folder, text)| (folder.as_str(), text.as_str()));
-        Ok(Self::of(borrowed))
+        Ok(Self::of(borrowed, prefixes))
     }
 
     /// The rules that texts make, each for a folder.
-    fn of<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    fn of<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, prefixes: Vec<String>) -> Self {
         let own: Vec<Pattern> = texts
             .flat_map(|(folder, text)| {
                 text.lines()
@@ -93,12 +100,19 @@ impl Rules {
             .filter_map(|line| Pattern::parse(line, ""))
             .chain(own)
             .collect();
-        let digest = ObjectHash::of("rules", format!("{patterns:?}").as_bytes());
-        Self { patterns, digest }
+        let digest = ObjectHash::of("rules", format!("{patterns:?}{prefixes:?}").as_bytes());
+        Self {
+            patterns,
+            prefixes,
+            digest,
+        }
     }
 
     /// Whether a file is left out.
     pub(super) fn leave_out(&self, path: &str) -> bool {
+        if !taken(&self.prefixes, path) {
+            return true;
+        }
         let parts: Vec<&str> = path.split('/').collect();
         self.patterns
             .iter()
@@ -106,6 +120,11 @@ impl Rules {
             .find(|pattern| pattern.matches(&parts))
             .is_some_and(|pattern| !pattern.include)
     }
+}
+
+/// Whether a path begins as one of the prefixes does: `apps` takes `apps2/a.yaml` too, as in Flux.
+fn taken(prefixes: &[String], path: &str) -> bool {
+    prefixes.is_empty() || prefixes.iter().any(|prefix| path.starts_with(prefix))
 }
 
 impl Pattern {
@@ -257,7 +276,7 @@ mod tests {
     use super::*;
 
     fn left_out(texts: &[(&str, &str)], path: &str) -> bool {
-        Rules::of(texts.iter().copied()).leave_out(path)
+        Rules::of(texts.iter().copied(), Vec::new()).leave_out(path)
     }
 
     #[test]

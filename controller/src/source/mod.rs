@@ -26,12 +26,12 @@ pub mod storage;
 mod version;
 pub mod work_tree;
 
-pub use access::{Access, Credentials};
+pub use access::{Access, Credentials, Proxy};
 pub use error::SourceError;
-pub use filtered::Filtered;
+pub use filtered::{Filtered, Selection};
 pub use git_tree::GitTree;
 pub use reference::Reference;
-pub use refresh::{Fetched, Repositories, refresh};
+pub use refresh::{Fetched, Repositories, recall, refresh};
 pub use remote::{Remote, RemoteUrl};
 pub use snapshot::{Commit, Snapshot};
 pub use storage::{Storage, StorageError};

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::Access;
 use super::advertisement::Advertisements;
-use super::cache::{Cache, folder};
+use super::cache::{Cache, clear, folder};
 use super::error::SourceError;
 use super::git_tree::GitTree;
 use super::http;
@@ -19,15 +19,28 @@ use super::remote::{Remote, RemoteUrl};
 use super::server::Server;
 use super::snapshot::Commit;
 
-/// Clients with a TLS of their own that are kept; each holds a pool of connections.
+/// Clients with a TLS or a proxy of their own that are kept; each holds a pool of connections.
 const CLIENTS: usize = 256;
 
 /// What outlives one look at a repository: caches on disk, connections, what servers said of themselves.
 pub struct Repositories {
     storage: PathBuf,
-    caches: Mutex<HashMap<PathBuf, Arc<Mutex<Option<Cache>>>>>,
+    /// One for each owner.
+    caches: Mutex<HashMap<String, Known>>,
     clients: Mutex<HashMap<[u8; 32], reqwest::Client>>,
     advertisements: Arc<Advertisements>,
+}
+
+/// An owner's cache, opened when it is first used.
+struct Known {
+    url: String,
+    cache: Arc<Mutex<Option<Cache>>>,
+}
+
+fn close(known: &Known) {
+    if let Some(cache) = lock(&known.cache).take() {
+        cache.close();
+    }
 }
 
 /// A revision that was found, and its files.
@@ -54,27 +67,37 @@ impl Repositories {
         }
     }
 
-    /// Lets go of a repository that its owner no longer names.
-    pub fn forget(&self, owner: &str, url: &RemoteUrl) {
-        let folder = folder(&self.storage, owner, &url.to_string());
-        if let Some(cache) = lock(&self.caches).remove(&folder)
-            && let Some(cache) = lock(&cache).take()
-        {
-            cache.remove();
+    /// Lets go of what an owner that is gone had; what is still being read goes with its last reader.
+    pub fn forget(&self, owner: &str) {
+        let known = lock(&self.caches).remove(owner);
+        match known {
+            Some(known) => close(&known),
+            None => clear(&self.storage, owner, None),
         }
     }
 
-    fn cache(&self, owner: &str, url: &str) -> (PathBuf, Arc<Mutex<Option<Cache>>>) {
-        let folder = folder(&self.storage, owner, url);
-        let cache = lock(&self.caches)
-            .entry(folder.clone())
-            .or_default()
-            .clone();
-        (folder, cache)
+    /// The owner's cache of the address; that of another address goes, with its last reader.
+    fn cache(&self, owner: &str, url: &str) -> Arc<Mutex<Option<Cache>>> {
+        let mut caches = lock(&self.caches);
+        if let Some(known) = caches.get(owner).filter(|known| known.url == url) {
+            return known.cache.clone();
+        }
+        let cache = Arc::default();
+        let fresh = Known {
+            url: url.to_owned(),
+            cache: Arc::clone(&cache),
+        };
+        let before = caches.insert(owner.to_owned(), fresh);
+        drop(caches);
+        match before {
+            Some(before) => close(&before),
+            None => clear(&self.storage, owner, Some(url)),
+        }
+        cache
     }
 
     fn client(&self, access: &Access) -> Result<reqwest::Client, SourceError> {
-        let key = tls_key(access);
+        let key = client_key(access);
         if let Some(client) = lock(&self.clients).get(&key) {
             return Ok(client.clone());
         }
@@ -87,13 +110,21 @@ impl Repositories {
     }
 }
 
-fn tls_key(access: &Access) -> [u8; 32] {
+fn client_key(access: &Access) -> [u8; 32] {
     let mut digest = Sha256::new();
     let (certificate, key) = access.client_certificate.clone().unwrap_or_default();
+    let proxy = access.proxy.clone();
+    let (address, account) = proxy
+        .map(|proxy| (proxy.address, proxy.account))
+        .unwrap_or_default();
+    let (user, password) = account.unwrap_or_default();
     for part in [
         access.authorities.clone().unwrap_or_default(),
         certificate,
         key,
+        address.into_bytes(),
+        user.into_bytes(),
+        password.into_bytes(),
     ] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
@@ -136,6 +167,32 @@ pub async fn refresh(
     fetched
 }
 
+/// The commit, if the cache of its repository holds it: for when the server cannot be asked.
+pub async fn recall(
+    repositories: &Arc<Repositories>,
+    owner: &str,
+    url: &RemoteUrl,
+    revision: &str,
+) -> Option<Fetched> {
+    let (owner, url, revision) = (owner.to_owned(), url.to_string(), revision.to_owned());
+    let repositories = repositories.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let folder = folder(&repositories.storage, &owner, &url);
+        let cache = repositories.cache(&owner, &url);
+        let mut cache = lock(&cache);
+        let cache = cache.get_or_insert_with(|| Cache::open(folder));
+        let (generation, id) = cache.held()?;
+        let commit = generation.objects.commit(id).ok()?;
+        revision.ends_with(&format!(":{id}")).then(|| Fetched {
+            revision,
+            tree: GitTree::cached(generation, commit.tree),
+            commit,
+            known: true,
+        })
+    });
+    work.await.ok().flatten()
+}
+
 fn blocking(
     repositories: &Repositories,
     owner: &str,
@@ -158,10 +215,13 @@ fn blocking(
         timeout: remote.timeout,
     };
     let mut head = look_up(&server, reference)?;
-    let (folder, cache) = repositories.cache(owner, url);
+    let folder = folder(&repositories.storage, owner, url);
+    let cache = repositories.cache(owner, url);
     let mut cache = lock(&cache);
     let cache = cache.get_or_insert_with(|| Cache::open(folder));
-    let known = cache.commit() == Some(head.commit);
+    let known = cache
+        .held()
+        .is_some_and(|(_, commit)| commit == head.commit);
     let (generation, commit) = cache.bring(&server, &head, interrupt)?;
     head.moved_to(commit);
     let commit = generation.objects.commit(commit)?;

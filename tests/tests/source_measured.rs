@@ -1,0 +1,179 @@
+//! What fetching costs on a large repository: run with `--release -- --ignored --nocapture`.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use controller::source::storage::{self, Storage};
+use controller::source::{
+    Access, Fetched, Filtered, Reference, Remote, RemoteUrl, Repositories, Selection, refresh,
+};
+use overlay::Tree;
+use weir_tests::{GitServer, GitServerOptions, Repository};
+
+const FILES: usize = 100_000;
+const COMMITS: usize = 5_000;
+
+/// About two kilobytes that do not compress away.
+fn content(seed: usize) -> String {
+    let mut text = String::new();
+    let mut state = seed as u64 + 1;
+    while text.len() < 2_000 {
+        state = state
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        let _ = writeln!(text, "key-{:08x}: value {:016x}", state >> 40, state);
+    }
+    text
+}
+
+fn path(file: usize) -> String {
+    format!("area{}/service{}/file{file}.yaml", file / 5_000, file / 100)
+}
+
+/// Feeds a stream to `git fast-import`, which writes objects faster than any working tree.
+fn import(work: &Repository, stream: &str) {
+    let mut git = Command::new("git")
+        .args(["fast-import", "--quiet", "--force"])
+        .current_dir(work.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    git.stdin
+        .take()
+        .unwrap()
+        .write_all(stream.as_bytes())
+        .unwrap();
+    assert!(git.wait().unwrap().success());
+}
+
+fn commit(stream: &mut String, number: usize, onto: bool) {
+    let from = if onto { "from refs/heads/main^0\n" } else { "" };
+    let who = format!("Ada <ada@example.org> {} +0000", 1_700_000_000 + number);
+    let _ = write!(
+        stream,
+        "commit refs/heads/main\ncommitter {who}\ndata 4\nwork\n{from}"
+    );
+}
+
+fn change(stream: &mut String, path: &str, text: &str) {
+    let _ = write!(
+        stream,
+        "M 100644 inline {path}\ndata {}\n{text}\n",
+        text.len()
+    );
+}
+
+/// One step in time, printed.
+fn step(name: &str, begin: Instant) -> Duration {
+    let took = begin.elapsed();
+    println!("{name:<44} {:>8.1} ms", took.as_secs_f64() * 1e3);
+    took
+}
+
+fn anonymous_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status
+        .lines()
+        .find(|line| line.starts_with("RssAnon"))
+        .unwrap()
+        .to_owned()
+}
+
+async fn look(repositories: &Arc<Repositories>, url: &str) -> Fetched {
+    let remote = Remote {
+        url: RemoteUrl::parse(url).unwrap().0,
+        access: Access::default(),
+        timeout: Duration::from_secs(300),
+    };
+    let reference = Reference::Branch("main".to_owned());
+    refresh(repositories, "ns/name", &remote, &reference)
+        .await
+        .unwrap()
+}
+
+fn tree(fetched: &Fetched) -> Filtered {
+    let tree = Filtered::new(fetched.tree.clone(), &Selection::default()).unwrap();
+    assert!(!tree.list("").unwrap().is_empty());
+    tree
+}
+
+#[tokio::test]
+#[ignore = "a measurement, not a test"]
+async fn a_large_repository() {
+    let server = GitServer::start(GitServerOptions::default());
+    let work = server.create_repository("large");
+    let mut stream = String::new();
+    commit(&mut stream, 0, false);
+    (0..FILES).for_each(|file| change(&mut stream, &path(file), &content(file)));
+    for number in 1..COMMITS {
+        commit(&mut stream, number, number == 1);
+        change(
+            &mut stream,
+            &path(number * 19 % FILES),
+            &content(FILES + number),
+        );
+    }
+    import(&work, &stream);
+    work.git(&["push", "--quiet", "origin", "main"]);
+    let url = server.url("large");
+
+    let folder = tempfile::tempdir().unwrap();
+    let begin = Instant::now();
+    work.git(&[
+        "clone",
+        "--quiet",
+        "--depth",
+        "1",
+        "--bare",
+        &url,
+        folder.path().join("clone").to_str().unwrap(),
+    ]);
+    step("git clone --depth 1 --bare", begin);
+
+    let repositories = Arc::new(Repositories::new(folder.path().join("caches")));
+    println!("before the fetch: {}", anonymous_memory());
+    let begin = Instant::now();
+    let fetched = look(&repositories, &url).await;
+    step("first fetch", begin);
+    println!("after the fetch: {}", anonymous_memory());
+    let begin = Instant::now();
+    let first = tree(&fetched);
+    step("tree known, cold", begin);
+
+    let begin = Instant::now();
+    assert!(look(&repositories, &url).await.known);
+    step("nothing new", begin);
+
+    let storage = Storage::new(folder.path().join("artifacts"), "host".to_owned());
+    let begin = Instant::now();
+    storage::store(&storage, ("ns", "name"), "first", "first", &first).unwrap();
+    step("archive, cold", begin);
+
+    for round in 0..3 {
+        let mut stream = String::new();
+        commit(&mut stream, COMMITS + round, true);
+        change(&mut stream, &path(FILES / 2), &content(2 * FILES + round));
+        import(&work, &stream);
+        work.git(&["push", "--quiet", "origin", "main"]);
+        let begin = Instant::now();
+        let fetched = look(&repositories, &url).await;
+        assert!(!fetched.known);
+        step("one file: fetched", begin);
+        let tree = tree(&fetched);
+        step("one file: tree known", begin);
+        let begin = Instant::now();
+        let name = format!("round{round}");
+        storage::store(&storage, ("ns", "name"), &name, &name, &tree).unwrap();
+        step("one file: archive", begin);
+    }
+    println!("at the end: {}", anonymous_memory());
+}
