@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::alias;
 use crate::budget::within;
 use crate::build::Purpose;
 use crate::configuration::Configuration;
@@ -342,6 +343,7 @@ fn run_transformers(
     for (step, transformer) in make_transformers(place, into, session)? {
         transformer.transform(&mut into.resources, session)?;
         into.resources.drop_gone();
+        into.resources.list.iter_mut().for_each(alias::settle);
         if let Some(step) = step {
             into.resources
                 .list

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 pub use crate::budget::Budget;
 
 use crate::accumulate::{self, Accumulated, accumulate};
+use crate::alias;
 use crate::configuration::Configuration;
 use crate::decode::Text;
 use crate::error::{Error, Errors, Place, Warning};
@@ -283,6 +284,7 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
     add_hashes(&mut resources)?;
     refs::follow_names(&mut resources, &configuration.name_reference)?;
     variables.resolve(&mut resources, &configuration.var_reference)?;
+    resources.list.iter_mut().for_each(alias::settle);
     resources.list.iter().try_for_each(check_identity)?;
     resources.check_unique()?;
     resources.list.retain(|resource| !is_local(resource));

@@ -8,6 +8,7 @@
 //! ```
 
 mod accumulate;
+mod alias;
 mod budget;
 pub mod build;
 mod configuration;

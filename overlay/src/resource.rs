@@ -5,6 +5,7 @@
 
 use ecow::EcoString;
 
+use crate::alias::Shared;
 use crate::object::{Object, ObjectId, Origin};
 use crate::scope;
 use crate::yaml::Node;
@@ -154,6 +155,8 @@ pub(crate) struct Resource {
     pub variables: Vec<EcoString>,
     /// Where it came from.
     pub origin: Origin,
+    /// Fields that share a value.
+    pub shared: Vec<Shared>,
 }
 
 impl Resource {
@@ -168,6 +171,7 @@ impl Resource {
             behavior: Behavior::Unspecified,
             variables: Vec::new(),
             origin,
+            shared: Vec::new(),
         }
     }
 

@@ -96,6 +96,11 @@ impl Resources {
             }
             (&[position], Behavior::Replace | Behavior::Merge) => {
                 crate::generate::adopt(&mut resource, &self.list[position]);
+                let was = self.list[position].id();
+                if !resource.id().is_same(&was) {
+                    let changed = format!("{id} is {was} by now, and cannot be changed as {id}");
+                    return Err(Error::new(changed));
+                }
                 self.list[position] = resource;
                 Ok(())
             }

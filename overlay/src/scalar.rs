@@ -48,19 +48,17 @@ pub(crate) fn set(
     Ok(())
 }
 
-/// Sets a key of a mapping to text. Null stays null, as in kustomize.
-pub(crate) fn set_key(node: &mut Node, key: &str, value: &Node) -> Result<(), Error> {
+/// Sets a key of a mapping to text; true when the key is new. Null stays null, as in kustomize.
+pub(crate) fn set_key(node: &mut Node, key: &str, value: &Node) -> Result<bool, Error> {
     if node.is_null() {
-        return Ok(());
+        return Ok(false);
     }
     let mark = node.mark;
     let Some(mapping) = node.as_mapping_mut() else {
-        return Err(
-            Error::new(format!("no mapping stands where `{key}` is to be set")).at_mark(mark),
-        );
+        let wanted = format!("no mapping stands where `{key}` is to be set");
+        return Err(Error::new(wanted).at_mark(mark));
     };
-    mapping.insert(key, value.clone());
-    Ok(())
+    Ok(mapping.insert(key, value.clone()).is_none())
 }
 
 /// Text as kustomize reads a scalar that it made itself, without a type: what looks like another type is kept as

@@ -1,12 +1,14 @@
 //! `labels`, `commonLabels` and `commonAnnotations`: keys and values set in mappings.
 
 use super::{Setting, Transformer, specs_of};
+use crate::alias::NewKeys;
 use crate::configuration::merge_specs;
 use crate::decode::{Rules, decode, fields};
-use crate::error::Errors;
+use crate::error::{Error, Errors};
 use crate::fieldspec::{FieldSpec, Make, split_path, visit};
 use crate::kustomization::{Kustomization, Label, Pairs};
 use crate::load::Session;
+use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::scalar;
 use crate::yaml::{Mark, Node};
@@ -135,22 +137,38 @@ impl Transformer for SetPairs {
             .iter()
             .map(|(key, text)| (key.as_str(), text.node()))
             .collect();
-        let mut set = |node: &mut Node| {
-            pairs
-                .iter()
-                .try_for_each(|(key, value)| scalar::set_key(node, key, value))
-        };
         for resource in &mut resources.list {
-            for spec in specs_of(&self.specs, &resource.gvk()) {
-                let make = if spec.create {
-                    Make::Mapping
-                } else {
-                    Make::Nothing
-                };
-                visit(&mut resource.node, &split_path(&spec.path), make, &mut set)
-                    .map_err(|error| resource.blame(error))?;
-            }
+            self.apply(&pairs, resource)
+                .map_err(|error| resource.blame(error))?;
         }
+        Ok(())
+    }
+}
+
+impl SetPairs {
+    fn apply(&self, pairs: &[(&str, Node)], resource: &mut Resource) -> Result<(), Error> {
+        let mut new_keys = NewKeys::default();
+        for spec in specs_of(&self.specs, &resource.gvk()) {
+            let make = if spec.create {
+                Make::Mapping
+            } else {
+                Make::Nothing
+            };
+            let path = split_path(&spec.path);
+            let mut given = Vec::new();
+            visit(&mut resource.node, &path, make, &mut |node| {
+                let mut new = Vec::new();
+                for (key, value) in pairs {
+                    if scalar::set_key(node, key, value)? {
+                        new.push((*key).into());
+                    }
+                }
+                given.push(new);
+                Ok(())
+            })?;
+            new_keys.note(&resource.node, &path, given);
+        }
+        new_keys.share(resource);
         Ok(())
     }
 }

@@ -366,6 +366,8 @@ impl PatchTransformer {
         session.count_patched(positions.len())?;
         for position in positions {
             let resource = &mut resources.list[position];
+            // The object is printed and read again, after which no two fields share a value.
+            resource.shared.clear();
             if !self.legacy {
                 resource.remember_id();
             }
