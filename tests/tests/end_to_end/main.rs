@@ -10,7 +10,9 @@
 
 mod deploy;
 mod drift;
+mod examples;
 mod failures;
+mod kill;
 mod prune;
 mod quiet;
 mod secrets;

@@ -1,0 +1,227 @@
+//! Weir dies at the worst moment: around each write of a deploy, with the write lost or just done.
+//!
+//! Whatever the moment, after a restart the cluster is what Git says: nothing that Git has was ever deleted,
+//! and nothing that Git no longer has is left behind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hyper::Method;
+use kube::api::ListParams;
+use serde_json::json;
+use tokio::time::timeout;
+use weir_tests::objects::{config_map, kustomization_file};
+use weir_tests::scene::config_map_kind;
+use weir_tests::{
+    ControlPlane, FaultProxy, GitServerOptions, Held, RequestLine, Scene, eventually,
+};
+
+/// What the test does to the write that it holds when Weir is dead.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Forwarded,
+    Lost,
+}
+
+/// A write of the deploy itself; events come whenever they come.
+fn is_counted(request: &RequestLine) -> bool {
+    request.is_write() && !request.path.contains("/events")
+}
+
+fn write_app(scene: &Scene, values: &[(&str, &str)]) {
+    let files: Vec<String> = values
+        .iter()
+        .map(|(name, _)| format!("{name}.yaml"))
+        .collect();
+    let listed: Vec<&str> = files.iter().map(String::as_str).collect();
+    scene
+        .repository
+        .write("app/kustomization.yaml", kustomization_file(&listed));
+    for (name, value) in values {
+        scene
+            .repository
+            .write(&format!("app/{name}.yaml"), config_map(name, "key", value));
+    }
+}
+
+async fn start(proxy: &FaultProxy) -> Scene {
+    let options = GitServerOptions::default();
+    Scene::on(ControlPlane::shared(), &proxy.kubeconfig(), "kill", options).await
+}
+
+/// Our ConfigMaps in the cluster: value and UID by name.
+async fn present(scene: &Scene) -> BTreeMap<String, (String, String)> {
+    let owned = ListParams::default().labels("kustomize.toolkit.fluxcd.io/name=app");
+    let list = scene.api(&config_map_kind()).list(&owned).await.unwrap();
+    list.into_iter()
+        .map(|object| {
+            let value = object.data["data"]["key"].as_str().unwrap().to_owned();
+            (
+                object.metadata.name.unwrap(),
+                (value, object.metadata.uid.unwrap()),
+            )
+        })
+        .collect()
+}
+
+/// Waits until the n-th write stands in the proxy; nothing if the deploy ends before.
+async fn held(
+    arrival: tokio::sync::oneshot::Receiver<Held>,
+    scene: &Scene,
+    commit: &str,
+) -> Option<Held> {
+    tokio::select! {
+        held = arrival => Some(held.unwrap()),
+        _ = scene.ready("app", commit) => None,
+    }
+}
+
+/// Kills Weir at the held write, gives the write its fate, and starts Weir again.
+async fn kill(scene: &mut Scene, proxy: &FaultProxy, held: Held, fate: Fate) {
+    scene.weir.kill();
+    // Shown when the test fails.
+    eprintln!("{} {} is {fate:?}", held.request.method, held.request.path);
+    match fate {
+        Fate::Forwarded => drop(held.forward().await),
+        Fate::Lost => held.discard(),
+    }
+    proxy.clear();
+    scene.weir.restart();
+}
+
+/// Waits until exactly these ConfigMaps are there, with these values, and all are in the inventory.
+async fn settled(scene: &Scene, commit: &str, values: &[(&str, &str)]) {
+    scene.ready("app", commit).await;
+    let expected: BTreeMap<String, String> = values
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    eventually(
+        Duration::from_secs(20),
+        "the cluster is what Git says",
+        async || {
+            let there = present(scene).await;
+            let values: BTreeMap<String, String> = there
+                .into_iter()
+                .map(|(name, (value, _))| (name, value))
+                .collect();
+            if values == expected {
+                Ok(())
+            } else {
+                Err(format!("{values:?}"))
+            }
+        },
+    )
+    .await;
+    let inventory = scene.inventory("app").await;
+    assert_eq!(inventory.len(), values.len(), "{inventory:?}");
+}
+
+/// Kills Weir at the n-th write of a first deploy. Then Git loses an object that may have been
+/// created: it must not be left behind. Returns whether there was an n-th write.
+async fn first_deploy(n: usize, fate: Fate) -> bool {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let arrival = proxy.hold(is_counted, n);
+    let mut scene = start(&proxy).await;
+    write_app(&scene, &[("one", "1"), ("three", "3"), ("two", "2")]);
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    let Some(write) = held(arrival, &scene, &commit).await else {
+        return false;
+    };
+    write_app(&scene, &[("one", "1"), ("two", "2")]);
+    let next = scene.repository.publish("without three");
+    kill(&mut scene, &proxy, write, fate).await;
+    settled(&scene, &next, &[("one", "1"), ("two", "2")]).await;
+    true
+}
+
+/// Kills Weir at the n-th write of an update that adds, changes and removes. Returns whether there
+/// was an n-th write.
+async fn update(n: usize, fate: Fate) -> bool {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let mut scene = start(&proxy).await;
+    write_app(
+        &scene,
+        &[("changed", "old"), ("kept", "same"), ("removed", "old")],
+    );
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &first).await;
+    let before = present(&scene).await;
+
+    let arrival = proxy.hold(is_counted, n);
+    let wanted = [("added", "new"), ("changed", "new"), ("kept", "same")];
+    scene.repository.remove("app/removed.yaml");
+    write_app(&scene, &wanted);
+    let second = scene.publish("second").await;
+    let Some(write) = held(arrival, &scene, &second).await else {
+        return false;
+    };
+    kill(&mut scene, &proxy, write, fate).await;
+    settled(&scene, &second, &wanted).await;
+    let after = present(&scene).await;
+    for name in ["changed", "kept"] {
+        assert_eq!(
+            after[name].1, before[name].1,
+            "{name} was deleted and made again"
+        );
+    }
+    true
+}
+
+/// Runs a scenario with the death at each write in turn, until there are no more.
+async fn at_each_write(scenario: impl AsyncFn(usize, Fate) -> bool) -> usize {
+    for writes in 0.. {
+        for fate in [Fate::Forwarded, Fate::Lost] {
+            let round = timeout(Duration::from_secs(120), scenario(writes, fate)).await;
+            let reached =
+                round.unwrap_or_else(|_| panic!("no end when write {writes} is {fate:?}"));
+            if !reached {
+                return writes;
+            }
+        }
+    }
+    unreachable!("a deploy has an end")
+}
+
+#[tokio::test]
+async fn a_death_in_a_first_deploy_leaves_nothing_behind() {
+    let writes = at_each_write(first_deploy).await;
+    // At least the inventory, three objects and the result.
+    assert!(writes >= 5, "only {writes} writes were seen");
+}
+
+#[tokio::test]
+async fn a_death_in_an_update_deletes_nothing_that_git_has() {
+    let writes = at_each_write(update).await;
+    // At least the inventory, an object made, one changed, one deleted, and the result.
+    assert!(writes >= 5, "only {writes} writes were seen");
+}
+
+#[tokio::test]
+async fn the_inventory_is_written_before_a_new_object() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let scene = start(&proxy).await;
+    write_app(&scene, &[("one", "1")]);
+    scene.repository.publish("first");
+    let creation =
+        |request: &RequestLine| request.is_write() && request.path.ends_with("/configmaps/one");
+    let arrival = proxy.hold(creation, 0);
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    let held = timeout(weir_tests::scene::PATIENCE, arrival)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(held.request.method, Method::PATCH);
+    let inventory = scene.inventory("app").await;
+    assert_eq!(
+        inventory,
+        [format!("{}_one__ConfigMap", scene.namespace)].into()
+    );
+    held.forward().await;
+    scene.ready("app", &scene.repository.head()).await;
+}
