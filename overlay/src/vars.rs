@@ -22,7 +22,7 @@ use crate::error::{Error, Errors, Place};
 use crate::object::{Object, ObjectId};
 use crate::yaml::{Dialect, Mark, Node, Source, Value, read, write_documents_revealed};
 
-use adopt::{adopt, has_secret_part};
+use adopt::{KeyOfSecret, adopt, has_secret_part};
 use expand::{Refusal, expand};
 
 /// The label or annotation that switches substitution off for an object, with the value `disabled`.
@@ -175,7 +175,13 @@ impl Substitution<'_> {
         let text = expand(&text, self.variables, self.strict)
             .map_err(|refusal| self.explain(&object, &refusal))?;
         let mut node = read_back(&object, &text, self.variables)?;
-        adopt(&mut node, &object.node, self.variables);
+        adopt(&mut node, &object.node, self.variables).map_err(|KeyOfSecret| {
+            at_object(
+                &object,
+                "would have part of a secret variable's value as a key",
+            )
+            .hint("put the expression in quotes")
+        })?;
         let Some(id) = ObjectId::of(&node) else {
             return Err(at_object(
                 &object,
@@ -461,10 +467,24 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_over_two_scalars_seals_what_could_have_moved() {
-        let text = "  a: ${unset:=x\n  b: y}z\n  c: ${secret_word}";
-        let after = data(config_map(text), &[("secret_word", "hidden")]);
-        assert!(!after.contains("hidden") && !after.contains('z'), "{after}");
+    fn what_could_show_a_secret_as_a_key_is_refused() {
+        let set = variables(&[
+            ("secret_word", "user: hidden"),
+            ("secret_map", "{user: hidden}"),
+        ]);
+        let chance = config_map("  a: [\"${secret_word}\"]");
+        let errors = substitute(vec![chance], &set, true).expect_err("a key by chance");
+        assert!(!errors.to_string().contains("hidden"), "{errors}");
+        let crossing = config_map("  a: ${unset:=x\n  b: y}z\n  c: ${secret_word}");
+        if let Ok(objects) = substitute(vec![crossing], &set, true) {
+            assert!(!write_documents(&[&objects[0].node]).contains("hidden"));
+        }
+        let meant = substitute(vec![config_map("  a: ${secret_map}")], &set, true);
+        let node = meant.expect("it substitutes")[0].node.get("data").cloned();
+        assert_eq!(
+            write_documents(&[&node.expect("data")]),
+            "a:\n  user: '***'\n"
+        );
     }
 
     #[test]

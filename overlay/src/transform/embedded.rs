@@ -30,12 +30,11 @@ pub(super) fn write(
     };
     let after = scalar::with_text(before, &text, value.holds_secret());
     let mut after = Some(after);
-    let written = field_path::each_exactly(node, outer, &mut |field| {
+    field_path::each_exactly(node, outer, &mut |field| {
         if let Some(after) = after.take() {
             *field = after;
         }
-    });
-    written
+    })
 }
 
 fn is_scalar_at(node: &Node, path: &[EcoString]) -> bool {

@@ -6,6 +6,7 @@ pub(crate) mod hash;
 mod images;
 mod namespace;
 pub(crate) mod pairs;
+mod patch_content;
 mod patches;
 mod replacements;
 mod replicas;

@@ -1,5 +1,6 @@
 //! After substitution the object is read anew: what it takes over from the object before, places and secrecy.
 
+use super::expand::expand;
 use super::template::parse;
 use super::{Variables, has_dollar};
 use crate::yaml::{Mapping, Mark, Node, Secret, Value};
@@ -7,14 +8,20 @@ use crate::yaml::{Mapping, Mark, Node, Secret, Value};
 /// Gives the new nodes the places of the old ones, and seals every scalar that has, or may have, a secret part:
 /// one that was secret, one into which a secret variable went, and everything below a place where such a scalar
 /// changed the structure. Apiversion, kind, name and namespace stay readable: an identity cannot be secret.
-pub(super) fn adopt(new: &mut Node, old: &Node, variables: &Variables) {
+/// Nor can a key; so a secret value must not become one by chance.
+pub(super) fn adopt(new: &mut Node, old: &Node, variables: &Variables) -> Result<(), KeyOfSecret> {
     let secrets = Secrets::of(variables);
     if secrets.touch(old) && crosses_scalars(old) {
         seal(new);
     }
-    secrets.adopt(new, old);
+    secrets.adopt(new, old)?;
     unseal_identity(new);
+    Ok(())
 }
+
+/// Part of a secret value would be a mapping's key, though it stands where a value belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyOfSecret;
 
 /// True when the object has a secret scalar, or an expression that may name a secret variable.
 pub(super) fn has_secret_part(node: &Node, variables: &Variables) -> bool {
@@ -37,6 +44,7 @@ fn crosses_scalars(node: &Node) -> bool {
 /// The names of the secret variables.
 struct Secrets<'v> {
     names: Vec<&'v str>,
+    variables: &'v Variables,
 }
 
 impl<'v> Secrets<'v> {
@@ -46,7 +54,7 @@ impl<'v> Secrets<'v> {
             .filter(|(_, variable)| variable.secret)
             .map(|(name, _)| name)
             .collect();
-        Self { names }
+        Self { names, variables }
     }
 
     /// True when an expression in the text may name a secret variable; rather too often than too seldom.
@@ -65,48 +73,82 @@ impl<'v> Secrets<'v> {
         }
     }
 
-    fn adopt(&self, new: &mut Node, old: &Node) {
+    fn adopt(&self, new: &mut Node, old: &Node) -> Result<(), KeyOfSecret> {
         new.mark = old.mark;
         match &old.value {
             Value::Mapping(before) if new.as_mapping().is_some() => {
-                self.adopt_entries(new, old, before);
+                self.adopt_entries(new, old, before)
             }
             Value::Sequence(before)
                 if new.as_sequence().map(<[Node]>::len) == Some(before.len()) =>
             {
-                let items = new.as_sequence_mut().into_iter().flatten();
-                for (item, before) in items.zip(before.iter()) {
-                    self.adopt(item, before);
-                }
+                let mut items = new.as_sequence_mut().into_iter().flatten();
+                items
+                    .by_ref()
+                    .zip(before.iter())
+                    .try_for_each(|(item, before)| self.adopt(item, before))
             }
             Value::Scalar(_) | Value::Secret(_) if new.tag().is_some() => {
                 if self.touch(old) {
                     seal(new);
                 }
+                Ok(())
             }
-            _ => displace(new, old.mark, self.touch(old)),
+            _ => self.displace(new, old, self.is_meant_as_mapping(old)),
         }
     }
 
-    fn adopt_entries(&self, new: &mut Node, old: &Node, before: &Mapping) {
+    fn adopt_entries(
+        &self,
+        new: &mut Node,
+        old: &Node,
+        before: &Mapping,
+    ) -> Result<(), KeyOfSecret> {
+        let renames = before.iter().any(|(key, _)| key.text.contains('$'));
         let Some(mapping) = new.as_mapping_mut() else {
-            return;
+            return Ok(());
         };
         for (key, value) in mapping.iter_mut() {
             match before.get(&key.text) {
-                Some(before) => self.adopt(value, before),
-                None => displace(value, old.mark, self.touch(old)),
+                Some(before) => self.adopt(value, before)?,
+                None if renames || !self.touch(old) => self.displace(value, old, renames)?,
+                None => return Err(KeyOfSecret),
             }
         }
+        Ok(())
+    }
+
+    /// Takes in what was not there before. Its keys are shown, so they must be meant as keys where a secret
+    /// may be part of them.
+    fn displace(
+        &self,
+        new: &mut Node,
+        old: &Node,
+        keys_are_meant: bool,
+    ) -> Result<(), KeyOfSecret> {
+        if self.touch(old) {
+            if has_keys(new) && !keys_are_meant {
+                return Err(KeyOfSecret);
+            }
+            seal(new);
+        }
+        set_mark(new, old.mark);
+        Ok(())
+    }
+
+    /// True for a scalar whose text is written as a mapping: `{…}`.
+    fn is_meant_as_mapping(&self, old: &Node) -> bool {
+        let text = old.exposed().unwrap_or_default();
+        expand(text, self.variables, false).is_ok_and(|text| text.starts_with('{'))
     }
 }
 
-/// A node that was not there before.
-fn displace(node: &mut Node, mark: Mark, seals: bool) {
-    if seals {
-        seal(node);
+fn has_keys(node: &Node) -> bool {
+    match &node.value {
+        Value::Mapping(mapping) => !mapping.is_empty(),
+        Value::Sequence(items) => items.iter().any(has_keys),
+        Value::Scalar(_) | Value::Secret(_) => false,
     }
-    set_mark(node, mark);
 }
 
 fn set_mark(node: &mut Node, mark: Mark) {

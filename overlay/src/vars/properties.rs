@@ -90,7 +90,7 @@ fn object(data: Node) -> Object {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
     fn any_text_expands_or_is_refused(text in template()) {
