@@ -358,3 +358,58 @@ fn causes(causes: Vec<kube::core::response::StatusCause>) -> Vec<Cause> {
     };
     causes.into_iter().map(cause).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(impersonate: Option<&str>) -> Cluster {
+        install_crypto();
+        let mut config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        config.auth_info.impersonate = impersonate.map(str::to_owned);
+        Cluster::new(config, Limits::default()).expect("a plain address")
+    }
+
+    fn account(name: &str) -> Identity {
+        Identity::ServiceAccount {
+            namespace: "shop".into(),
+            name: name.into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn no_client_without_a_usable_identity() {
+        assert!(cluster(None).client(&account("deployer")).is_ok());
+        assert!(matches!(
+            cluster(None).client(&account("")),
+            Err(Error::Identity(_))
+        ));
+        let twice = cluster(Some("me")).client(&account("deployer"));
+        assert!(matches!(twice, Err(Error::ImpersonatesAlready { .. })));
+        assert!(cluster(Some("me")).client(&Identity::Caller).is_ok());
+    }
+
+    #[test]
+    fn warnings_are_unquoted() {
+        let answer = http::Response::builder()
+            .header(
+                header::WARNING,
+                r#"299 - "annotation \"a/b\" is deprecated""#,
+            )
+            .body(bytes::Bytes::new())
+            .expect("valid");
+        assert_eq!(warnings(&answer), ["annotation \"a/b\" is deprecated"]);
+    }
+
+    #[test]
+    fn streams_are_told_by_their_query() {
+        for (query, expected) in [
+            (None, false),
+            (Some("limit=500"), false),
+            (Some("&watch=true&timeoutSeconds=290"), true),
+            (Some("labelSelector=watch%3Dtrue"), false),
+        ] {
+            assert_eq!(is_stream(query), expected, "{query:?}");
+        }
+    }
+}

@@ -246,8 +246,8 @@ async fn one_by_one(client: &Client, document: &Value) -> Result<Vec<Resource>, 
     }
     let mut resources = Vec::new();
     for (path, group_version) in paths {
-        match document_of_version(client, &path, &group_version).await {
-            Ok(found) => resources.extend(found),
+        match client.get(&path).await {
+            Ok(document) => resources.extend(of_version(&document, &group_version)),
             Err(error) if error.refusal().is_some() => {
                 tracing::warn!(%path, %error, "this API is not available");
             }
@@ -257,12 +257,7 @@ async fn one_by_one(client: &Client, document: &Value) -> Result<Vec<Resource>, 
     Ok(resources)
 }
 
-async fn document_of_version(
-    client: &Client,
-    path: &str,
-    group_version: &str,
-) -> Result<Vec<Resource>, Error> {
-    let document = client.get(path).await?;
+fn of_version(document: &Value, group_version: &str) -> Vec<Resource> {
     let (group, version) = group_version.split_once('/').unwrap_or(("", group_version));
     let resource = |resource: &Value| Resource {
         group: group.to_owned(),
@@ -272,10 +267,10 @@ async fn document_of_version(
         namespaced: resource["namespaced"] == true,
     };
     let is_whole = |resource: &&Value| !text(resource, "name").contains('/');
-    Ok(list(&document, "resources")
+    list(document, "resources")
         .filter(is_whole)
         .map(resource)
-        .collect())
+        .collect()
 }
 
 /// What a custom resource definition defines.
@@ -297,4 +292,65 @@ pub fn defined_by(definition: &overlay::yaml::Node) -> Vec<Resource> {
             namespaced: text(&["spec", "scope"]) == "Namespaced",
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overlay::yaml::{Dialect, read_documents};
+    use serde_json::json;
+
+    fn deployments() -> Resource {
+        Resource {
+            group: "apps".into(),
+            version: "v1".into(),
+            kind: "Deployment".into(),
+            plural: "deployments".into(),
+            namespaced: true,
+        }
+    }
+
+    #[test]
+    fn both_kinds_of_document_say_the_same() {
+        let new = json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {"name": "apps"}, "versions": [
+            {"version": "v1", "resources": [{"resource": "deployments", "scope": "Namespaced",
+                "responseKind": {"group": "", "version": "", "kind": "Deployment"}}]}]}]});
+        let old = json!({"kind": "APIResourceList", "resources": [
+            {"name": "deployments", "kind": "Deployment", "namespaced": true},
+            {"name": "deployments/scale", "kind": "Scale", "namespaced": true}]});
+        assert_eq!(aggregated(&new), [deployments()]);
+        assert_eq!(of_version(&old, "apps/v1"), [deployments()]);
+    }
+
+    #[test]
+    fn definitions_define_what_they_serve() {
+        let yaml = "spec:\n  group: example.org\n  names: {kind: Thing, plural: things}\n  scope: Cluster\n  \
+                    versions: [{name: v1, served: true}, {name: v1alpha1, served: false}]\n";
+        let node = read_documents(yaml.as_bytes(), 0, Dialect::Kustomize)
+            .expect("valid")
+            .remove(0);
+        let defined = defined_by(&node);
+        assert_eq!(defined.len(), 1);
+        assert_eq!(
+            defined[0].collection_path("ignored"),
+            "/apis/example.org/v1/things"
+        );
+    }
+
+    #[test]
+    fn paths() {
+        let id = ObjectId {
+            namespace: "shop".into(),
+            name: "api".into(),
+            ..ObjectId::default()
+        };
+        let path = "/apis/apps/v1/namespaces/shop/deployments/api";
+        assert_eq!(deployments().object_path(&id), path);
+        let core = Resource {
+            group: String::new(),
+            plural: "pods".into(),
+            ..deployments()
+        };
+        assert_eq!(core.collection_path(""), "/api/v1/pods");
+    }
 }
