@@ -76,11 +76,11 @@ impl Redactor {
         self.values.push(Zeroizing::new(value.to_owned()));
     }
 
-    /// Whether a text holds a secret value.
+    /// Whether a text is a secret value, or holds one that cannot be there by chance: a user name `postgres` does
+    /// not make a secret of every image of that name.
     pub(super) fn touches(&self, text: &str) -> bool {
-        self.values
-            .iter()
-            .any(|value| text.contains(value.as_str()))
+        let touches = |value: &str| text == value || (!is_word(value) && text.contains(value));
+        self.values.iter().any(|value| touches(value))
     }
 
     /// A text with every secret value replaced.
@@ -118,6 +118,12 @@ impl Redactor {
     }
 }
 
+/// Whether a value is one that texts hold by chance: short, and all letters or all digits.
+fn is_word(value: &str) -> bool {
+    let all = |is: fn(&char) -> bool| value.chars().all(|character| is(&character));
+    value.len() < 16 && (all(char::is_ascii_alphabetic) || all(char::is_ascii_digit))
+}
+
 /// What can be said of a refusal without the server's own words: the code and the fields at fault.
 fn without_values(refusal: &Refusal) -> String {
     let mut message = format!("the API server answered {}", refusal.code);
@@ -134,6 +140,11 @@ fn without_values(refusal: &Refusal) -> String {
         message.push_str(" for ");
         message.push_str(&fields.join(", "));
     }
+    message.push_str(match refusal.code {
+        403 => ", as the account has no right to it or an admission rule denies it",
+        404 => ", as its namespace or its kind is not there",
+        _ => "",
+    });
     message.push_str("; its text is not shown because the object holds secrets");
     message
 }
@@ -217,5 +228,13 @@ mod tests {
         assert_eq!(redactor.clean("hunter22 aHVudGVyMjI="), "*** ***");
         assert!(redactor.touches("xhunter22x"));
         assert!(!redactor.touches("hunter"));
+    }
+
+    #[test]
+    fn a_plain_word_counts_only_by_itself() {
+        let redactor = Redactor::of([&object("Thing", with_secret("postgres"))]);
+        assert!(redactor.touches("postgres"));
+        assert!(!redactor.touches("postgres:16"));
+        assert_eq!(redactor.clean("no user \"postgres\""), "no user \"***\"");
     }
 }
