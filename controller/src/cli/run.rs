@@ -21,7 +21,7 @@ use crate::reconcile::context::{Context, Settings, Snapshots};
 use crate::reconcile::dependencies::Readiness;
 use crate::reconcile::inputs::InputWatches;
 use crate::reconcile::observe::{self, Scope};
-use crate::reconcile::schedule::{self, Pace, Schedule};
+use crate::reconcile::schedule::{self, Pace, Schedule, Turns};
 use crate::report::metrics::Metrics;
 use crate::report::{events, logs};
 use crate::source::{Repositories, Storage};
@@ -33,6 +33,9 @@ const GRACE: Duration = Duration::from_secs(25);
 
 /// Folder of the Git caches in the storage; artifacts are at `gitrepository/`.
 const GIT_CACHES: &str = "cache";
+
+/// How long events that wait may still be written.
+const GRACE_FOR_EVENTS: Duration = Duration::from_secs(3);
 
 /// Namespace of the leases when the environment names none.
 const DEFAULT_NAMESPACE: &str = "flux-system";
@@ -225,8 +228,9 @@ pub(super) async fn run(args: Args) -> Outcome {
         metrics,
         storage,
         identity,
+        stopping: stopping.clone(),
     };
-    let context = start(&args, parts, &namespace);
+    let (context, event_writer) = start(&args, parts, &namespace);
     ready.send_replace(true);
     tracing::info!("started");
 
@@ -239,6 +243,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let _ = tokio::time::timeout(GRACE, context.schedule.stop()).await;
     stop.send_replace(true);
     let is_lost = *is_lost.borrow();
+    let _ = tokio::time::timeout(GRACE_FOR_EVENTS, event_writer).await;
     for hold in holds {
         let _ = hold.await;
     }
@@ -257,10 +262,11 @@ struct Parts {
     metrics: Arc<Metrics>,
     storage: Storage,
     identity: String,
+    stopping: watch::Receiver<bool>,
 }
 
 /// Makes the context and starts all that runs in it.
-fn start(args: &Args, parts: Parts, namespace: &str) -> Arc<Context> {
+fn start(args: &Args, parts: Parts, namespace: &str) -> (Arc<Context>, JoinHandle<()>) {
     let (git_repositories, git_repository_writer) = reflector::store();
     let (kustomizations, kustomization_writer) = reflector::store();
     let (events, event_writer) = events::channel(parts.client.clone(), parts.identity);
@@ -281,13 +287,14 @@ fn start(args: &Args, parts: Parts, namespace: &str) -> Arc<Context> {
         readiness: Readiness::default(),
         events,
         metrics: parts.metrics,
+        turns: Turns::default(),
         processors: Semaphore::new(processors),
     });
     let scope = Scope {
         namespace: (!args.scope.watch_all_namespaces).then(|| namespace.to_owned()),
         labels: args.scope.watch_label_selector.clone(),
     };
-    tokio::spawn(event_writer.run());
+    let event_writer = tokio::spawn(event_writer.run(parts.stopping));
     tokio::spawn(observe::managed_objects(context.clone(), parts.reports));
     tokio::spawn(observe::git_repositories(
         context.clone(),
@@ -299,7 +306,7 @@ fn start(args: &Args, parts: Parts, namespace: &str) -> Arc<Context> {
         scope,
         kustomization_writer,
     ));
-    context
+    (context, event_writer)
 }
 
 /// The storage, with its folder in place.

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::dependencies::Readiness;
 use super::inputs::InputWatches;
-use super::schedule::{Key, Schedule, Topic, Wake};
+use super::schedule::{Key, Schedule, Topic, Turns, Wake};
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
 use crate::cluster::order::GroupKind;
@@ -64,6 +64,8 @@ pub struct Context {
     pub events: Events,
     /// All that is measured.
     pub metrics: Arc<Metrics>,
+    /// Turns for status writes that nobody waits for.
+    pub turns: Turns,
     /// How many builds, fetches and other work for the processor run at once.
     pub processors: Semaphore,
 }

@@ -40,6 +40,7 @@ pub struct Following {
     pub revision: String,
     /// How long they may take.
     pub timeout: Duration,
+    begun: Option<Instant>,
     deadline: Instant,
     objects: BTreeMap<ObjectKey, Followed>,
     client: Client,
@@ -85,11 +86,12 @@ pub async fn follow(
         .filter(|object| !plan.steps.iter().any(|step| step.id == object.id));
     let foreign: Vec<ObjectId> = foreign.map(|object| object.id.clone()).collect();
     let watches = watch_by_name(&client, &run.context.schedule, run.key, &foreign).await;
-    let deadline = Instant::now() + timeout;
+    let begun = Instant::now();
     let mut following = Following {
         revision,
         timeout,
-        deadline,
+        begun: Some(begun),
+        deadline: begun + timeout,
         objects,
         client,
         _watches: watches,
@@ -204,6 +206,23 @@ impl Following {
                 object.asked = true;
             }
         }
+    }
+
+    /// Asks for a look at all objects that are not as they should be: no event may come of what could not be read.
+    pub fn ask_about_troubled(&mut self) {
+        let is_current = |health: &Health| health.status == Status::Current;
+        let troubled = self.objects.values_mut();
+        troubled
+            .filter(|object| !object.health.as_ref().is_some_and(is_current))
+            .for_each(|object| object.asked = true);
+    }
+
+    /// How long it took to the first verdict; asked later, nothing.
+    pub fn took(&mut self) -> Duration {
+        self.begun
+            .take()
+            .map(|begun| begun.elapsed())
+            .unwrap_or_default()
     }
 
     /// Looks at all objects that are unknown or have changed, unless they were looked at just now.

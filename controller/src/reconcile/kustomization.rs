@@ -8,8 +8,9 @@ use overlay::ObjectHash;
 use overlay::build::Reads;
 use tokio::time::Instant;
 
+use super::conclude::{PATIENCE, Unsaid, conclude, lazily, postpone, ready_at, rest};
 use super::context::Context;
-use super::dependencies::{ReadyAt, dependency_keys, source_key};
+use super::dependencies::{dependency_keys, source_key};
 use super::follow::{self, Following, Verdict};
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
@@ -19,8 +20,7 @@ use crate::api::kustomization::{Kustomization, KustomizationSpec};
 
 use crate::cluster::Proofs;
 
-use crate::report::kustomization::{answer_request, checks_health, events, status};
-use crate::report::metrics::RunResult;
+use crate::report::kustomization::{answer_request, checks_health, status};
 use crate::report::{Outcome, Report};
 use crate::source::Snapshot;
 
@@ -30,22 +30,26 @@ pub struct State {
     /// The object as the last own write was answered.
     answered: Option<Kustomization>,
     /// What the last run that applied everything took in; none when the last run failed.
-    settled: Option<Settled>,
+    pub(super) settled: Option<Settled>,
     /// What shows that objects are as they were applied.
     proofs: Proofs,
     /// The objects whose health counts.
-    following: Option<Following>,
+    pub(super) following: Option<Following>,
     /// When the interval, or the wait after a failure, is over.
-    due: Option<Instant>,
+    pub(super) due: Option<Instant>,
+    /// What is still to be written to the status.
+    pub(super) unsaid: Option<Unsaid>,
+    /// When a status was last written for a revision that changed nothing.
+    pub(super) verified: Option<Instant>,
 }
 
 /// What a run that applied everything took in. While it holds there is nothing to do.
-struct Settled {
+pub(super) struct Settled {
     generation: i64,
     annotations: u64,
     revision: String,
     content: ObjectHash,
-    digest: Option<String>,
+    pub(super) digest: Option<String>,
     reads: Arc<Reads>,
 }
 
@@ -57,34 +61,49 @@ enum Need {
     Verified(Arc<Snapshot>),
     /// A look at the health of some objects.
     Look,
+    /// Nothing: the next try has its time already.
+    Nothing,
 }
 
 /// Does what the wake calls for.
 pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wake) -> Next {
-    let Some(watched) = context.kustomization(key) else {
+    let Some(mut run) = begin(context, key, state) else {
         context.watches.want(&owner(key), BTreeSet::new());
         context.forget_ready(key);
         context.metrics.forget(key);
         return Next::Gone;
     };
-    let object = record::later(watched.as_ref(), state.answered.as_ref());
-    let retry = Times::of(&object.spec).retry;
-    let mut run = Run {
-        context,
-        key,
-        object,
-    };
+    let retry = Times::of(&run.object.spec).retry;
     let result = attempt(&mut run, state, wake).await;
     state.answered = Some(run.object);
     match result {
         Ok(next) => next,
         Err(error) if error.is_gone() => Next::OnEvent,
         Err(error) => {
-            tracing::error!(%error, "status not written");
+            tracing::error!(%error, name = key.name, namespace = key.namespace, "status not written");
             state.settled = None;
             Next::Backoff(retry)
         }
     }
+}
+
+/// Writes what is still to be written, before a clean stop.
+pub async fn finish(context: &Context, key: &Key, state: &mut State) {
+    if let (Some(unsaid), Some(mut run)) = (state.unsaid.take(), begin(context, key, state))
+        && let Err(error) = conclude(&mut run, state, unsaid.report).await
+    {
+        tracing::warn!(%error, name = key.name, namespace = key.namespace, "status not written");
+    }
+}
+
+fn begin<'a>(context: &'a Context, key: &'a Key, state: &State) -> Option<Run<'a>> {
+    let watched = context.kustomization(key)?;
+    let object = record::later(watched.as_ref(), state.answered.as_ref());
+    Some(Run {
+        context,
+        key,
+        object,
+    })
 }
 
 fn owner(key: &Key) -> crate::cluster::Owner {
@@ -110,9 +129,10 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
         return Ok(Next::After(Times::of(&run.object.spec).interval));
     }
     match need(run, state, &wake).await {
-        Need::Run => full(run, state).await,
-        Need::Verified(snapshot) => verified(run, state, &snapshot).await,
+        Need::Run => full(run, state, &wake).await,
+        Need::Verified(snapshot) => Ok(verified(run, state, &snapshot)),
         Need::Look => look(run, state, &wake).await,
+        Need::Nothing => Ok(Next::Unchanged),
     }
 }
 
@@ -139,7 +159,7 @@ async fn suspended(run: &mut Run<'_>) -> Result<Next, RecordError> {
 async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     let Some(settled) = &state.settled else {
         return if wake.is_health_only() && state.due.is_some() {
-            Need::Look
+            Need::Nothing
         } else {
             Need::Run
         };
@@ -196,11 +216,11 @@ fn annotations(object: &Kustomization) -> u64 {
 }
 
 /// The whole pipeline, and the report on it.
-async fn full(run: &mut Run<'_>, state: &mut State) -> Result<Next, RecordError> {
+async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next, RecordError> {
     let begin = Instant::now();
     let mut report = Report::default();
     let before = state.following.take();
-    state.settled = None;
+    (state.settled, state.unsaid) = (None, None);
     let result = match support::check(&run.object.spec) {
         Ok(()) => bring(run, &mut state.proofs, &mut report).await,
         Err(failure) => Err(failure),
@@ -210,7 +230,15 @@ async fn full(run: &mut Run<'_>, state: &mut State) -> Result<Next, RecordError>
         Ok(brought) => settle(run, state, &report, brought, before).await,
         Err(failure) => Outcome::Failed(failure),
     };
-    conclude(run, state, report).await
+    if let Some(following) = &mut state.following {
+        following.ask(&wake.health);
+        following.ask(&wake.altered);
+    }
+    match report.outcome {
+        // Most objects are healthy in a moment, and then nobody needs to read that they were not.
+        Outcome::Progressing(_) => Ok(postpone(run, state, report, PATIENCE)),
+        Outcome::Ready | Outcome::Failed(_) => conclude(run, state, report).await,
+    }
 }
 
 /// Remembers what was taken in, and begins to follow the health of what was applied.
@@ -249,174 +277,87 @@ fn outcome(following: &Following) -> Outcome {
     }
 }
 
-/// The new revision makes the same objects: nothing to do but to say so.
-async fn verified(
-    run: &mut Run<'_>,
-    state: &mut State,
-    snapshot: &Snapshot,
-) -> Result<Next, RecordError> {
+/// The new revision makes the same objects: nothing to do but to say so, when there is time for it.
+fn verified(run: &Run<'_>, state: &mut State, snapshot: &Snapshot) -> Next {
     if let Some(settled) = &mut state.settled {
         settled.revision = snapshot.revision.clone();
         settled.content = snapshot.content;
     }
-    let mut report = Report {
-        revision: Some(snapshot.revision.clone()),
-        ..Report::default()
-    };
-    report.digest = state
+    if let Some(following) = &mut state.following {
+        following.revision = snapshot.revision.clone();
+    }
+    let report = standing(state, &snapshot.revision);
+    run.context.set_ready(run.key, ready_at(run, &report));
+    let delay = lazily(run.context, state);
+    state.unsaid = Some(Unsaid {
+        report,
+        at: Instant::now() + delay,
+    });
+    rest(run, state)
+}
+
+/// How the Kustomization stands without any new work.
+fn standing(state: &mut State, revision: &str) -> Report {
+    let digest = state
         .settled
         .as_ref()
         .and_then(|settled| settled.digest.clone());
-    if let Some(following) = &mut state.following {
-        following.revision = snapshot.revision.clone();
-        report.outcome = outcome(following);
+    let following = state.following.as_mut();
+    Report {
+        revision: Some(revision.to_owned()),
+        digest,
+        outcome: following.as_deref().map(outcome).unwrap_or_default(),
+        took: following.map(Following::took).unwrap_or_default(),
+        ..Report::default()
     }
-    conclude(run, state, report).await
 }
 
 /// Looks at the objects that may have changed; says so when that changes how the Kustomization stands.
 async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next, RecordError> {
-    let Some(following) = &mut state.following else {
-        return Ok(rest(run, state));
-    };
-    following.ask(&wake.health);
-    following.ask(&wake.altered);
-    let before = following.verdict();
-    following.look().await;
-    let after = following.verdict();
-    if before == Verdict::Healthy && after == Verdict::Pending {
-        following.restart();
-        return Ok(rest(run, state));
+    if let Some(following) = &mut state.following {
+        following.ask(&wake.health);
+        following.ask(&wake.altered);
+        if wake.due {
+            following.ask_about_troubled();
+        }
+        let before = following.verdict();
+        following.look().await;
+        let after = following.verdict();
+        if before == Verdict::Healthy && after == Verdict::Pending {
+            following.restart();
+        } else if after != Verdict::Pending && changes_conditions(run, state) {
+            let revision = revision(state);
+            let report = standing(state, &revision);
+            return conclude(run, state, report).await;
+        }
     }
-    let stands = run
-        .object
-        .status
-        .as_ref()
-        .map(|status| status.conditions.clone())
-        .unwrap_or_default();
-    let mut report = Report {
-        revision: Some(following.revision.clone()),
+    match state.unsaid.take_if(|unsaid| unsaid.at <= Instant::now()) {
+        Some(unsaid) => conclude(run, state, unsaid.report).await,
+        None => Ok(rest(run, state)),
+    }
+}
+
+fn revision(state: &State) -> String {
+    let settled = state.settled.as_ref();
+    settled
+        .map(|settled| settled.revision.clone())
+        .unwrap_or_default()
+}
+
+/// Whether the conditions would say anything else than they do.
+fn changes_conditions(run: &Run<'_>, state: &State) -> bool {
+    let report = Report {
+        revision: Some(revision(state)),
+        outcome: state.following.as_ref().map(outcome).unwrap_or_default(),
         ..Report::default()
     };
-    report.digest = state
-        .settled
-        .as_ref()
-        .and_then(|settled| settled.digest.clone());
-    report.outcome = outcome(following);
-    if after == Verdict::Pending || status(&run.object, &report).conditions == stands {
-        return Ok(rest(run, state));
-    }
-    conclude(run, state, report).await
-}
-
-/// Writes the status, sends the events, tells those that depend on it, and says when to run again.
-async fn conclude(
-    run: &mut Run<'_>,
-    state: &mut State,
-    report: Report,
-) -> Result<Next, RecordError> {
-    let times = Times::of(&run.object.spec);
-    let new = status(&run.object, &report);
-    let is_news = !repeats(&run.object, &report);
-    let delay = match &report.outcome {
-        Outcome::Ready => Next::After(times.interval),
-        Outcome::Progressing(timeout) => Next::After(*timeout),
-        Outcome::Failed(failure) => times.after(failure, run.context.settings.requeue_dependency),
-    };
-    state.due = Some(Instant::now() + wait(delay, &times));
-    run.context.set_ready(run.key, ready_at(run, &report));
-    run.object = record::status(&run.context.client, run.object.clone(), &new).await?;
-    if is_news {
-        events(&run.object, &report)
-            .into_iter()
-            .for_each(|event| run.context.events.send(event));
-    }
-    log(run.key, &report);
-    run.context
-        .metrics
-        .run(run.key, report.took, result(&report.outcome));
-    Ok(match (&report.outcome, state.following.is_some()) {
-        (Outcome::Ready | Outcome::Progressing(_), true) => rest(run, state),
-        _ => delay,
-    })
-}
-
-/// How long a failure, or the interval, keeps the task asleep when nothing happens.
-fn wait(next: Next, times: &Times) -> std::time::Duration {
-    match next {
-        Next::After(delay) => delay,
-        Next::Backoff(longest) => longest,
-        Next::OnEvent | Next::Gone => times.interval,
-    }
-}
-
-/// Sleeps until the interval is over, or the health of an object is due to be looked at.
-fn rest(run: &Run<'_>, state: &mut State) -> Next {
-    let now = Instant::now();
-    let times = Times::of(&run.object.spec);
-    let due = *state.due.get_or_insert(now + times.interval);
-    if due <= now {
-        state.due = Some(now + times.interval);
-    }
-    let until_due = state
-        .due
-        .map_or(times.interval, |due| due.saturating_duration_since(now));
-    let following = state.following.as_ref();
-    let until_look = following.and_then(|following| following.due(&following.verdict()));
-    Next::After(until_look.unwrap_or(until_due).min(until_due))
-}
-
-fn ready_at(run: &Run<'_>, report: &Report) -> Option<ReadyAt> {
-    let revision = report.revision.clone()?;
-    let generation = run.object.metadata.generation?;
-    (report.outcome == Outcome::Ready).then_some(ReadyAt {
-        generation,
-        revision,
-    })
-}
-
-/// Whether the object's status already says all that the report would: the same failure again.
-fn repeats(object: &Kustomization, report: &Report) -> bool {
-    let Outcome::Failed(_) = &report.outcome else {
-        return false;
-    };
-    let before = object
-        .status
-        .as_ref()
+    let written = run.object.status.as_ref();
+    let written = written
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
-    report.changes.changed().next().is_none() && before == status(object, report).conditions
-}
-
-fn result(outcome: &Outcome) -> RunResult {
-    match outcome {
-        Outcome::Ready => RunResult::Success,
-        Outcome::Progressing(_) => RunResult::Waiting,
-        Outcome::Failed(_) => RunResult::Error,
-    }
-}
-
-fn log(key: &Key, report: &Report) {
-    let revision = report.revision.as_deref().unwrap_or_default();
-    let (name, namespace) = (&key.name, &key.namespace);
-    let changes = report.changes.changed().count();
-    match &report.outcome {
-        Outcome::Ready => tracing::info!(
-            controllerKind = key.kind.name(), name, namespace, revision, changes,
-            took = ?report.took, "reconciliation finished"
-        ),
-        Outcome::Progressing(timeout) => tracing::info!(
-            controllerKind = key.kind.name(),
-            name,
-            namespace,
-            revision,
-            changes,
-            ?timeout,
-            "applied, waiting for health"
-        ),
-        Outcome::Failed(failure) => tracing::error!(
-            controllerKind = key.kind.name(), name, namespace, revision, changes,
-            reason = failure.reason, error = %failure, "reconciliation failed"
-        ),
-    }
+    let unsaid = state
+        .unsaid
+        .as_ref()
+        .is_some_and(|unsaid| unsaid.report.outcome == report.outcome);
+    !unsaid && status(&run.object, &report).conditions != written
 }

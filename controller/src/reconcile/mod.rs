@@ -1,10 +1,11 @@
 //! The pipeline on one screen, and when it runs: events, dependencies, retries, finalizers.
 //!
 //! ```text
-//! schedule ──wake──▶ kustomization::reconcile ──▶ bring (this file) ──Report──▶ status, events, metrics
+//! schedule ──wake──▶ kustomization::reconcile ──▶ bring (this file) ──Report──▶ conclude: status, events, metrics
 //!                                          └────▶ follow (health), finalize (deletion)
 //! ```
 
+pub mod conclude;
 pub mod context;
 pub mod dependencies;
 pub mod finalize;
@@ -48,8 +49,8 @@ pub async fn bring(
 ) -> Result<Brought, Failure> {
     let snapshot = run.snapshot()?;
     dependencies::check(run.context, run.key, &run.object.spec, &snapshot.revision)?;
-    report.revision = Some(snapshot.revision.clone());
-    let content = snapshot.content;
+    let (revision, content) = (snapshot.revision.clone(), snapshot.content);
+    report.revision = Some(revision.clone());
 
     let inputs = inputs::read(run.context, run.key, &run.object.spec).await?;
     let rendered = render::render(run.context, &run.object.spec, snapshot, inputs).await?;
@@ -66,7 +67,7 @@ pub async fn bring(
     run::none_failed(RECONCILIATION_FAILED, &plan.errors)?;
 
     let prunes = run.prunes(&plan, &known.inventory);
-    run.answer_for(&plan, &known.inventory).await?;
+    run.answer_for(&plan, &known.inventory, &revision).await?;
     let applied = cluster::apply::apply(&client, &plan).await;
     proofs.extend(applied.changes.proofs());
     report.changes.entries.extend(applied.changes.entries);

@@ -93,8 +93,18 @@ async fn follow<K>(
             Ok(watcher::Event::Delete(object)) => {
                 context.schedule.wake(&key(&object), Wake::changed());
             }
-            Err(error) => tracing::warn!(%error, kind = K::KIND.name(), "watch"),
+            Err(error) => complain(K::KIND, &error),
         }
+    }
+}
+
+fn complain(kind: Kind, error: &watcher::Error) {
+    let kind = kind.name();
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
+            tracing::error!(kind, "the definition is not installed: apply deploy/crds");
+        }
+        error => tracing::warn!(%error, kind, "watch"),
     }
 }
 
@@ -147,6 +157,9 @@ async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
     while let Some(wake) = sleeper.sleep(next).await {
         next = guarded(&key, state.run(&context, &key, wake)).await;
     }
+    if context.schedule.is_stopping() {
+        state.finish(&context, &key).await;
+    }
     end(&context, &key);
 }
 
@@ -161,6 +174,13 @@ impl State {
         match key.kind {
             Kind::GitRepository => Self::GitRepository(Box::default()),
             Kind::Kustomization => Self::Kustomization(Box::default()),
+        }
+    }
+
+    async fn finish(&mut self, context: &Context, key: &Key) {
+        match self {
+            Self::GitRepository(_) => {}
+            Self::Kustomization(state) => kustomization::finish(context, key, state).await,
         }
     }
 

@@ -72,7 +72,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Builds and substitutes, here and now.
-pub fn build(spec: &KustomizationSpec, tree: &dyn Tree, inputs: &Inputs) -> Result<Rendered, Failure> {
+pub fn build(
+    spec: &KustomizationSpec,
+    tree: &dyn Tree,
+    inputs: &Inputs,
+) -> Result<Rendered, Failure> {
     let path = inside(spec.path.as_deref().unwrap_or_default());
     if !matches!(
         tree.kind(&path),

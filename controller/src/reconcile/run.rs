@@ -193,7 +193,12 @@ impl Run<'_> {
     }
 
     /// Writes the inventory before the first apply of a new object, so that a crash orphans nothing.
-    pub async fn answer_for(&mut self, plan: &Plan, inventory: &Inventory) -> Result<(), Failure> {
+    pub async fn answer_for(
+        &mut self,
+        plan: &Plan,
+        inventory: &Inventory,
+        revision: &str,
+    ) -> Result<(), Failure> {
         let wanted = plan.inventory();
         if inventory.with(&wanted.objects).objects.len() == inventory.objects.len() {
             return Ok(());
@@ -203,8 +208,7 @@ impl Run<'_> {
         let spec = serde_json::to_vec(&self.object.spec).map_or(0, |bytes| bytes.len());
         all.check_size(spec + ROOM_FOR_CONDITIONS)
             .map_err(Failure::of(reason::RECONCILIATION_FAILED))?;
-        let revision = self.snapshot()?.revision.clone();
-        let status = report::kustomization::begun(&self.object, &revision, &all);
+        let status = report::kustomization::begun(&self.object, revision, &all);
         self.object = record::status(&self.context.client, self.object.clone(), &status)
             .await
             .map_err(|error| {

@@ -180,8 +180,12 @@ pub enum Next {
     /// Run again soon, later with every failure in a row (`--min-retry-delay`, `--max-retry-delay`), and at the
     /// latest after this time.
     Backoff(Duration),
+    /// Run again at this time, without jitter: the run has reckoned it.
+    At(Instant),
     /// Run again only when something happens.
     OnEvent,
+    /// As the run before this one asked.
+    Unchanged,
     /// The object is gone: end the task.
     Gone,
 }
@@ -287,6 +291,7 @@ impl Schedule {
             mailbox: mailbox.clone(),
             pace: self.pace,
             failures: 0,
+            deadline: None,
             stopping: self.stopping.subscribe(),
         };
         let handle = tokio::spawn(start(sleeper));
@@ -405,19 +410,18 @@ pub struct Sleeper {
     mailbox: Arc<Mailbox>,
     pace: Pace,
     failures: u32,
+    deadline: Option<Instant>,
     stopping: watch::Receiver<bool>,
 }
 
 impl Sleeper {
     /// Sleeps as the last run asked. Gives back why the task wakes; `None` when its life is over.
     pub async fn sleep(&mut self, next: Next) -> Option<Wake> {
-        self.failures = match next {
-            Next::Gone => return None,
-            Next::Backoff(_) => self.failures.saturating_add(1),
-            Next::After(_) | Next::OnEvent => 0,
-        };
-        let delay = self.delay(next);
-        let deadline = delay.and_then(|delay| Instant::now().checked_add(delay));
+        if next == Next::Gone {
+            return None;
+        }
+        self.reckon(next);
+        let deadline = self.deadline;
         loop {
             if *self.stopping.borrow() {
                 return None;
@@ -439,13 +443,37 @@ impl Sleeper {
         }
     }
 
-    fn delay(&self, next: Next) -> Option<Duration> {
+    /// Reckons when to wake without any event.
+    fn reckon(&mut self, next: Next) {
+        self.failures = match next {
+            Next::Unchanged => return,
+            Next::Backoff(_) => self.failures.saturating_add(1),
+            Next::After(_) | Next::At(_) | Next::OnEvent | Next::Gone => 0,
+        };
         let delay = match next {
             Next::After(delay) => delay,
             Next::Backoff(longest) => backoff(self.pace, self.failures).min(longest),
-            Next::OnEvent | Next::Gone => return None,
+            Next::At(_) | Next::OnEvent | Next::Unchanged | Next::Gone => Duration::MAX,
         };
-        Some(jittered(delay, self.pace.jitter_percentage))
+        self.deadline = match next {
+            Next::At(time) => Some(time),
+            _ if delay == Duration::MAX => None,
+            _ => Instant::now().checked_add(jittered(delay, self.pace.jitter_percentage)),
+        };
+    }
+}
+
+/// Turns for work that must not come all at once: 20 a second.
+#[derive(Default)]
+pub struct Turns(Mutex<Option<Instant>>);
+
+impl Turns {
+    /// The next turn that is free, not before this time.
+    pub fn next(&self, earliest: Instant) -> Instant {
+        let mut free = lock(&self.0);
+        let turn = free.map_or(earliest, |free| free.max(earliest));
+        *free = Some(turn + Duration::from_millis(50));
+        turn
     }
 }
 
@@ -563,6 +591,40 @@ mod tests {
             times.push(begin.elapsed().as_millis());
         }
         assert_eq!(times, [0, 750, 2250, 4250]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_changes_nothing_leaves_the_next_try_where_it_was() {
+        let schedule = schedule();
+        let key = Key::kustomization("ns", "a");
+        let (sender, mut wakes) = tokio::sync::mpsc::unbounded_channel();
+        let begin = Instant::now();
+        schedule.observe(&key, 1, |mut sleeper| async move {
+            let mut next = Next::OnEvent;
+            while let Some(wake) = sleeper.sleep(next).await {
+                let tried = wake.changed || wake.due;
+                let _ = sender.send((tried, begin.elapsed().as_millis()));
+                next = if tried {
+                    Next::Backoff(Duration::from_secs(60))
+                } else {
+                    Next::Unchanged
+                };
+            }
+        });
+        assert_eq!(wakes.recv().await, Some((true, 0)));
+        schedule.wake(&key, Wake::dependency());
+        assert_eq!(wakes.recv().await, Some((false, 0)));
+        assert_eq!(wakes.recv().await, Some((true, 750)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_are_apart() {
+        let turns = Turns::default();
+        let now = Instant::now();
+        let times: Vec<_> = (0..3)
+            .map(|_| (turns.next(now) - now).as_millis())
+            .collect();
+        assert_eq!(times, [0, 50, 100]);
     }
 
     #[tokio::test(start_paused = true)]

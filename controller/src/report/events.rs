@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReferenc
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// How many events may wait; when the API server takes them more slowly, newer ones are dropped and counted.
 const QUEUE: usize = 4096;
@@ -107,10 +107,16 @@ impl Events {
 }
 
 impl Writer {
-    /// Writes events until all senders are gone.
-    pub async fn run(mut self) {
-        while let Some(event) = self.queue.recv().await {
-            self.write(&event).await;
+    /// Writes events until the process stops, and then those that wait.
+    pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                event = self.queue.recv() => match event {
+                    Some(event) => self.write(&event).await,
+                    None => return,
+                },
+                _ = stopping.changed() => self.queue.close(),
+            }
         }
     }
 

@@ -1,0 +1,184 @@
+//! What follows a run: the status, the events, those that depend on it, and when to run again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::dependencies::ReadyAt;
+use super::kustomization::State;
+use super::record::{self, RecordError};
+use super::run::{Run, Times};
+use super::schedule::{Key, Next, jittered};
+use crate::api::kustomization::Kustomization;
+use crate::report::kustomization::{events, status};
+use crate::report::metrics::RunResult;
+use crate::report::{Outcome, Report};
+
+/// Objects that become healthy within this time are never reported as being on their way.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The status of a revision that changes nothing is written after those that do have been served.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
+/// The shortest time between two such writes for one Kustomization.
+const LAZY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What is to be written to the status, and when.
+pub struct Unsaid {
+    /// What is to be said.
+    pub report: Report,
+    /// When.
+    pub at: Instant,
+}
+
+/// Writes the status, sends the events, tells those that depend on it, and says when to run again.
+pub async fn conclude(
+    run: &mut Run<'_>,
+    state: &mut State,
+    report: Report,
+) -> Result<Next, RecordError> {
+    let times = Times::of(&run.object.spec);
+    let new = status(&run.object, &report);
+    let is_news = !repeats(&run.object, &report);
+    let delay = match &report.outcome {
+        Outcome::Ready => Next::After(times.interval),
+        Outcome::Progressing(timeout) => Next::After(*timeout),
+        Outcome::Failed(failure) => times.after(failure, run.context.settings.requeue_dependency),
+    };
+    state.unsaid = None;
+    state.due = Some(Instant::now() + asleep(delay, &times));
+    run.context.set_ready(run.key, ready_at(run, &report));
+    run.object = record::status(&run.context.client, run.object.clone(), &new).await?;
+    if is_news {
+        tell(run, &report);
+    }
+    log(run.key, &report);
+    let result = match report.outcome {
+        Outcome::Ready => RunResult::Success,
+        Outcome::Progressing(_) => RunResult::Waiting,
+        Outcome::Failed(_) => RunResult::Error,
+    };
+    run.context.metrics.run(run.key, report.took, result);
+    Ok(if state.settled.is_some() {
+        rest(run, state)
+    } else {
+        delay
+    })
+}
+
+/// Tells now what was done, and leaves the status for a moment: by then there may be more to say.
+pub fn postpone(run: &Run<'_>, state: &mut State, mut report: Report, delay: Duration) -> Next {
+    run.context.set_ready(run.key, ready_at(run, &report));
+    tell(run, &report);
+    log(run.key, &report);
+    report.changes.entries.clear();
+    report.warnings.clear();
+    let now = Instant::now();
+    state.due = Some(now + Times::of(&run.object.spec).interval);
+    state.unsaid = Some(Unsaid {
+        report,
+        at: now + delay,
+    });
+    rest(run, state)
+}
+
+/// When a revision that changed nothing is written to the status: soon, but not more than once a minute, and
+/// never all at the same time.
+pub fn lazily(context: &Context, state: &mut State) -> Duration {
+    let now = Instant::now();
+    if let Some(unsaid) = &state.unsaid {
+        return unsaid.at.saturating_duration_since(now);
+    }
+    let rested = state
+        .verified
+        .map(|verified| (verified + LAZY_INTERVAL).saturating_duration_since(now));
+    let delay = match rested {
+        Some(rest) if !rest.is_zero() => jittered(rest, 10),
+        _ => context
+            .turns
+            .next(now + AFTERWARDS)
+            .saturating_duration_since(now),
+    };
+    state.verified = Some(now + delay);
+    delay
+}
+
+/// Sleeps until the interval is over, an object is due to be looked at, or something is to be said.
+pub fn rest(run: &Run<'_>, state: &mut State) -> Next {
+    let now = Instant::now();
+    let interval = Times::of(&run.object.spec).interval;
+    let due = state.due.filter(|due| *due > now).unwrap_or(now + interval);
+    state.due = Some(due);
+    let following = state.following.as_ref();
+    let look = following.and_then(|following| following.due(&following.verdict()));
+    let say = state.unsaid.as_ref().map(|unsaid| unsaid.at);
+    let next = [look.map(|look| now + look), say]
+        .into_iter()
+        .flatten()
+        .fold(due, Instant::min);
+    // What is to be done at once must not be put off by jitter, nor spin.
+    Next::At(next)
+}
+
+/// How long a failure, or the interval, keeps the task asleep when nothing happens.
+fn asleep(next: Next, times: &Times) -> Duration {
+    match next {
+        Next::After(delay) => delay,
+        Next::Backoff(longest) => longest,
+        Next::At(_) | Next::OnEvent | Next::Unchanged | Next::Gone => times.interval,
+    }
+}
+
+/// What dependencies are judged by.
+pub fn ready_at(run: &Run<'_>, report: &Report) -> Option<ReadyAt> {
+    let revision = report.revision.clone()?;
+    let generation = run.object.metadata.generation?;
+    (report.outcome == Outcome::Ready).then_some(ReadyAt {
+        generation,
+        revision,
+    })
+}
+
+/// Whether the object's status already says all that the report would: the same failure again.
+fn repeats(object: &Kustomization, report: &Report) -> bool {
+    let Outcome::Failed(_) = &report.outcome else {
+        return false;
+    };
+    let before = object.status.as_ref();
+    let before = before
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    report.changes.changed().next().is_none() && before == status(object, report).conditions
+}
+
+fn tell(run: &Run<'_>, report: &Report) {
+    events(&run.object, report)
+        .into_iter()
+        .for_each(|event| run.context.events.send(event));
+}
+
+fn log(key: &Key, report: &Report) {
+    let revision = report.revision.as_deref().unwrap_or_default();
+    let (name, namespace) = (&key.name, &key.namespace);
+    let changes = report.changes.changed().count();
+    match &report.outcome {
+        Outcome::Ready => tracing::info!(
+            controllerKind = key.kind.name(), name, namespace, revision, changes,
+            took = ?report.took, "reconciliation finished"
+        ),
+        Outcome::Progressing(timeout) => tracing::info!(
+            controllerKind = key.kind.name(),
+            name,
+            namespace,
+            revision,
+            changes,
+            ?timeout,
+            "applied, waiting for health"
+        ),
+        Outcome::Failed(failure) => tracing::error!(
+            controllerKind = key.kind.name(), name, namespace, revision, changes,
+            reason = failure.reason, error = %failure, "reconciliation failed"
+        ),
+    }
+}
