@@ -2,11 +2,17 @@
 
 use std::fmt::Write as _;
 
+/// Year, month and day.
+type Date = (u32, u32, u32);
+
+/// Hour, minute and second.
+type Clock = (u32, u32, u32);
+
 /// A point in time, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Timestamp {
-    date: (u32, u32, u32),
-    time: (u32, u32, u32),
+    date: Date,
+    time: Clock,
     nanoseconds: u32,
     /// Offset from UTC in minutes.
     offset: i32,
@@ -81,7 +87,7 @@ fn parse(text: &str) -> Option<Timestamp> {
     }
 }
 
-fn parse_date(bytes: &[u8]) -> Option<((u32, u32, u32), &[u8])> {
+fn parse_date(bytes: &[u8]) -> Option<(Date, &[u8])> {
     let year = bytes[..4]
         .iter()
         .fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
@@ -91,7 +97,7 @@ fn parse_date(bytes: &[u8]) -> Option<((u32, u32, u32), &[u8])> {
     valid.then_some(((year, month, day), rest))
 }
 
-fn parse_time(bytes: &[u8]) -> Option<((u32, u32, u32), u32, &[u8])> {
+fn parse_time(bytes: &[u8]) -> Option<(Clock, u32, &[u8])> {
     let (hour, rest) = short_number(bytes)?;
     let (minute, rest) = short_number(expect(rest, b':')?)?;
     let (second, rest) = short_number(expect(rest, b':')?)?;
