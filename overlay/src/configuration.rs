@@ -11,13 +11,10 @@ use crate::error::Error;
 use crate::fieldspec::FieldSpec;
 use crate::resource::Gvk;
 use crate::transform::sort::kind_key;
-use crate::yaml::Mark;
 
 /// Field specs by transformer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Configuration {
-    /// Where the file begins.
-    pub mark: Mark,
     /// What `namePrefix` changes.
     pub name_prefix: Vec<FieldSpec>,
     /// What `nameSuffix` changes.
@@ -42,7 +39,7 @@ pub(crate) struct Configuration {
     pub replicas: Vec<FieldSpec>,
 }
 
-fields!(Configuration {
+fields!(Configuration unmarked {
     "namePrefix" => name_prefix,
     "nameSuffix" => name_suffix,
     "namespace" => namespace,
@@ -59,8 +56,6 @@ fields!(Configuration {
 /// The fields that name objects of one kind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NameReference {
-    /// Where it was written.
-    pub mark: Mark,
     /// Group of the named object; empty for any.
     pub group: EcoString,
     /// Version of the named object; empty for any.
@@ -71,7 +66,7 @@ pub(crate) struct NameReference {
     pub fields: Vec<FieldSpec>,
 }
 
-fields!(NameReference {
+fields!(NameReference unmarked {
     "group" => group,
     "version" => version,
     "kind" => kind,

@@ -280,9 +280,16 @@ fn canonical(node: &Node) -> EcoString {
     }
 }
 
-/// Makes a struct with a `mark` readable from a mapping: `fields!(Patch { "path" => path, … })`.
+/// Makes a struct readable from a mapping: `fields!(Patch { "path" => path, … })`. Its `mark` says where the mapping
+/// stands, unless it has none: `fields!(Label unmarked { … })`.
 macro_rules! fields {
     ($type:ident { $($name:literal => $field:ident),* $(,)? }) => {
+        $crate::decode::fields!(@ $type, |node| $type { mark: node.mark, ..$type::default() }, { $($name => $field),* });
+    };
+    ($type:ident unmarked { $($name:literal => $field:ident),* $(,)? }) => {
+        $crate::decode::fields!(@ $type, |_node| $type::default(), { $($name => $field),* });
+    };
+    (@ $type:ident, $start:expr, { $($name:literal => $field:ident),* }) => {
         impl $crate::decode::Fielded for $type {}
 
         impl $crate::decode::Decode for $type {
@@ -290,7 +297,8 @@ macro_rules! fields {
                 node: &$crate::yaml::Node,
                 decoder: &mut $crate::decode::Decoder,
             ) -> Self {
-                let mut value = Self { mark: node.mark, ..Self::default() };
+                let start: fn(&$crate::yaml::Node) -> Self = $start;
+                let mut value = start(node);
                 decoder.each_field(node, &[$($name),*], |name, node, decoder| match name {
                     $($name => value.$field = $crate::decode::Decode::decode(node, decoder),)*
                     _ => {}

@@ -131,8 +131,6 @@ fields!(Kustomization {
 /// An entry of `labels`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Label {
-    /// Where the entry begins.
-    pub mark: Mark,
     /// The labels.
     pub pairs: Pairs,
     /// Selectors and templates too.
@@ -143,7 +141,7 @@ pub(crate) struct Label {
     pub fields: Vec<FieldSpec>,
 }
 
-fields!(Label {
+fields!(Label unmarked {
     "pairs" => pairs,
     "includeSelectors" => include_selectors,
     "includeTemplates" => include_templates,
@@ -175,15 +173,13 @@ fields!(Patch {
 /// `options` of a patch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PatchOptions {
-    /// Where it begins.
-    pub mark: Mark,
     /// The patch may rename its target.
     pub allow_name_change: bool,
     /// The patch may change its target's kind.
     pub allow_kind_change: bool,
 }
 
-fields!(PatchOptions {
+fields!(PatchOptions unmarked {
     "allowNameChange" => allow_name_change,
     "allowKindChange" => allow_kind_change,
 });
@@ -351,8 +347,6 @@ fields!(Variable { "name" => name, "objref" => object, "fieldref" => field });
 /// `objref` of a var.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VariableObject {
-    /// Where it begins.
-    pub mark: Mark,
     /// Group and version in one.
     pub api_version: EcoString,
     /// Group.
@@ -367,7 +361,7 @@ pub(crate) struct VariableObject {
     pub namespace: EcoString,
 }
 
-fields!(VariableObject {
+fields!(VariableObject unmarked {
     "apiVersion" => api_version,
     "group" => group,
     "version" => version,
@@ -379,13 +373,11 @@ fields!(VariableObject {
 /// `fieldref` of a var.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VariableField {
-    /// Where it begins.
-    pub mark: Mark,
     /// The field; `metadata.name` when empty.
     pub field_path: EcoString,
 }
 
-fields!(VariableField { "fieldPath" => field_path });
+fields!(VariableField unmarked { "fieldPath" => field_path });
 
 /// An entry of `configMapGenerator` or `secretGenerator`.
 #[derive(Clone, Debug, Default)]
@@ -427,15 +419,13 @@ fields!(GeneratorEntry {
 /// `metadata` of a generator object.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GeneratorMetadata {
-    /// Where it begins.
-    pub mark: Mark,
     /// Name.
     pub name: Text,
     /// Namespace.
     pub namespace: Text,
 }
 
-fields!(GeneratorMetadata { "name" => name, "namespace" => namespace });
+fields!(GeneratorMetadata unmarked { "name" => name, "namespace" => namespace });
 
 /// `generatorOptions`, or `options` of one generator.
 #[derive(Clone, Debug, Default)]

@@ -551,12 +551,10 @@ impl<'a> Session<'a> {
 /// Moves the marks of inline text to where the text begins in its file, as well as that is known: a block's text
 /// begins on the line below its mark.
 fn shift(node: &mut Node, start: Mark) {
-    let moved = |mark: Mark| Mark {
-        line: start.line + mark.line,
-        column: start.column,
-        file: start.file,
+    node.mark = Mark {
+        line: start.line.saturating_add(node.mark.line),
+        ..start
     };
-    node.mark = moved(node.mark);
     if let Some(items) = node.as_sequence_mut() {
         items.iter_mut().for_each(|item| shift(item, start));
     } else if let Some(mapping) = node.as_mapping_mut() {

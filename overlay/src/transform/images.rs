@@ -10,7 +10,7 @@ use crate::kustomization::{Image, Kustomization};
 use crate::load::Session;
 use crate::resources::Resources;
 use crate::scalar::{self, Meaning};
-use crate::yaml::{Mark, Node};
+use crate::yaml::Node;
 
 /// Changes one image wherever it stands.
 struct Images {
@@ -22,12 +22,11 @@ struct Images {
 /// An `ImageTagTransformer` object.
 #[derive(Clone, Debug, Default)]
 struct Configured {
-    mark: Mark,
     image: Image,
     field_specs: Vec<FieldSpec>,
 }
 
-fields!(Configured { "imageTag" => image, "fieldSpecs" => field_specs });
+fields!(Configured unmarked { "imageTag" => image, "fieldSpecs" => field_specs });
 
 pub(super) fn from_fields(
     kustomization: &Kustomization,

@@ -10,7 +10,7 @@ use crate::resource::{Gvk, Resource};
 use crate::resources::Resources;
 use crate::scalar::{self, Meaning};
 use crate::scope;
-use crate::yaml::{Mark, Node};
+use crate::yaml::Node;
 
 /// Sets the namespace.
 pub(super) struct Namespace {
@@ -34,14 +34,13 @@ enum Subjects {
 /// A `NamespaceTransformer` object.
 #[derive(Clone, Debug, Default)]
 struct Configured {
-    mark: Mark,
     metadata: GeneratorMetadata,
     field_specs: Vec<FieldSpec>,
     unset_only: bool,
     subjects: Text,
 }
 
-fields!(Configured {
+fields!(Configured unmarked {
     "metadata" => metadata,
     "fieldSpecs" => field_specs,
     "unsetOnly" => unset_only,

@@ -11,7 +11,7 @@ use crate::load::Session;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::scalar;
-use crate::yaml::{Mark, Node};
+use crate::yaml::Node;
 
 /// Sets keys in the mappings that the specs lead to.
 pub(crate) struct SetPairs {
@@ -24,13 +24,12 @@ pub(crate) struct SetPairs {
 /// A `LabelTransformer` or `AnnotationsTransformer` object.
 #[derive(Clone, Debug, Default)]
 struct Configured {
-    mark: Mark,
     labels: Pairs,
     annotations: Pairs,
     field_specs: Vec<FieldSpec>,
 }
 
-fields!(Configured {
+fields!(Configured unmarked {
     "labels" => labels,
     "annotations" => annotations,
     "fieldSpecs" => field_specs,

@@ -12,16 +12,15 @@ use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
 use crate::scalar;
 use crate::select::{Matcher, Selector};
-use crate::yaml::{Dialect, Mark, Node, resolve};
+use crate::yaml::{Dialect, Node, resolve};
 
 /// All replacements of one kustomization, in order.
 #[derive(Clone, Debug, Default)]
 struct ReplacementTransformer {
-    mark: Mark,
     replacements: Vec<Replacement>,
 }
 
-fields!(ReplacementTransformer { "replacements" => replacements });
+fields!(ReplacementTransformer unmarked { "replacements" => replacements });
 
 /// The field that is read or written when none is named.
 const NAME: &str = "metadata.name";
@@ -34,7 +33,6 @@ pub(super) fn from_fields(
         return Ok(Vec::new());
     }
     Ok(vec![Box::new(ReplacementTransformer {
-        mark: Mark::default(),
         replacements: with_files(&kustomization.replacements, setting)?,
     })])
 }

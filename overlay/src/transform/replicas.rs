@@ -8,17 +8,16 @@ use crate::kustomization::{Kustomization, Replica};
 use crate::load::Session;
 use crate::resources::Resources;
 use crate::scalar::{self, Meaning};
-use crate::yaml::{Mark, Node};
+use crate::yaml::Node;
 
 /// Sets the count of the objects of one name.
 #[derive(Clone, Debug, Default)]
 struct Replicas {
-    mark: Mark,
     replica: Replica,
     field_specs: Vec<FieldSpec>,
 }
 
-fields!(Replicas { "replica" => replica, "fieldSpecs" => field_specs });
+fields!(Replicas unmarked { "replica" => replica, "fieldSpecs" => field_specs });
 
 pub(super) fn from_fields(
     kustomization: &Kustomization,
@@ -26,7 +25,6 @@ pub(super) fn from_fields(
 ) -> Result<Vec<Box<dyn Transformer>>, Errors> {
     let transformer = |replica: &Replica| -> Box<dyn Transformer> {
         Box::new(Replicas {
-            mark: replica.mark,
             replica: replica.clone(),
             field_specs: setting.configuration.replicas.clone(),
         })
