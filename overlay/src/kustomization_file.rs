@@ -43,7 +43,12 @@ pub(crate) fn load(
     let Some((file_name, real)) = find(folder, session)? else {
         return Err(missing(folder).into());
     };
-    let (kustomization, lists_resources) = read(&real, session)?;
+    // Flux reads the file of the folder that it builds into typed data and writes it anew: there `newTag: 1` is text.
+    let rules = match kind {
+        Kind::Any if session.options.flux => Rules::Configuration,
+        _ => Rules::File,
+    };
+    let (kustomization, lists_resources) = read(&real, rules, session)?;
     openapi::decide(&kustomization, folder, session)?;
     check_kind(&kustomization, kind, folder)?;
     Ok(Loaded {
@@ -88,7 +93,11 @@ fn missing(folder: &Folder) -> Error {
 }
 
 /// The file as typed data, and whether it has `resources` before old fields are added to them.
-fn read(real: &str, session: &mut Session<'_>) -> Result<(Kustomization, bool), Errors> {
+fn read(
+    real: &str,
+    rules: Rules,
+    session: &mut Session<'_>,
+) -> Result<(Kustomization, bool), Errors> {
     let bytes = session.read_real(real)?;
     let documents = session.parse_lenient(real, &bytes)?;
     let empty = || {
@@ -100,7 +109,7 @@ fn read(real: &str, session: &mut Session<'_>) -> Result<(Kustomization, bool), 
     let Some(node) = documents.first() else {
         return Err(empty().into());
     };
-    let mut kustomization: Kustomization = decode(node, Rules::File)?;
+    let mut kustomization: Kustomization = decode(node, rules)?;
     if says_nothing(node) {
         return Err(empty().into());
     }
