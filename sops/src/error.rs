@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::format::Format;
 
+/// The longest key that an error shows.
+const KEY_LENGTH: usize = 80;
+
 /// A position in the file as stored, counted from 1; line 0 means "the file as a whole".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -176,9 +179,19 @@ impl Error {
     #[must_use]
     pub fn under(mut self, path: &[String]) -> Self {
         if self.path.is_empty() {
-            self.path = path.to_vec();
+            self.path = path.iter().map(|key| shown(key)).collect();
         }
         self
+    }
+}
+
+/// A key as errors show it. In a broken file a piece of a value may stand where a key is expected, so what does not look
+/// like a name is not shown.
+fn shown(key: &str) -> String {
+    let like_a_name = |letter: char| letter.is_alphanumeric() || "_-./ ".contains(letter);
+    match key.len() <= KEY_LENGTH && key.chars().all(like_a_name) {
+        true => key.to_owned(),
+        false => "(a key)".to_owned(),
     }
 }
 

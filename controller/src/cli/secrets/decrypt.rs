@@ -1,12 +1,11 @@
 //! `weir secrets decrypt FILE`: the plain file, byte for byte as `sops decrypt` prints it.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anstream::eprintln;
 use sops::{Answers, Format, MacPolicy};
 
-use super::super::{Exit, Failure, Outcome};
+use super::super::{Exit, Outcome};
 use super::keys::Keys;
 
 const EXAMPLES: &str = "\
@@ -58,10 +57,6 @@ pub(super) fn run(args: &Args) -> Outcome {
     let bytes = plain
         .write(args.output_format.unwrap_or(plain.format))
         .map_err(failed)?;
-    match std::io::stdout().lock().write_all(&bytes) {
-        // The reader has seen enough (`| head`).
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Success),
-        Err(error) => Err(Failure::new(format!("writing the plain file: {error}"))),
-        Ok(()) => Ok(Exit::Success),
-    }
+    super::print(&bytes)?;
+    Ok(Exit::Success)
 }

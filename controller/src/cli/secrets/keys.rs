@@ -14,17 +14,17 @@ pub(in crate::cli) struct Keys {
     /// SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_SSH_PRIVATE_KEY_FILE, sops/age/keys.txt in the configuration
     /// folder and ~/.ssh are looked at.
     #[arg(long = "key", value_name = "FILE")]
-    files: Vec<PathBuf>,
+    key_files: Vec<PathBuf>,
 }
 
 impl Keys {
     /// All keys that were given, else all that are found.
     pub(in crate::cli) fn keyring(&self) -> Result<Keyring, Failure> {
         let mut keyring = Keyring::default();
-        for file in &self.files {
+        for file in &self.key_files {
             add_file(&mut keyring, file)?;
         }
-        if self.files.is_empty() {
+        if self.key_files.is_empty() {
             add_found(&mut keyring)?;
         }
         Ok(keyring)
