@@ -30,7 +30,8 @@ const FORMATS: [Description; 5] = [
         format: Format::Yaml,
         name: "yaml",
         endings: &[".yaml", ".yml"],
-        markers: &["mac: ENC["],
+        // JSON is YAML too.
+        markers: &["mac: ENC[", "mac: \"ENC[", "mac: 'ENC[", "\"mac\": \"ENC["],
     },
     Description {
         format: Format::Json,
@@ -84,10 +85,10 @@ impl Format {
 
     /// The format of an encrypted file by its content.
     pub fn of_content(bytes: &[u8]) -> Option<Self> {
-        FORMATS[..4]
-            .iter()
-            .find(|known| is_encrypted(bytes, known.format))
-            .map(|known| known.format)
+        const ORDER: [Format; 4] = [Format::Json, Format::Yaml, Format::Dotenv, Format::Ini];
+        ORDER
+            .into_iter()
+            .find(|&format| is_encrypted(bytes, format))
     }
 
     /// The format by name; where the name says nothing, by content; else binary, as the sops program has it.

@@ -6,10 +6,7 @@ use overlay::yaml::{Node, Secret, Style, Tag, Value};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::format::{Format, is_encrypted};
-
-/// The formats in the order in which their marks are looked for.
-const INPUTS: [Format; 4] = [Format::Json, Format::Yaml, Format::Dotenv, Format::Ini];
+use crate::format::Format;
 
 /// Opens what is encrypted in a Secret; `open` is given the bytes, the format they are in and the one to write.
 pub(crate) fn open(
@@ -29,7 +26,7 @@ pub(crate) fn open(
             let Some(bytes) = node.as_str().and_then(|text| stored(text, encoded)) else {
                 continue;
             };
-            let Some(format) = input_format(&bytes) else {
+            let Some(format) = Format::of_content(&bytes) else {
                 continue;
             };
             let target = output_format(&key.text);
@@ -59,12 +56,6 @@ fn stored(text: &str, encoded: bool) -> Option<Vec<u8>> {
         }
         false => Some(text.as_bytes().to_vec()),
     }
-}
-
-fn input_format(bytes: &[u8]) -> Option<Format> {
-    INPUTS
-        .into_iter()
-        .find(|&format| is_encrypted(bytes, format))
 }
 
 /// The format that the entry's name asks for.
