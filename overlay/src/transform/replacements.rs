@@ -102,7 +102,8 @@ impl Transformer for ReplacementTransformer {
     ) -> Result<(), Errors> {
         for replacement in &self.replacements {
             apply(replacement, resources, session)
-                .map_err(|error| error.at_mark(replacement.mark).during("replacements"))?;
+                .map_err(|error| error.at_mark(replacement.mark).at_mark(self.mark))
+                .map_err(|error| error.during("replacements"))?;
         }
         Ok(())
     }
