@@ -102,8 +102,7 @@ impl Transformer for ReplacementTransformer {
     ) -> Result<(), Errors> {
         for replacement in &self.replacements {
             apply(replacement, resources, session)
-                .map_err(|error| error.at_mark(replacement.mark).at_mark(self.mark))
-                .map_err(|error| error.during("replacements"))?;
+                .map_err(|error| error.at_mark(replacement.mark).during("replacements"))?;
         }
         Ok(())
     }
