@@ -4,6 +4,8 @@
 //! Wanted + Known ──plan──▶ Plan ──apply──▶ ChangeSet ──prune──▶ ChangeSet
 //!                 (Live ◀── shared metadata watches ── Changed)
 //! ```
+//! Every request is sent by a [`Client`], which carries an [`Identity`]. Requests for a Kustomization's objects carry
+//! its own, with two exceptions: the shared watches, and reading the ConfigMaps and Secrets that it refers to.
 
 pub mod apply;
 mod await_gone;

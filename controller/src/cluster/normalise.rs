@@ -130,8 +130,8 @@ fn drop_nulls(node: &mut Node) {
     }
 }
 
-/// The API server defaults `protocol` only after it has matched list entries by port and protocol
-/// (kubernetes#130332), so an entry without one would not be found again.
+/// Port lists are merged by port and protocol, so an entry without a protocol may not be found again once the API
+/// server has given it one; Flux states the default for that reason, and owns the field.
 fn default_protocols(id: &ObjectId, node: &mut Node) {
     if id.kind == "Service" {
         default_protocol(at(node, &["spec", "ports"]));
