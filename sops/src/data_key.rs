@@ -18,7 +18,7 @@ const NAMED: usize = 3;
 const NAME_LENGTH: usize = 80;
 
 /// Recovers the data key.
-pub fn recover(
+pub(crate) fn recover(
     metadata: &Metadata,
     keyring: &Keyring,
     answers: &Answers,

@@ -20,7 +20,7 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(
 const NONCE_LIMIT: usize = 128;
 
 /// What came out of an encrypted value.
-pub enum Opened {
+pub(crate) enum Opened {
     /// A value of the type that its label says.
     Value(Value),
     /// A comment.
@@ -58,7 +58,7 @@ fn split_last<'a>(text: &'a str, label: &str) -> Option<(&'a str, &'a str)> {
 }
 
 /// Opens an encrypted value under its key path (`a:b:`).
-pub fn open(text: &str, cipher: &Cipher, path: &str) -> Result<Opened, ErrorKind> {
+pub(crate) fn open(text: &str, cipher: &Cipher, path: &str) -> Result<Opened, ErrorKind> {
     if text.is_empty() {
         return Ok(Opened::Value(Value::text("")));
     }
@@ -105,7 +105,13 @@ fn typed(plain: Zeroizing<Vec<u8>>, label: &str) -> Result<Opened, ErrorKind> {
 }
 
 /// Seals a text under its key path with a fresh nonce.
-pub fn seal(plain: &[u8], label: &str, cipher: &Cipher, path: &str, nonce: &[u8; 32]) -> String {
+pub(crate) fn seal(
+    plain: &[u8],
+    label: &str,
+    cipher: &Cipher,
+    path: &str,
+    nonce: &[u8; 32],
+) -> String {
     let (data, tag) = cipher.0.seal(nonce, path.as_bytes(), plain);
     format!(
         "ENC[AES256_GCM,data:{},iv:{},tag:{},type:{label}]",
@@ -116,11 +122,11 @@ pub fn seal(plain: &[u8], label: &str, cipher: &Cipher, path: &str, nonce: &[u8;
 }
 
 /// A file's data key, ready to open and seal values.
-pub struct Cipher(Gcm);
+pub(crate) struct Cipher(Gcm);
 
 impl Cipher {
     /// A cipher of a 32-byte data key; other lengths are refused.
-    pub fn new(data_key: &[u8]) -> Result<Self, ErrorKind> {
+    pub(crate) fn new(data_key: &[u8]) -> Result<Self, ErrorKind> {
         let key = Zeroizing::new(
             <[u8; 32]>::try_from(data_key).map_err(|_| ErrorKind::BadDataKey(data_key.len()))?,
         );
@@ -129,7 +135,7 @@ impl Cipher {
 }
 
 /// The label of a value's type and the text of it that is encrypted; `None` for null and collections.
-pub fn plaintext(value: &Value) -> Option<(&'static str, Zeroizing<Vec<u8>>)> {
+pub(crate) fn plaintext(value: &Value) -> Option<(&'static str, Zeroizing<Vec<u8>>)> {
     let text = |text: String| Zeroizing::new(text.into_bytes());
     Some(match value {
         Value::Null | Value::List(_) | Value::Map(_) => return None,

@@ -58,7 +58,7 @@ fn every_format_opens_as_it_was() -> Result<(), Error> {
         let sealed = sops::encrypt(
             text.as_bytes(),
             format,
-            &recipe(&[recipient.clone()]),
+            &recipe(std::slice::from_ref(&recipient)),
             &keyring,
             now(),
         )?;
@@ -71,7 +71,7 @@ fn every_format_opens_as_it_was() -> Result<(), Error> {
         let again = sops::encrypt(
             &sealed,
             format,
-            &recipe(&[recipient.clone()]),
+            &recipe(std::slice::from_ref(&recipient)),
             &keyring,
             now(),
         );
@@ -124,12 +124,12 @@ fn keys_rotate_and_recipients_come_and_go() -> Result<(), Error> {
     let sealed = sops::encrypt(
         YAML.as_bytes(),
         Format::Yaml,
-        &recipe(&[one.clone()]),
+        &recipe(std::slice::from_ref(&one)),
         &first,
         now(),
     )?;
     let opened = open(&sealed, Format::Yaml, &first)?;
-    let same = sops::update_keys(&opened, &recipe(&[one.clone()]), &first, now())?;
+    let same = sops::update_keys(&opened, &recipe(std::slice::from_ref(&one)), &first, now())?;
     assert_eq!(same, None);
 
     let both =

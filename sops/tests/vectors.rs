@@ -1,6 +1,8 @@
 //! Files that the sops program (3.11) encrypted for a throw-away key: they open byte for byte, and the composer gets
 //! their documents with every secret marked.
 
+#![allow(clippy::panic, reason = "a test that cannot go on has failed")]
+
 use overlay::build::{Opened, Opener as _, Purpose, Sealed};
 use overlay::yaml::Node;
 use sops::{Answers, Document, ErrorKind, Format, Keyring, MacPolicy, Opener};

@@ -58,7 +58,7 @@ fn the_layout_is_flux_s() {
     let work = repository();
     let long = format!(
         "deep/{}/file.yaml",
-        vec!["a-rather-long-folder-name"; 8].join("/")
+        ["a-rather-long-folder-name"; 8].join("/")
     );
     work.write("a.txt", "one")
         .write("apps/run.sh", "#!/bin/sh")

@@ -46,7 +46,10 @@ pub(super) async fn run(args: Args) -> Outcome {
     let plan = plan(&client, kustomization, tree).await?;
     print!("{}", plan_text::render(&plan));
     match (plan.errors.is_empty(), plan.has_changes()) {
-        (false, _) => Err(Failure::new(format!("{} objects were refused", plan.errors.len()))),
+        (false, _) => Err(Failure::new(format!(
+            "{} objects were refused",
+            plan.errors.len()
+        ))),
         (true, true) => Ok(Exit::Changes),
         (true, false) => Ok(Exit::Success),
     }
@@ -71,7 +74,10 @@ async fn find(
     let api = Api::<Kustomization>::namespaced(client.clone(), &args.connection.namespace);
     let kustomization = api.get(&args.target).await.map_err(|error| {
         Failure::with_hint(
-            format!("{}: no folder of that name, and no Kustomization: {error}", args.target),
+            format!(
+                "{}: no folder of that name, and no Kustomization: {error}",
+                args.target
+            ),
             "`weir get kustomizations -A` lists what there is",
         )
     })?;
@@ -105,7 +111,11 @@ async fn builder_of(client: &kube::Client, path: &str) -> Result<Kustomization, 
 }
 
 fn full_name(kustomization: &Kustomization) -> String {
-    format!("{}/{}", kustomization.namespace().unwrap_or_default(), kustomization.name_any())
+    format!(
+        "{}/{}",
+        kustomization.namespace().unwrap_or_default(),
+        kustomization.name_any()
+    )
 }
 
 async fn plan(
@@ -114,9 +124,14 @@ async fn plan(
     tree: impl Tree + 'static,
 ) -> Result<Plan, Failure> {
     let namespace = kustomization.namespace().unwrap_or_default();
-    let owner = Owner { name: kustomization.name_any(), namespace: namespace.clone() };
+    let owner = Owner {
+        name: kustomization.name_any(),
+        namespace: namespace.clone(),
+    };
     let spec = kustomization.spec.clone();
-    let inputs = inputs::gather(&client.kube(), &namespace, &spec).await.map_err(stopped)?;
+    let inputs = inputs::gather(&client.kube(), &namespace, &spec)
+        .await
+        .map_err(stopped)?;
     let rendered = render::build(&spec, &tree, &inputs).map_err(stopped)?;
     for warning in &rendered.warnings {
         eprint!("warning: {warning}\n");
@@ -132,7 +147,9 @@ async fn plan(
         force: spec.force,
         custom_stages: Vec::new(),
     };
-    let mut plan = cluster::plan(client, wanted, &known).await.map_err(refused)?;
+    let mut plan = cluster::plan(client, wanted, &known)
+        .await
+        .map_err(refused)?;
     if !spec.prune {
         plan.prunes.clear();
     }

@@ -63,6 +63,7 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value a process")]
 enum Command {
     Build(build::Args),
     Diff(diff::Args),

@@ -46,7 +46,11 @@ fn sign(action: &Action) -> Sign {
 /// Renders the plan; unchanged objects are counted, not listed.
 pub(super) fn render(plan: &Plan) -> String {
     let mut text = String::new();
-    for step in plan.steps.iter().filter(|step| step.action != Action::Unchanged) {
+    for step in plan
+        .steps
+        .iter()
+        .filter(|step| step.action != Action::Unchanged)
+    {
         render_step(&mut text, step);
     }
     let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
@@ -84,7 +88,10 @@ fn remark(action: &Action) -> Option<String> {
         Action::CreateUnchecked(Unchecked::NamespacePending) => {
             "not checked yet: the same set brings its namespace".to_owned()
         }
-        Action::Replace(fields) => format!("deleted and created again: {} cannot change", fields.join(", ")),
+        Action::Replace(fields) => format!(
+            "deleted and created again: {} cannot change",
+            fields.join(", ")
+        ),
         Action::Skip(Skip::ReconcileDisabled) => "reconcile: disabled".to_owned(),
         Action::Skip(Skip::Ignored) => "ssa: Ignore".to_owned(),
         Action::Skip(Skip::Present) => "ssa: IfNotPresent, and it is present".to_owned(),
@@ -102,7 +109,13 @@ fn render_change(text: &mut String, change: &Change) {
             writeln!(text, "    ~ {}:\n{}", change.path, lines(before, after))
         }
         (Some(before), Some(after)) => {
-            writeln!(text, "    ~ {}: {} → {}", change.path, show(before), show(after))
+            writeln!(
+                text,
+                "    ~ {}: {} → {}",
+                change.path,
+                show(before),
+                show(after)
+            )
         }
         (None, None) => Ok(()),
     };
@@ -111,14 +124,24 @@ fn render_change(text: &mut String, change: &Change) {
 fn show(shown: &Shown) -> String {
     match shown {
         Shown::Masked => "***".to_owned(),
-        Shown::Value(Value::String(text)) if !text.is_empty() && !text.contains('\n') => visible(text),
+        Shown::Value(Value::String(text)) if !text.is_empty() && !text.contains('\n') => {
+            visible(text)
+        }
         Shown::Value(value) => visible(&value.to_string()),
     }
 }
 
 /// Manifests are written by others: control characters would reach the reader's terminal.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// A small unified diff of a value of several lines.
@@ -141,7 +164,11 @@ fn lines(before: &str, after: &str) -> String {
 fn footer(plan: &Plan) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (count, word) in COUNTS {
-        let number = plan.steps.iter().filter(|step| sign(&step.action).count == count).count();
+        let number = plan
+            .steps
+            .iter()
+            .filter(|step| sign(&step.action).count == count)
+            .count();
         if count == Count::Skip && !plan.prunes.is_empty() {
             parts.push(format!("{} prune", plan.prunes.len()));
         }

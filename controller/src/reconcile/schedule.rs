@@ -569,7 +569,8 @@ mod tests {
         let schedule = schedule();
         let mut a = start(&schedule, "a", Next::OnEvent);
         let mut b = start(&schedule, "b", Next::OnEvent);
-        (a.recv().await, b.recv().await);
+        a.recv().await;
+        b.recv().await;
         let topic = Topic::Source(Key::git_repository("ns", "repository"));
         schedule.subscribe(&Key::kustomization("ns", "a"), [topic.clone()].into());
         schedule.publish(&topic, &Wake::source());

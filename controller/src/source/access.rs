@@ -167,7 +167,12 @@ mod tests {
 
     #[test]
     fn the_forms_of_the_secret() {
-        let cases: [(&str, &[(&str, &str)], Credentials); 6] = [
+        type Case = (
+            &'static str,
+            &'static [(&'static str, &'static str)],
+            Credentials,
+        );
+        let cases: [Case; 6] = [
             ("https://h/r", &[], Credentials::Anonymous),
             (
                 "https://h/r",

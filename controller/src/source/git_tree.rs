@@ -286,7 +286,7 @@ impl GitTree {
                 act: "resolving the revision",
                 problem: format!("{revision}: {error}"),
             })?;
-        let objects = Objects::open(&repository.objects.store_ref().path().to_owned())?;
+        let objects = Objects::open(repository.objects.store_ref().path())?;
         let commit = objects.commit(commit.id)?;
         let root = gix::ObjectId::Sha1(commit.tree.0);
         let home = Home::Local(Arc::new(objects));

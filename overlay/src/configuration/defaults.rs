@@ -547,7 +547,6 @@ fn reference(named: &Named) -> NameReference {
         version: named.version.into(),
         kind: named.kind.into(),
         fields: all,
-        ..NameReference::default()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::tree::{Branch, Item, Value};
 pub(crate) use write::write;
 
 /// The key of the metadata in structured formats, the section in INI.
-pub const METADATA_KEY: &str = "sops";
+pub(crate) const METADATA_KEY: &str = "sops";
 
 /// The metadata of one file.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,7 +164,7 @@ impl Metadata {
 }
 
 /// Takes the metadata mapping out of the documents: the first document's counts, the others' is dropped unread.
-pub fn take(branches: &mut [Branch]) -> Result<Branch, Error> {
+pub(crate) fn take(branches: &mut [Branch]) -> Result<Branch, Error> {
     let mut found = None;
     for (document, branch) in branches.iter_mut().enumerate() {
         let (ours, rest) = branch

@@ -13,7 +13,7 @@ use std::path::Path;
 use weir_tests::{Call, ControlPlane};
 
 /// One Kustomization in a namespace of its own, in the name of Weir's own account.
-pub struct Site {
+pub(crate) struct Site {
     pub client: Client,
     pub admin: kube::Client,
     pub namespace: String,
@@ -22,7 +22,7 @@ pub struct Site {
 }
 
 impl Site {
-    pub async fn new(word: &str) -> Self {
+    pub(crate) async fn new(word: &str) -> Self {
         let namespace = ControlPlane::shared().namespace(word).await;
         Self {
             client: cluster().await.client(&Identity::OwnAccount).unwrap(),
@@ -38,7 +38,7 @@ impl Site {
         }
     }
 
-    pub fn wanted(&self, yaml: &str) -> Wanted {
+    pub(crate) fn wanted(&self, yaml: &str) -> Wanted {
         Wanted {
             owner: self.owner.clone(),
             objects: objects(&yaml.replace("NAMESPACE", &self.namespace)),
@@ -47,16 +47,16 @@ impl Site {
         }
     }
 
-    pub async fn plan(&self, yaml: &str) -> Plan {
+    pub(crate) async fn plan(&self, yaml: &str) -> Plan {
         self.plan_of(self.wanted(yaml)).await
     }
 
-    pub async fn plan_of(&self, wanted: Wanted) -> Plan {
+    pub(crate) async fn plan_of(&self, wanted: Wanted) -> Plan {
         plan(&self.client, wanted, &self.known).await.unwrap()
     }
 
     /// Plans and applies, as a run does, and remembers what a run remembers.
-    pub async fn run(&mut self, yaml: &str) -> Applied {
+    pub(crate) async fn run(&mut self, yaml: &str) -> Applied {
         let plan = self.plan(yaml).await;
         let applied = apply(&self.client, &plan).await;
         self.known.inventory = plan.inventory().with(&plan.prunes);
@@ -64,16 +64,16 @@ impl Site {
         applied
     }
 
-    pub fn config_maps(&self) -> Api<ConfigMap> {
+    pub(crate) fn config_maps(&self) -> Api<ConfigMap> {
         Api::namespaced(self.admin.clone(), &self.namespace)
     }
 }
 
-pub async fn cluster() -> Cluster {
+pub(crate) async fn cluster() -> Cluster {
     cluster_at(ControlPlane::shared().kubeconfig(ControlPlane::WEIR)).await
 }
 
-pub async fn cluster_at(kubeconfig: &Path) -> Cluster {
+pub(crate) async fn cluster_at(kubeconfig: &Path) -> Cluster {
     install_crypto();
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let context = KubeConfigOptions::default();
@@ -83,12 +83,12 @@ pub async fn cluster_at(kubeconfig: &Path) -> Cluster {
     Cluster::new(config, Limits::default()).unwrap()
 }
 
-pub fn objects(yaml: &str) -> Vec<Object> {
+pub(crate) fn objects(yaml: &str) -> Vec<Object> {
     let documents = read_documents(yaml.as_bytes(), 0, Dialect::Kustomize).unwrap();
     documents.into_iter().map(object).collect()
 }
 
-pub fn object(node: Node) -> Object {
+pub(crate) fn object(node: Node) -> Object {
     let text = |path: &[&str]| node.find_str(path).unwrap_or_default().to_owned();
     let api_version = text(&["apiVersion"]);
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
@@ -105,14 +105,14 @@ pub fn object(node: Node) -> Object {
     }
 }
 
-pub fn config_map(name: &str, value: &str) -> String {
+pub(crate) fn config_map(name: &str, value: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: NAMESPACE}}\n\
          data: {{key: {value}}}\n"
     )
 }
 
-pub fn lines(applied: &Applied) -> Vec<String> {
+pub(crate) fn lines(applied: &Applied) -> Vec<String> {
     assert_eq!(applied.errors, []);
     applied
         .changes
@@ -122,12 +122,12 @@ pub fn lines(applied: &Applied) -> Vec<String> {
         .collect()
 }
 
-pub fn actions(plan: &Plan) -> Vec<&Action> {
+pub(crate) fn actions(plan: &Plan) -> Vec<&Action> {
     plan.steps.iter().map(|step| &step.action).collect()
 }
 
 /// What Weir asked of a namespace since then, or of what carries its name.
-pub fn calls(position: u64, namespace: &str) -> Vec<Call> {
+pub(crate) fn calls(position: u64, namespace: &str) -> Vec<Call> {
     let log = ControlPlane::shared().audit_log().unwrap();
     let calls = log.since(position, ControlPlane::WEIR);
     calls
@@ -136,11 +136,11 @@ pub fn calls(position: u64, namespace: &str) -> Vec<Call> {
         .collect()
 }
 
-pub fn position() -> u64 {
+pub(crate) fn position() -> u64 {
     ControlPlane::shared().audit_log().unwrap().position()
 }
 
-pub const FOUR: &str = "
+pub(crate) const FOUR: &str = "
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: NAMESPACE}
