@@ -1,4 +1,5 @@
-//! What fetching costs on a large repository: run with `--release -- --ignored --nocapture`.
+//! What fetching costs on a large repository: run with `--release -- --ignored --nocapture`. The number of files is
+//! in `WEIR_FILES`, 100,000 by default.
 
 #![allow(
     clippy::panic,
@@ -19,8 +20,12 @@ use controller::source::{
 use overlay::Tree;
 use weir_tests::{GitServer, GitServerOptions, Repository};
 
-const FILES: usize = 100_000;
 const COMMITS: usize = 5_000;
+
+fn files() -> usize {
+    let given = std::env::var("WEIR_FILES").ok();
+    given.map_or(100_000, |number| number.parse().unwrap())
+}
 
 /// About two kilobytes that do not compress away.
 fn content(seed: usize) -> String {
@@ -111,15 +116,16 @@ fn tree(fetched: &Fetched) -> Filtered {
 async fn a_large_repository() {
     let server = GitServer::start(GitServerOptions::default());
     let work = server.create_repository("large");
+    let files = files();
     let mut stream = String::new();
     commit(&mut stream, 0, false);
-    (0..FILES).for_each(|file| change(&mut stream, &path(file), &content(file)));
+    (0..files).for_each(|file| change(&mut stream, &path(file), &content(file)));
     for number in 1..COMMITS {
         commit(&mut stream, number, number == 1);
         change(
             &mut stream,
-            &path(number * 19 % FILES),
-            &content(FILES + number),
+            &path(number * 19 % files),
+            &content(files + number),
         );
     }
     import(&work, &stream);
@@ -161,7 +167,7 @@ async fn a_large_repository() {
     for round in 0..3 {
         let mut stream = String::new();
         commit(&mut stream, COMMITS + round, true);
-        change(&mut stream, &path(FILES / 2), &content(2 * FILES + round));
+        change(&mut stream, &path(files / 2), &content(2 * files + round));
         import(&work, &stream);
         work.git(&["push", "--quiet", "origin", "main"]);
         let begin = Instant::now();

@@ -106,11 +106,9 @@ mod tests {
     use super::*;
 
     fn schema(version: usize, pointer: &str) -> Value {
-        let crd = serde_json::to_value(&crds()[0]).unwrap();
+        let crd = serde_json::to_value(&crds()[0]).expect("valid");
         let path = format!("/spec/versions/{version}/schema/openAPIV3Schema{pointer}");
-        crd.pointer(&path)
-            .cloned()
-            .unwrap_or_else(|| panic!("{path} is missing"))
+        crd.pointer(&path).cloned().expect(&path)
     }
 
     #[test]
@@ -163,7 +161,7 @@ mod tests {
         let rule = schema(0, "/properties/spec/x-kubernetes-validations/0/rule");
         assert!(
             rule.as_str()
-                .unwrap()
+                .expect("valid")
                 .starts_with("!has(self.serviceAccountName)")
         );
     }
@@ -182,7 +180,7 @@ mod tests {
 
     #[test]
     fn nothing_may_be_null() {
-        let text = serde_json::to_string(&crds()).unwrap();
+        let text = serde_json::to_string(&crds()).expect("valid");
         assert!(!text.contains("nullable"), "{text}");
     }
 }

@@ -131,7 +131,8 @@ fn topics(object: &GitRepository) -> BTreeSet<Topic> {
         .collect()
 }
 
-/// Looks; a look that takes its time is shown in the status meanwhile.
+/// Looks. A look at a new object that takes its time is shown in the status meanwhile; the status of one that was
+/// looked at before stays until there is something to say.
 async fn watched_look(
     context: &Context,
     key: &Key,
@@ -139,7 +140,12 @@ async fn watched_look(
     object: GitRepository,
 ) -> Result<(GitRepository, Found), RecordError> {
     let spec = object.clone();
+    let status = object.status.as_ref();
+    let observed = status.and_then(|status| status.observed_generation);
     let look = look(context, key, state, &spec);
+    if observed == object.metadata.generation {
+        return Ok((object, look.await));
+    }
     tokio::pin!(look);
     match tokio::time::timeout(PATIENCE, &mut look).await {
         Ok(found) => Ok((object, found)),

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(status_1.observed_generation, Some(2));
         assert_eq!(status_1.last_handled_reconcile_at.as_deref(), Some("now"));
         assert_eq!(
-            event(&object, &success("sha256:1")).unwrap().reason,
+            event(&object, &success("sha256:1")).expect("valid").reason,
             "NewArtifact"
         );
 
@@ -278,7 +278,7 @@ mod tests {
         );
         assert!(status_2.artifact.is_some(), "the last good revision stays");
         assert_eq!(
-            event(&object, &failure(false)).unwrap().severity,
+            event(&object, &failure(false)).expect("valid").severity,
             Severity::Error
         );
 
@@ -288,7 +288,7 @@ mod tests {
             "the same failure again"
         );
         assert_eq!(
-            event(&object, &success("sha256:1")).unwrap().reason,
+            event(&object, &success("sha256:1")).expect("valid").reason,
             SUCCEEDED
         );
         assert_eq!(summary(&status(&object, &success("sha256:1"))).len(), 2);
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn events_show_the_beginning_of_the_subject() {
-        let event = event(&object(), &success("sha256:1")).unwrap();
+        let event = event(&object(), &success("sha256:1")).expect("valid");
         assert_eq!(
             event.message,
             format!("stored artifact for commit '{}...'", "s".repeat(50))

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn access(url: &str, data: &[(&str, &str)]) -> Result<Access, SourceError> {
-        let (url, info) = RemoteUrl::parse(url).unwrap();
+        let (url, info) = RemoteUrl::parse(url).expect("valid");
         let data = data
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec()))
@@ -194,7 +194,7 @@ mod tests {
         ];
         for (url, data, expected) in cases {
             assert!(
-                access(url, data).unwrap().credentials == expected,
+                access(url, data).expect("valid").credentials == expected,
                 "{url} {data:?}"
             );
         }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_password_needs_a_user() {
-        let error = access("https://h/r", &[("password", "pw")]).unwrap_err();
+        let error = access("https://h/r", &[("password", "pw")]).expect_err("refused");
         assert_eq!(error.reason(), "AuthenticationFailed");
         assert!(
             error
@@ -216,7 +216,7 @@ mod tests {
     fn debug_shows_no_secret() {
         let shown = format!(
             "{:?}",
-            access("https://h/r", &[("username", "me"), ("password", "hush")]).unwrap()
+            access("https://h/r", &[("username", "me"), ("password", "hush")]).expect("valid")
         );
         assert!(!shown.contains("hush"), "{shown}");
     }

@@ -9,6 +9,7 @@ pub mod access;
 mod advertisement;
 mod archive;
 mod cache;
+mod client;
 pub mod error;
 mod failure;
 mod fetch;

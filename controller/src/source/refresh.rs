@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use super::access::Access;
 use super::advertisement::Advertisements;
 use super::cache::{Cache, clear, folder};
+use super::client;
 use super::error::SourceError;
 use super::git_tree::GitTree;
-use super::http;
 use super::lookup::look_up;
 use super::reference::Reference;
 use super::remote::{Remote, RemoteUrl};
@@ -101,7 +101,7 @@ impl Repositories {
         if let Some(client) = lock(&self.clients).get(&key) {
             return Ok(client.clone());
         }
-        let client = http::client(access)?;
+        let client = client::client(access)?;
         let mut clients = lock(&self.clients);
         if clients.len() >= CLIENTS {
             clients.clear();
@@ -201,16 +201,15 @@ fn blocking(
     interrupt: &AtomicBool,
 ) -> Result<Fetched, SourceError> {
     let RemoteUrl::Http(url) = &remote.url else {
-        return Err(SourceError::Git(format!(
-            "unable to clone '{}': ssh is not supported",
-            remote.url
-        )));
+        return Err(SourceError::Unsupported {
+            field: "url with the scheme ssh",
+        });
     };
     let server = Server {
         url,
         client: repositories.client(&remote.access)?,
         runtime: tokio::runtime::Handle::current(),
-        authorization: http::authorization(&remote.access.credentials)?,
+        authorization: client::authorization(&remote.access.credentials)?,
         advertisements: repositories.advertisements.clone(),
         timeout: remote.timeout,
     };

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn user_and_password_leave_the_address() {
-        let (url, info) = RemoteUrl::parse("https://me:p%40ss@host:8443/a/b.git").unwrap();
+        let (url, info) = RemoteUrl::parse("https://me:p%40ss@host:8443/a/b.git").expect("valid");
         assert_eq!(url, RemoteUrl::Http("https://host:8443/a/b.git".to_owned()));
         assert_eq!(info.user.as_deref(), Some("me"));
         assert_eq!(info.password.as_deref(), Some("p@ss"));
@@ -165,15 +165,15 @@ mod tests {
 
     #[test]
     fn a_refusal_does_not_show_the_password() {
-        let error = RemoteUrl::parse("ftp://me:secret@host/a").unwrap_err();
+        let error = RemoteUrl::parse("ftp://me:secret@host/a").expect_err("refused");
         assert!(!error.to_string().contains("secret"), "{error}");
-        let error = RemoteUrl::parse("https://me:sec ret@host/a").unwrap_err();
+        let error = RemoteUrl::parse("https://me:sec ret@host/a").expect_err("refused");
         assert!(!error.to_string().contains("ret@"), "{error}");
     }
 
     #[test]
     fn ssh_keeps_its_user() {
-        let (url, info) = RemoteUrl::parse("ssh://deploy@host/a.git").unwrap();
+        let (url, info) = RemoteUrl::parse("ssh://deploy@host/a.git").expect("valid");
         assert_eq!(url, RemoteUrl::Ssh("ssh://deploy@host/a.git".to_owned()));
         assert_eq!(info.user.as_deref(), Some("deploy"));
     }

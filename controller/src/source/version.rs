@@ -270,10 +270,10 @@ mod tests {
             ("1.2 - 1.4", &["1.2.0", "1.4.9"], &["1.1.9", "1.5.0"]),
         ];
         for (range, inside, outside) in cases {
-            let parsed = Range::parse(range).unwrap();
+            let parsed = Range::parse(range).expect("valid");
             for (versions, expected) in [(inside, true), (outside, false)] {
                 for version in versions {
-                    let version = Version::parse(version).unwrap();
+                    let version = Version::parse(version).expect("valid");
                     assert_eq!(parsed.holds(&version), expected, "{range} {version}");
                 }
             }
