@@ -121,7 +121,7 @@ async fn a_large_repository() {
     commit(&mut stream, 0, false);
     (0..files).for_each(|file| change(&mut stream, &path(file), &content(file)));
     for number in 1..COMMITS {
-        commit(&mut stream, number, number == 1);
+        commit(&mut stream, number, false);
         change(
             &mut stream,
             &path(number * 19 % files),
