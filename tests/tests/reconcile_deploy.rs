@@ -10,7 +10,8 @@
 use std::time::{Duration, Instant};
 
 use controller::api::definitions::crds;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
@@ -38,6 +39,10 @@ struct World {
 
 impl World {
     async fn start(files: &[(&str, String)]) -> World {
+        Self::start_with(files, &[]).await
+    }
+
+    async fn start_with(files: &[(&str, String)], flags: &[&str]) -> World {
         let control_plane = ControlPlane::start(ControlPlaneOptions {
             audit: true,
             ..ControlPlaneOptions::default()
@@ -52,16 +57,7 @@ impl World {
         }
         repository.publish("first");
         let url = forge.url("fleet");
-        let storage = tempfile::tempdir().unwrap().keep();
-        let weir = Weir::start(
-            control_plane.kubeconfig(ControlPlane::WEIR),
-            &[
-                "--metrics-addr=127.0.0.1:0",
-                "--health-addr=127.0.0.1:0",
-                "--storage-addr=127.0.0.1:0",
-                &format!("--storage-path={}", storage.display()),
-            ],
-        );
+        let weir = weir(&control_plane, flags);
         World {
             control_plane,
             _forge: forge,
@@ -157,6 +153,20 @@ impl World {
         })
         .await;
     }
+}
+
+/// One more Weir on a control plane.
+fn weir(control_plane: &ControlPlane, flags: &[&str]) -> Weir {
+    let storage = tempfile::tempdir().unwrap().keep();
+    let storage = format!("--storage-path={}", storage.display());
+    let mut all = vec![
+        "--metrics-addr=127.0.0.1:0",
+        "--health-addr=127.0.0.1:0",
+        "--storage-addr=127.0.0.1:0",
+        &storage,
+    ];
+    all.extend(flags);
+    Weir::start(control_plane.kubeconfig(ControlPlane::WEIR), &all)
 }
 
 async fn install(client: &Client) {
@@ -454,4 +464,50 @@ async fn health_is_followed() {
     world
         .condition("web", "Healthy", "True", "Health check passed")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_takes_over_from_a_dead_leader() {
+    let elected = ["--enable-leader-election"];
+    let files = [("apps/one.json.yaml", map("one", "1"))];
+    let mut world = World::start_with(&files, &elected).await;
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let namespace: Namespace =
+        serde_json::from_value(json!({ "metadata": { "name": "flux-system" } })).unwrap();
+    namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+    world.source().await;
+    world.kustomization("apps", "./apps", json!({})).await;
+    world.applied("apps", "main@sha1:").await;
+    let mut heir = weir(&world.control_plane, &elected);
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), "flux-system");
+    let holder = async || {
+        let lease = leases
+            .get("kustomize-controller-leader-election")
+            .await
+            .unwrap();
+        lease.spec.unwrap().holder_identity.unwrap()
+    };
+    let first = holder().await;
+    assert!(!first.is_empty());
+
+    world.weir.kill();
+    let begin = Instant::now();
+    world
+        .repository
+        .write("apps/one.json.yaml", map("one", "changed"));
+    world.repository.publish("change");
+    world.has_value("one", Some("changed")).await;
+    eprintln!(
+        "from the leader's death to the change: {:?}",
+        begin.elapsed()
+    );
+    assert_ne!(holder().await, first);
+    assert!(begin.elapsed() < Duration::from_secs(20));
+
+    // A clean stop gives the lease back.
+    assert!(heir.terminate().success());
+    assert_eq!(holder().await, "");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs, ValueEnum};
 use kube::runtime::reflector;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -208,17 +208,27 @@ pub(super) async fn run(args: Args) -> Outcome {
 
     let candidates = candidates(&args, &client, &namespace, &identity);
     let mut signal = Signals::new()?;
-    for candidate in &candidates {
-        tokio::select! {
-            () = candidate.acquire() => {}
-            () = signal.received() => return Ok(Exit::Success),
+    let (lost, mut is_lost) = watch::channel(false);
+    let mut holds = Vec::new();
+    let mut acquired = Vec::new();
+    for candidate in candidates {
+        let (acquire, is_acquired) = oneshot::channel();
+        acquired.push(is_acquired);
+        holds.push(tokio::spawn(hold(
+            candidate,
+            acquire,
+            stopping.clone(),
+            lost.clone(),
+        )));
+    }
+    tokio::select! {
+        _ = futures::future::join_all(acquired) => {}
+        () = signal.received() => {
+            stop.send_replace(true);
+            futures::future::join_all(holds).await;
+            return Ok(Exit::Success);
         }
     }
-    let (lost, mut is_lost) = watch::channel(false);
-    let holds: Vec<JoinHandle<()>> = candidates
-        .into_iter()
-        .map(|candidate| tokio::spawn(hold(candidate, stopping.clone(), lost.clone())))
-        .collect();
     let (watches, reports) = Watches::new(own);
     let parts = Parts {
         cluster,
@@ -401,7 +411,20 @@ fn candidates(
     }
 }
 
-async fn hold(candidate: Candidate, stopping: watch::Receiver<bool>, lost: watch::Sender<bool>) {
+/// Waits for the lease, says that it is held, and holds it. Each lease by itself: one that is held must be
+/// renewed while another is waited for.
+async fn hold(
+    candidate: Candidate,
+    acquired: oneshot::Sender<()>,
+    mut stopping: watch::Receiver<bool>,
+    lost: watch::Sender<bool>,
+) {
+    tokio::select! {
+        () = candidate.acquire() => {}
+        _ = stopping.changed() => return,
+    }
+    // Nobody listens when the process stops.
+    let _ = acquired.send(());
     candidate.hold(stopping).await;
     lost.send_replace(true);
 }
