@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -86,7 +86,8 @@ impl FaultProxy {
 
     /// All requests that came so far, in order.
     pub fn requests(&self) -> Vec<RequestLine> {
-        self.road.passed.lock().unwrap().clone()
+        let passed = self.road.passed.lock().unwrap();
+        passed.iter().map(|passed| passed.line.clone()).collect()
     }
 
     /// Breaks some requests: of those that match from now on, the ones whose number (from 0) is
@@ -119,12 +120,36 @@ impl FaultProxy {
     }
 }
 
+impl Drop for FaultProxy {
+    /// Shows in a failing test what came last.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let passed = self.road.passed.lock().unwrap();
+            eprintln!("--- the last requests at the proxy");
+            for Passed { line, status } in &passed[passed.len().saturating_sub(SHOWN)..] {
+                let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
+                eprintln!("{} {}?{}: {answer}", line.method, line.path, line.query);
+            }
+        }
+    }
+}
+
+/// How many requests a failing test shows.
+const SHOWN: usize = 40;
+
 /// The part of the proxy that handles requests.
 #[derive(Clone, Debug)]
 struct Road {
     upstream: Upstream,
     rules: Arc<Mutex<Vec<Rule>>>,
-    passed: Arc<Mutex<Vec<RequestLine>>>,
+    passed: Arc<Mutex<Vec<Passed>>>,
+}
+
+/// A request that came, and what it was answered; nothing yet, or no more because its sender has gone.
+#[derive(Debug)]
+struct Passed {
+    line: RequestLine,
+    status: Option<StatusCode>,
 }
 
 impl Handler for Road {
@@ -134,20 +159,32 @@ impl Handler for Road {
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
         };
-        self.passed.lock().unwrap().push(line.clone());
+        let number = self.note(&line);
         // The whole body first: what is held must be complete when its sender is killed.
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let request = Request::from_parts(parts, Full::new(body));
-        match self.verdict(&line) {
+        let response = match self.verdict(&line) {
             None => self.upstream.send(request).await,
             Some(Act::Fault(fault)) => self.suffer(fault, request).await,
             Some(Act::Hold(caught)) => self.wait(caught, line, request).await,
-        }
+        };
+        self.passed.lock().unwrap()[number].status = response.as_ref().ok().map(Response::status);
+        response
     }
 }
 
 impl Road {
+    /// Notes a request; gives its number.
+    fn note(&self, line: &RequestLine) -> usize {
+        let mut passed = self.passed.lock().unwrap();
+        passed.push(Passed {
+            line: line.clone(),
+            status: None,
+        });
+        passed.len() - 1
+    }
+
     fn add(&self, rule: Rule) {
         self.rules.lock().unwrap().push(rule);
     }

@@ -4,13 +4,13 @@
 //! and nothing that Git no longer has is left behind.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use kube::api::ListParams;
 use serde_json::json;
 use tokio::time::timeout;
-use weir_tests::objects::{config_map, kustomization_file};
+use weir_tests::objects::{config_map, kustomization_file, kustomization_kind};
 use weir_tests::scene::config_map_kind;
 use weir_tests::{
     ControlPlane, FaultProxy, GitServerOptions, Held, RequestLine, Scene, eventually,
@@ -64,15 +64,14 @@ async fn present(scene: &Scene) -> BTreeMap<String, (String, String)> {
         .collect()
 }
 
-/// Waits until the n-th write stands in the proxy; nothing if the deploy ends before.
-async fn held(
+/// Waits until the n-th write stands in the proxy; nothing if what Weir does ends before.
+async fn held<T>(
     arrival: tokio::sync::oneshot::Receiver<Held>,
-    scene: &Scene,
-    commit: &str,
+    end: impl Future<Output = T>,
 ) -> Option<Held> {
     tokio::select! {
         held = arrival => Some(held.unwrap()),
-        _ = scene.ready("app", commit) => None,
+        _ = end => None,
     }
 }
 
@@ -127,7 +126,7 @@ async fn first_deploy(n: usize, fate: Fate) -> bool {
     let commit = scene.repository.publish("first");
     scene.source(json!({})).await;
     scene.sync("app", "./app", json!({})).await;
-    let Some(write) = held(arrival, &scene, &commit).await else {
+    let Some(write) = held(arrival, scene.ready("app", &commit)).await else {
         return false;
     };
     write_app(&scene, &[("one", "1"), ("two", "2")]);
@@ -157,7 +156,7 @@ async fn update(n: usize, fate: Fate) -> bool {
     scene.repository.remove("app/removed.yaml");
     write_app(&scene, &wanted);
     let second = scene.publish("second").await;
-    let Some(write) = held(arrival, &scene, &second).await else {
+    let Some(write) = held(arrival, scene.ready("app", &second)).await else {
         return false;
     };
     kill(&mut scene, &proxy, write, fate).await;
@@ -170,6 +169,27 @@ async fn update(n: usize, fate: Fate) -> bool {
         );
     }
     true
+}
+
+/// Kills Weir at the n-th write of the end of a Kustomization. Returns whether there was an n-th write.
+async fn deletion(n: usize, fate: Fate) -> bool {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let mut scene = start(&proxy).await;
+    write_app(&scene, &[("one", "1"), ("two", "2")]);
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &commit).await;
+    let arrival = proxy.hold(is_counted, n);
+    scene.delete(&kustomization_kind(), "app").await;
+    let write = held(arrival, scene.gone(&kustomization_kind(), "app")).await;
+    let reached = write.is_some();
+    if let Some(write) = write {
+        kill(&mut scene, &proxy, write, fate).await;
+        scene.gone(&kustomization_kind(), "app").await;
+    }
+    assert_eq!(present(&scene).await, BTreeMap::new());
+    reached
 }
 
 /// Runs a scenario with the death at each write in turn, until there are no more.
@@ -199,6 +219,34 @@ async fn a_death_in_an_update_deletes_nothing_that_git_has() {
     let writes = at_each_write(update).await;
     // At least the inventory, an object made, one changed, one deleted, and the result.
     assert!(writes >= 5, "only {writes} writes were seen");
+}
+
+#[tokio::test]
+async fn a_death_in_a_deletion_leaves_nothing_behind() {
+    let writes = at_each_write(deletion).await;
+    // At least two objects and the finalizer.
+    assert!(writes >= 3, "only {writes} writes were seen");
+}
+
+#[tokio::test]
+async fn a_polite_end_is_quick_and_a_new_start_goes_on() {
+    let mut scene = Scene::start("polite").await;
+    write_app(&scene, &[("one", "1")]);
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &first).await;
+    let begin = Instant::now();
+    assert!(scene.weir.terminate().success());
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    write_app(&scene, &[("one", "2")]);
+    let second = scene.publish("second").await;
+    scene.weir.restart();
+    settled(&scene, &second, &[("one", "2")]).await;
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod drift;
 mod examples;
 mod failures;
 mod kill;
+mod outages;
 mod prune;
 mod quiet;
 mod secrets;
