@@ -1,7 +1,7 @@
 //! The watches of Weir's own resources: each object that they show has a task, and changes of its spec,
 //! annotations and deletion wake it. Its status, which we write ourselves, does not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -77,15 +77,21 @@ async fn follow<K>(
         .default_backoff()
         .reflect(writer);
     pin_mut!(events);
-    let mut listed = BTreeSet::new();
+    // Told only when the list is complete: until then the store that the tasks read does not show it, and a
+    // task that finds nothing there ends.
+    let mut listed: BTreeMap<Key, K> = BTreeMap::new();
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Init) => listed.clear(),
             Ok(watcher::Event::InitApply(object)) => {
-                listed.insert(key(&object));
-                observe(&context, &object);
+                listed.insert(key(&object), object);
             }
-            Ok(watcher::Event::InitDone) => wake_unlisted(&context, K::KIND, &listed),
+            Ok(watcher::Event::InitDone) => {
+                wake_unlisted(&context, K::KIND, &listed);
+                std::mem::take(&mut listed)
+                    .values()
+                    .for_each(|object| observe(&context, object));
+            }
             Ok(watcher::Event::Apply(object)) => {
                 observe(&context, &object);
                 seen(&context, &object);
@@ -117,9 +123,9 @@ fn key<K: Recorded>(object: &K) -> Key {
 }
 
 /// Objects that went while the watch was broken.
-fn wake_unlisted(context: &Context, kind: Kind, listed: &BTreeSet<Key>) {
+fn wake_unlisted<K>(context: &Context, kind: Kind, listed: &BTreeMap<Key, K>) {
     for key in context.schedule.keys() {
-        if key.kind == kind && !listed.contains(&key) {
+        if key.kind == kind && !listed.contains_key(&key) {
             context.schedule.wake(&key, Wake::changed());
         }
     }
