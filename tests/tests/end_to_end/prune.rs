@@ -180,12 +180,20 @@ async fn deleting_a_kustomization_without_prune_leaves_its_objects() {
 /// While the Kustomization stands still, does something to object `name` and drops it from Git; then lets
 /// the Kustomization go on, from the new revision.
 async fn dropped_after(scene: &Scene, name: &str, act: impl AsyncFnOnce()) {
+    let suspend = json!({ "spec": { "suspend": true } });
+    scene.merge(&kustomization_kind(), "app", suspend).await;
+    // Answered even so: Weir has seen that it is to stand still.
+    let token = scene.request(&kustomization_kind(), "app").await;
+    let what = "the request is answered";
     scene
-        .merge(
-            &kustomization_kind(),
-            "app",
-            json!({ "spec": { "suspend": true } }),
-        )
+        .until(what, &kustomization_kind(), "app", |object| {
+            let handled = &object.data["status"]["lastHandledReconcileAt"];
+            if *handled == token {
+                Ok(())
+            } else {
+                Err(format!("handled: {handled}"))
+            }
+        })
         .await;
     act().await;
     assert!(exists(scene, name).await);
