@@ -104,14 +104,21 @@ impl<'v> Secrets<'v> {
         old: &Node,
         before: &Mapping,
     ) -> Result<(), KeyOfSecret> {
-        let renames = before.iter().any(|(key, _)| key.text.contains('$'));
+        let renamed: Vec<_> = before
+            .iter()
+            .filter(|(key, _)| key.text.contains('$'))
+            .filter_map(|(key, value)| {
+                Some((expand(&key.text, self.variables, false).ok()?, value))
+            })
+            .collect();
         let Some(mapping) = new.as_mapping_mut() else {
             return Ok(());
         };
         for (key, value) in mapping.iter_mut() {
-            match before.get(&key.text) {
+            let renamed = || renamed.iter().find(|(text, _)| **text == *key.text);
+            match before.get(&key.text).or_else(|| Some(renamed()?.1)) {
                 Some(before) => self.adopt(value, before)?,
-                None if renames || !self.touch(old) => self.displace(value, old, renames)?,
+                None if !self.touch(old) => self.displace(value, old, false)?,
                 None => return Err(KeyOfSecret),
             }
         }
