@@ -111,6 +111,10 @@ impl<'v> Secrets<'v> {
                 Some((expand(&key.text, self.variables, false).ok()?, value))
             })
             .collect();
+        // A key that is gone has become part of some other scalar, and its value with it.
+        if self.touch(old) && new.as_mapping().map(Mapping::len) != Some(before.len()) {
+            seal(new);
+        }
         let Some(mapping) = new.as_mapping_mut() else {
             return Ok(());
         };
