@@ -19,7 +19,7 @@ release: ## the weir binary, for use: target/release/weir
 demo: need ## watch a Git commit become running objects in a real API server (KEEP=1 stays up)
 	@$(MAKE) --no-print-directory controlplane
 	$(CARGO) build --workspace
-	@WEIR_CONTROLPLANE=$(CONTROLPLANE) WEIR_BIN=$(TARGET)/debug/weir $(TARGET)/debug/demo $(if $(KEEP),--keep)
+	@WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) $(TARGET)/debug/demo $(if $(KEEP),--keep)
 
 test: need fmt lint unit e2e ## everything that CI runs
 
