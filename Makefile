@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release demo test fmt lint unit e2e score deny crds controlplane clean
+.PHONY: help build release demo test fmt lint unit e2e score fuzz deny crds controlplane clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,6 +38,10 @@ e2e: controlplane ## end-to-end tests on a real control plane and real Git serve
 
 score: ## the conformance cases, when they are at hand beside the repository
 	@.ci/score
+
+SECONDS ?= 5
+fuzz: ## fuzz the composer: each target for SECONDS (default 5); TARGETS names some
+	@SECONDS_EACH=$(SECONDS) overlay/fuzz/run $(TARGETS)
 
 deny: ## licences, sources and duplicate dependencies (needs cargo-deny)
 	cargo deny check licenses bans sources

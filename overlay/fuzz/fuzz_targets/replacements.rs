@@ -1,33 +1,34 @@
-//! Any value into any field: a build ends, and gives the same when it is made again.
+//! Any value into any field: the first lines of the input are the two field paths and the delimiter, the rest is
+//! the object.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overlay::{MemTree, Options, build};
+use weir_overlay_fuzz::build_twice;
 
-fuzz_target!(|input: (bool, u8, &str, &str, &str, &str)| {
-    let (create, index, delimiter, from, to, object) = input;
-    let quoted = |text: &str| {
-        let escaped: String = text.chars().flat_map(char::escape_unicode).collect();
-        escaped
-            .split("\\u{")
-            .filter_map(|code| code.strip_suffix('}'))
-            .fold(String::from("\""), |text, code| {
-                text + &format!("\\U{code:0>8}")
-            })
-            + "\""
-    };
-    let kustomization = format!(
-        "resources: [object.yaml]\nreplacements:\n- source: {{fieldPath: {}}}\n  targets:\n  - select: {{kind: .*}}\n    fieldPaths: [{}]\n    options: {{create: {create}, index: {}, delimiter: {}}}\n",
-        quoted(from),
-        quoted(to),
-        i16::from(index) - 2,
-        quoted(delimiter),
-    );
-    let mut tree = MemTree::new();
-    tree.insert("kustomization.yaml", kustomization.into_bytes());
-    tree.insert("object.yaml", object.as_bytes());
-    let once = build(&tree, "", &Options::default()).map(|built| built.to_yaml());
-    let again = build(&tree, "", &Options::default()).map(|built| built.to_yaml());
-    assert_eq!(once, again);
+/// Text as a double-quoted scalar.
+fn quoted(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .map(|char| format!("\\U{:08x}", u32::from(char)))
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+fuzz_target!(|input: &str| {
+    let mut lines = input.splitn(4, '\n');
+    let mut next = || lines.next().unwrap_or_default();
+    let (from, to, delimiter, object) = (next(), next(), next(), next());
+    for (create, index) in [(false, 0), (true, 1), (true, -1)] {
+        let kustomization = format!(
+            "resources: [object.yaml]\nreplacements:\n- source: {{fieldPath: {}}}\n  targets:\n  - select: {{kind: .*}}\n    fieldPaths: [{}]\n    options: {{create: {create}, index: {index}, delimiter: {}}}\n",
+            quoted(from),
+            quoted(to),
+            quoted(delimiter),
+        );
+        build_twice(&[
+            ("kustomization.yaml", &kustomization),
+            ("object.yaml", object),
+        ]);
+    }
 });
