@@ -46,6 +46,18 @@ impl FieldSpec {
     pub(crate) fn is_for(&self, gvk: &Gvk) -> bool {
         gvk.is_selected_by(&self.gvk())
     }
+
+    /// Gives the field to `set`, wherever it is in an object. Where it is missing it becomes what `made` says, if the
+    /// spec wants it made.
+    pub(crate) fn visit(
+        &self,
+        node: &mut Node,
+        made: Make,
+        set: &mut dyn FnMut(&mut Node) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let make = if self.create { made } else { Make::Nothing };
+        visit(node, &split_path(&self.path), make, set)
+    }
 }
 
 /// Splits a path at slashes that are not escaped; a leading slash does not count.

@@ -37,7 +37,7 @@ mod resources;
 mod scalar;
 mod scope;
 mod select;
-mod suggest;
+pub mod suggest;
 mod transform;
 pub mod tree;
 pub mod vars;

@@ -1,7 +1,7 @@
 //! "Did you mean …?": the known name nearest to a mistyped one.
 
 /// The known name that is at most two edits (one, for short names) away, the nearest first.
-pub(crate) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     let allowed = match typed.len() {
         0..=2 => return None,
         3..=4 => 1,

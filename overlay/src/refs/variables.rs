@@ -6,7 +6,7 @@ use ecow::EcoString;
 
 use crate::error::Error;
 use crate::field_path;
-use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::fieldspec::{FieldSpec, Make};
 use crate::kustomization::Variable;
 use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
@@ -91,13 +91,9 @@ impl Variables {
         for resource in &mut resources.list {
             let gvk = resource.gvk();
             for spec in specs.iter().filter(|spec| spec.is_for(&gvk)) {
-                visit(
-                    &mut resource.node,
-                    &split_path(&spec.path),
-                    Make::Nothing,
-                    &mut |node| replace_in(node, &values),
-                )
-                .map_err(|error| resource.blame(error))?;
+                let replace = &mut |node: &mut Node| replace_in(node, &values);
+                spec.visit(&mut resource.node, Make::Nothing, replace)
+                    .map_err(|error| resource.blame(error))?;
             }
         }
         Ok(())

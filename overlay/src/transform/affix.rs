@@ -3,7 +3,7 @@
 use super::{Setting, Transformer, specs_of};
 use crate::decode::{Rules, Text, decode, fields};
 use crate::error::{Error, Errors};
-use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::fieldspec::{FieldSpec, Make};
 use crate::kustomization::Kustomization;
 use crate::load::Session;
 use crate::resource::{Gvk, Resource};
@@ -150,17 +150,7 @@ impl Affix {
             if !spec.is_for(&resource.gvk()) {
                 continue;
             }
-            let make = if spec.create {
-                Make::Scalar
-            } else {
-                Make::Nothing
-            };
-            visit(
-                &mut resource.node,
-                &split_path(&spec.path),
-                make,
-                &mut |node| self.set(node),
-            )?;
+            spec.visit(&mut resource.node, Make::Scalar, &mut |node| self.set(node))?;
         }
         Ok(())
     }

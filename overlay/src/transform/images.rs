@@ -5,7 +5,7 @@ use regex::Regex;
 use super::{Setting, Transformer, specs_of};
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
-use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::fieldspec::{FieldSpec, Make};
 use crate::kustomization::{Image, Kustomization};
 use crate::load::Session;
 use crate::resources::Resources;
@@ -71,13 +71,8 @@ impl Transformer for Images {
         {
             for spec in specs_of(&self.specs, &resource.gvk()) {
                 let set = &mut |node: &mut Node| self.set(node);
-                visit(
-                    &mut resource.node,
-                    &split_path(&spec.path),
-                    Make::Nothing,
-                    set,
-                )
-                .map_err(|error| resource.blame(error))?;
+                spec.visit(&mut resource.node, Make::Nothing, set)
+                    .map_err(|error| resource.blame(error))?;
             }
         }
         Ok(())

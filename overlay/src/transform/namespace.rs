@@ -130,17 +130,7 @@ impl Namespace {
             if self.is_for_others(spec, &gvk) || (is_binding && is_subjects(spec)) {
                 continue;
             }
-            let make = if spec.create {
-                Make::Scalar
-            } else {
-                Make::Nothing
-            };
-            visit(
-                &mut resource.node,
-                &split_path(&spec.path),
-                make,
-                &mut |node| self.set(node),
-            )?;
+            spec.visit(&mut resource.node, Make::Scalar, &mut |node| self.set(node))?;
         }
         Ok(())
     }

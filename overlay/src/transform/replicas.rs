@@ -3,7 +3,7 @@
 use super::{Setting, Transformer};
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
-use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::fieldspec::{FieldSpec, Make};
 use crate::kustomization::{Kustomization, Replica};
 use crate::load::Session;
 use crate::resources::Resources;
@@ -54,20 +54,11 @@ impl Transformer for Replicas {
                 if !spec.is_for(&resource.gvk()) {
                     continue;
                 }
-                let make = if spec.create {
-                    Make::Scalar
-                } else {
-                    Make::Nothing
+                let set = &mut |node: &mut Node| {
+                    scalar::set(node, count.as_str(), Meaning::Number, self.replica.mark)
                 };
-                visit(
-                    &mut resource.node,
-                    &split_path(&spec.path),
-                    make,
-                    &mut |node| {
-                        scalar::set(node, count.as_str(), Meaning::Number, self.replica.mark)
-                    },
-                )
-                .map_err(|error| resource.blame(error))?;
+                spec.visit(&mut resource.node, Make::Scalar, set)
+                    .map_err(|error| resource.blame(error))?;
             }
         }
         if found {
