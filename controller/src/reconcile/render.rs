@@ -101,14 +101,14 @@ pub fn build(
         Some(opener) => open_values(opener, &mut built.objects)?,
         None => none_encrypted(&built.objects)?,
     }
-    let objects = match &inputs.variables {
-        Some(variables) => overlay::vars::substitute(built.objects, variables, true)
-            .map_err(Failure::of(reason::BUILD_FAILED))?,
-        None => built.objects,
-    };
+    if let Some(variables) = &inputs.variables {
+        built
+            .substitute(variables, true)
+            .map_err(Failure::of(reason::BUILD_FAILED))?;
+    }
     let warnings = built.warnings.iter().map(ToString::to_string).collect();
     Ok(Rendered {
-        objects,
+        objects: built.objects,
         reads: built.reads,
         warnings,
     })
@@ -282,5 +282,36 @@ mod tests {
         tree.insert("a/other.yaml", *b"new");
         assert!(!holds(&tree, "a/file.yaml", read));
         assert!(!holds(&tree, "a/other.yaml", Read::Absent));
+    }
+
+    #[test]
+    fn an_unset_variable_is_told_with_the_file_that_a_patch_wrote_it_in() {
+        let mut tree = MemTree::new();
+        tree.insert(
+            "envs/prod/kustomization.yaml",
+            *b"resources: [../../base]\npatches: [{path: size.yaml}]\n",
+        );
+        tree.insert(
+            "envs/prod/size.yaml",
+            *b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\ndata:\n  size: ${size}\n",
+        );
+        tree.insert("base/kustomization.yaml", *b"resources: [shop.yaml]\n");
+        tree.insert(
+            "base/shop.yaml",
+            *b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\n",
+        );
+        let spec = KustomizationSpec {
+            path: Some("./envs/prod".to_owned()),
+            ..Default::default()
+        };
+        let mut inputs = Inputs::default();
+        inputs.variables = Some(overlay::vars::Variables::default());
+        let failure = build(&spec, &tree, &inputs).expect_err("nobody sets the variable");
+        assert_eq!(failure.reason, reason::BUILD_FAILED);
+        assert_eq!(
+            failure.message,
+            "envs/prod/size.yaml:5:9: substitute variables: ConfigMap/shop: variable not set (strict mode): \"size\" \
+             (write `$$` for a dollar sign that is none of Flux's)"
+        );
     }
 }

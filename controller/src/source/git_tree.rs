@@ -276,8 +276,16 @@ impl GitTree {
 
     /// The files of a revision (`main`, `HEAD~2`, `v1.0`) of the repository that a local folder belongs to.
     pub fn local(folder: &Path, revision: &str) -> Result<(Self, Commit), SourceError> {
-        let act = "opening the repository";
-        let repository = gix::discover(folder).map_err(|error| SourceError::cache(act, error))?;
+        let repository = gix::discover(folder)
+            .map_err(|error| SourceError::cache("opening the repository", error))?;
+        Self::of(&repository, revision)
+    }
+
+    /// The files of a revision of a repository.
+    pub(super) fn of(
+        repository: &gix::Repository,
+        revision: &str,
+    ) -> Result<(Self, Commit), SourceError> {
         let commit = repository
             .rev_parse_single(revision)
             .and_then(|id| id.object())

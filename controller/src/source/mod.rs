@@ -21,6 +21,7 @@ mod lookup;
 pub mod reference;
 pub mod refresh;
 pub mod remote;
+pub mod revision;
 mod server;
 pub mod snapshot;
 pub mod storage;

@@ -1,23 +1,26 @@
 //! `weir build PATH`: the manifests of a folder, byte for byte as `kustomize build` prints them.
 
-use std::collections::BTreeMap;
+mod files;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anstream::eprintln;
 use overlay::build::{LoadRestrictor, Order, Read};
-use overlay::{Build, Object, Options};
+use overlay::{Build, Options, Tree};
 
 use super::{Exit, Failure, Outcome};
-use crate::source::work_tree;
+use crate::source::{revision, work_tree};
 
 const EXAMPLES: &str = "\
 Examples:
   weir build envs/prod-eu                       print the manifests
   weir build --flux platform/monitoring/_base   as the controller builds it: input order, bare folders too
   weir build -o out/ envs/prod-eu               one file an object
-  weir build --reads envs/prod-eu               what the build read, with Git's object ids";
+  weir build --reads envs/prod-eu               what the build read, with Git's object ids
+  weir build --rev v1.4.0 envs/prod-eu          of a tag, a branch or a commit, without checking it out
+  weir build --git-dir fleet.git --rev main envs/prod-eu";
 
 /// Print the manifests of a folder, as `kustomize build` prints them.
 #[derive(clap::Args)]
@@ -27,8 +30,15 @@ pub(super) struct Args {
     #[arg(default_value = ".")]
     path: PathBuf,
     /// Nothing outside this folder is read; default the enclosing Git work tree, else the whole file system.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "rev")]
     root: Option<PathBuf>,
+    /// Read this revision of the Git repository (`main`, `v1.4.0`, `HEAD~2`, a commit's id) instead of the files on disk.
+    #[arg(long, value_name = "REVISION")]
+    rev: Option<String>,
+    /// The repository of the revision, bare or not; the folder is then relative to its root. Default the one around the
+    /// folder.
+    #[arg(long, value_name = "DIR", requires = "rev")]
+    git_dir: Option<PathBuf>,
     /// Build as the controller does: input order, a bare folder gets a kustomization file.
     #[arg(long)]
     flux: bool,
@@ -73,22 +83,40 @@ enum Restrictor {
 /// Builds and prints.
 pub(super) fn run(args: &Args) -> Outcome {
     let started = Instant::now();
-    let (tree, path) = work_tree::open(&args.path, args.root.as_deref())
-        .map_err(|error| Failure::new(error.to_string()))?;
-    let build = overlay::build(&tree, &path, &options(args))
-        .map_err(|errors| Failure::build(errors, &tree))?;
+    let (tree, path) = open(args)?;
+    let build = overlay::build(tree.as_ref(), &path, &options(args))
+        .map_err(|errors| Failure::build(errors, tree.as_ref()))?;
     for warning in &build.warnings {
         eprintln!("warning: {warning}");
     }
     match &args.output {
         _ if args.reads => print_reads(&build)?,
-        Some(folder) => write_files(&build.objects, folder)?,
+        Some(folder) => files::write(&build.objects, folder)?,
         None => print_text(&build.to_yaml())?,
     }
     if args.stats {
         print_stats(&build, started.elapsed());
     }
     Ok(Exit::Success)
+}
+
+/// The files, and the folder's path among them.
+fn open(args: &Args) -> Result<(Box<dyn Tree>, String), Failure> {
+    match &args.rev {
+        Some(rev) => {
+            let opened = revision::open(&args.path, rev, args.git_dir.as_deref());
+            let (tree, path) = opened.map_err(|error| match error.hint() {
+                Some(hint) => Failure::with_hint(error.to_string(), hint),
+                None => Failure::new(error.to_string()),
+            })?;
+            Ok((Box::new(tree), path))
+        }
+        None => {
+            let (tree, path) = work_tree::open(&args.path, args.root.as_deref())
+                .map_err(|error| Failure::new(error.to_string()))?;
+            Ok((Box::new(tree), path))
+        }
+    }
 }
 
 fn options(args: &Args) -> Options<'static> {
@@ -131,44 +159,6 @@ fn print_reads(build: &Build) -> Result<(), Failure> {
     }
     text.push_str(&format!("options {}\n", build.reads.options));
     print_text(&text)
-}
-
-/// One file an object, named as kustomize names them: `apps_v1_deployment_shop.yaml`, with the namespace in
-/// front where two objects would share a name.
-fn write_files(objects: &[Object], folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("creating", folder, &error))?;
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for object in objects {
-        *counts.entry(file_name(object)).or_default() += 1;
-    }
-    for object in objects {
-        let mut name = file_name(object);
-        if counts[&name] > 1 {
-            name = format!("{}_{name}", object.id.namespace);
-        }
-        let path = folder.join(name);
-        let text = overlay::yaml::write_documents(&[&object.node]);
-        std::fs::write(&path, text).map_err(|error| Failure::io("writing", &path, &error))?;
-    }
-    Ok(())
-}
-
-fn file_name(object: &Object) -> String {
-    let id = &object.id;
-    let parts = [&id.group, &id.version, &id.kind, &id.name];
-    let parts: Vec<&str> = parts
-        .iter()
-        .map(|part| part.as_str())
-        .filter(|part| !part.is_empty())
-        .collect();
-    // A name may hold `:` and `/` (RBAC); a file name may not leave the folder.
-    format!(
-        "{}.yaml",
-        parts
-            .join("_")
-            .to_lowercase()
-            .replace(['/', '\\', ':'], "_")
-    )
 }
 
 fn print_stats(build: &Build, took: Duration) {

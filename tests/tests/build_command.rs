@@ -1,0 +1,156 @@
+//! `weir build` as a program: folders of revisions, and what its flags print of them.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::path::Path;
+
+use weir_tests::{Repository, Weir};
+
+/// What the program says, and whether it succeeded.
+struct Said {
+    success: bool,
+    out: String,
+    err: String,
+}
+
+fn build(folder: &Path, arguments: &[&str]) -> Said {
+    let output = Weir::command()
+        .arg("build")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Said {
+        success: output.status.success(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+fn printed(folder: &Path, arguments: &[&str]) -> String {
+    let said = build(folder, arguments);
+    assert!(said.success, "{arguments:?}: {}", said.err);
+    said.out
+}
+
+/// A base, an environment, and the state of each commit in the data.
+fn fleet() -> (Repository, String, String) {
+    let work = Repository::create("http://127.0.0.1:1/none.git", None);
+    work.write("base/kustomization.yaml", "resources: [map.yaml]\n")
+        .write(
+            "base/map.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\ndata: {state: first}\n",
+        )
+        .write(
+            "envs/prod/kustomization.yaml",
+            "resources: [../../base]\nnamePrefix: prod-\n",
+        )
+        .write("envs/bare/map.yaml", BARE);
+    let first = work.commit("first");
+    work.tag("v1.0.0");
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\ndata: {state: second}\n";
+    let second = work.write("base/map.yaml", text).commit("second");
+    (work, first, second)
+}
+
+const BARE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bare}\n";
+
+fn shop(state: &str) -> String {
+    format!(
+        "apiVersion: v1\ndata:\n  state: {state}\nkind: ConfigMap\nmetadata:\n  name: prod-shop\n"
+    )
+}
+
+#[test]
+fn a_revision_is_built_whatever_is_checked_out() {
+    let (work, first, second) = fleet();
+    work.write("base/map.yaml", "not: [committed")
+        .remove("envs");
+    for revision in ["v1.0.0", "main~1", &first, &first[..8]] {
+        let out = printed(work.path(), &["--rev", revision, "envs/prod"]);
+        assert_eq!(out, shop("first"), "{revision}");
+    }
+    for revision in ["main", "HEAD", &second[..7]] {
+        let out = printed(work.path(), &["--rev", revision, "envs/prod"]);
+        assert_eq!(out, shop("second"), "{revision}");
+    }
+}
+
+#[test]
+fn a_revision_is_built_from_any_folder_and_from_a_bare_repository() {
+    let (work, _, _) = fleet();
+    let want = shop("second");
+    let from_base = work.path().join("base");
+    assert_eq!(
+        printed(&from_base, &["--rev", "HEAD", "../envs/prod"]),
+        want
+    );
+    let from_env = work.path().join("envs/prod");
+    assert_eq!(printed(&from_env, &["--rev", "HEAD"]), want);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let absolute = work.path().join("envs/prod");
+    let absolute = absolute.to_str().unwrap();
+    assert_eq!(
+        printed(elsewhere.path(), &["--rev", "HEAD", absolute]),
+        want
+    );
+    let bare = elsewhere.path().join("fleet.git");
+    work.git(&["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
+    assert_eq!(printed(&bare, &["--rev", "main", "envs/prod"]), want);
+    let named = ["--git-dir", "fleet.git", "--rev", "main", "envs/prod"];
+    assert_eq!(printed(elsewhere.path(), &named), want);
+}
+
+#[test]
+fn what_cannot_be_found_is_told_with_what_there_is() {
+    let (work, _, _) = fleet();
+    let said = build(work.path(), &["--rev", "mian", "envs/prod"]);
+    assert!(!said.success);
+    assert!(said.err.contains("has no revision `mian`"), "{}", said.err);
+    assert!(said.err.contains("did you mean `main`?"), "{}", said.err);
+    let said = build(work.path(), &["--rev", "release", "envs/prod"]);
+    assert!(
+        said.err.contains("hint: it has main, v1.0.0"),
+        "{}",
+        said.err
+    );
+    let said = build(work.path(), &["--rev", "main", "envs/nowhere"]);
+    assert!(
+        said.err.contains("there is no folder envs/nowhere"),
+        "{}",
+        said.err
+    );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let said = build(elsewhere.path(), &["--rev", "main", "envs/prod"]);
+    assert!(said.err.contains("is in no Git repository"), "{}", said.err);
+    assert!(said.err.contains("--git-dir"), "{}", said.err);
+}
+
+#[test]
+fn the_other_flags_hold_for_a_revision_too() {
+    let (work, _, _) = fleet();
+    work.remove("envs");
+    let bare = printed(work.path(), &["--rev", "main", "--flux", "envs/bare"]);
+    assert_eq!(
+        bare,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: bare\n"
+    );
+    let reads = printed(work.path(), &["--rev", "v1.0.0", "--reads", "envs/prod"]);
+    let blob = work.git(&["rev-parse", "v1.0.0:base/map.yaml"]);
+    assert!(
+        reads.contains(&format!("{blob} file   base/map.yaml")),
+        "{reads}"
+    );
+    let said = build(work.path(), &["--rev", "main", "--stats", "envs/prod"]);
+    assert!(said.err.starts_with("1 objects, "), "{}", said.err);
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().to_str().unwrap();
+    printed(work.path(), &["--rev", "main", "-o", folder, "envs/prod"]);
+    let file = out.path().join("v1_configmap_prod-shop.yaml");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), shop("second"));
+}
