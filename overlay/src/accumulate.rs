@@ -9,7 +9,8 @@ use crate::configuration::Configuration;
 use crate::crds;
 use crate::decode::{Rules, Text, decode};
 use crate::error::{Error, Errors};
-use crate::generate;
+use crate::generate::{self, Generated};
+use crate::history::{self, Asker};
 use crate::kustomization::Kustomization;
 use crate::kustomization_file::{self, Kind};
 use crate::load::{Folder, Session};
@@ -20,7 +21,7 @@ use crate::provenance::{self, Step};
 use crate::refs::Variables;
 use crate::resource::Resource;
 use crate::resources::Resources;
-use crate::transform::{self, Setting};
+use crate::transform::{self, Asked, Setting};
 use crate::tree::EntryKind;
 use crate::yaml::Dialect;
 
@@ -49,6 +50,7 @@ impl Accumulated {
     }
 
     fn merge(&mut self, other: Self) -> Result<(), Error> {
+        self.resources.gone.extend(other.resources.gone);
         self.resources.append_all(other.resources.list)?;
         if let Some(configuration) = &other.configuration {
             self.configure(configuration)?;
@@ -137,7 +139,7 @@ fn during(errors: Errors, entry: &Text, act: String) -> Errors {
 fn accumulate_entries(
     place: &Place<'_>,
     entries: &[Text],
-    field: &str,
+    field: &'static str,
     into: &mut Accumulated,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
@@ -146,6 +148,8 @@ fn accumulate_entries(
         if let Err(more) = accumulate_entry(place, entry, into, session) {
             errors.extend(during(more, entry, format!("{field}[{index}]")).0);
         }
+        let asker = Asker::entry(field, index, entry.mark);
+        history::note(&mut into.resources, asker, session.options);
         within(
             into.resources.list.len(),
             session.options.budget.objects,
@@ -277,18 +281,26 @@ fn read_configuration(
 
 fn run_generators(
     place: &Place<'_>,
-    generated: Vec<(&'static str, Resource)>,
+    generated: Vec<Generated>,
     into: &mut Accumulated,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
-    for (kind, resource) in generated {
-        absorb(resource, place.step(kind), into)?;
+    for Generated {
+        generator,
+        asker,
+        resource,
+    } in generated
+    {
+        absorb(resource, place.step(generator), into)?;
+        history::note(&mut into.resources, asker, session.options);
     }
     let entries = &place.kustomization.generators;
     for object in plugin_objects(place, entries, "generators", session)? {
         let kind = plugins::builtin_kind(&object)?;
         let resource = generate::from_object(kind, &object.node, place.folder, session)?;
         absorb(resource, Step::object(&object), into)?;
+        let asker = Asker::field("generators", object.node.mark);
+        history::note(&mut into.resources, asker, session.options);
     }
     Ok(())
 }
@@ -304,7 +316,7 @@ fn absorb(mut resource: Resource, step: Option<Step>, into: &mut Accumulated) ->
 }
 
 /// A transformer, and the step of an object's history that it stands for.
-type Stepped = (Option<Step>, Box<dyn transform::Transformer>);
+type Stepped = (Option<Step>, Asked);
 
 /// All transformers of a kustomization, those of its fields first.
 fn make_transformers(
@@ -322,7 +334,7 @@ fn make_transformers(
     let made = transform::from_fields(place.kustomization, &mut setting)?;
     let mut transformers: Vec<Stepped> = made
         .into_iter()
-        .map(|(kind, transformer)| (place.step(kind), transformer))
+        .map(|(kind, asked)| (place.step(kind), asked))
         .collect();
     let entries = &place.kustomization.transformers;
     transformers.extend(configured(
@@ -340,8 +352,8 @@ fn run_transformers(
     into: &mut Accumulated,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
-    for (step, transformer) in make_transformers(place, into, session)? {
-        transformer.transform(&mut into.resources, session)?;
+    for (step, asked) in make_transformers(place, into, session)? {
+        asked.transformer.transform(&mut into.resources, session)?;
         into.resources.drop_gone();
         into.resources.list.iter_mut().for_each(alias::settle);
         if let Some(step) = step {
@@ -350,6 +362,7 @@ fn run_transformers(
                 .iter_mut()
                 .for_each(|resource| provenance::add_transformation(resource, &step));
         }
+        history::note(&mut into.resources, asked.asker, session.options);
     }
     Ok(())
 }
@@ -358,7 +371,7 @@ fn run_transformers(
 fn configured(
     place: &Place<'_>,
     entries: &[Text],
-    field: &str,
+    field: &'static str,
     configuration: &Configuration,
     session: &mut Session<'_>,
 ) -> Result<Vec<Stepped>, Errors> {
@@ -370,8 +383,8 @@ fn configured(
             folder: place.folder,
             configuration,
         };
-        let transformer = transform::from_object(kind, &object.node, &mut setting)?;
-        made.push((Step::object(&object), transformer));
+        let asked = transform::from_object(kind, &object.node, &mut setting)?;
+        made.push((Step::object(&object), asked));
     }
     Ok(made)
 }
@@ -397,7 +410,10 @@ fn run_validators(
             .iter()
             .map(|resource| resource.node.clone())
             .collect();
-        validator.transform(&mut into.resources, session)?;
+        validator
+            .transformer
+            .transform(&mut into.resources, session)?;
+        history::note(&mut into.resources, validator.asker, session.options);
         let after = into
             .resources
             .list
@@ -418,7 +434,7 @@ fn run_validators(
 fn plugin_objects(
     place: &Place<'_>,
     entries: &[Text],
-    field: &str,
+    field: &'static str,
     session: &mut Session<'_>,
 ) -> Result<Vec<Resource>, Errors> {
     let mut found = Accumulated::default();

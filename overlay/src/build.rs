@@ -13,6 +13,7 @@ use crate::configuration::Configuration;
 use crate::decode::Text;
 use crate::error::{Error, Errors, Place, Warning};
 use crate::flux;
+use crate::history::{self, Asker, History};
 use crate::kustomization::Kustomization;
 use crate::kustomization_file::{self, Kind};
 use crate::load::Session;
@@ -133,6 +134,8 @@ pub struct Options<'a> {
     pub budget: Budget,
     /// Fill [`Build::reads`]; costs one hash of each file where the tree does not know its ids.
     pub record_reads: bool,
+    /// Fill [`Build::history`]; costs time and memory, and nothing when it is not asked for.
+    pub record_history: bool,
 }
 
 /// What a read found.
@@ -168,6 +171,8 @@ pub struct Build {
     pub warnings: Vec<Warning>,
     /// The files that the marks of the objects' nodes mean, by number, from 1.
     pub files: Vec<Arc<str>>,
+    /// Where the fields of the objects got their values; empty unless [`Options::record_history`].
+    pub history: History,
 }
 
 impl Build {
@@ -192,8 +197,9 @@ impl Build {
 pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build, Errors> {
     let mut session = Session::new(tree, options);
     match run(path, &mut session) {
-        Ok(objects) => Ok(Build {
+        Ok((objects, history)) => Ok(Build {
             objects,
+            history,
             reads: reads(&mut session),
             warnings: session.warnings,
             files: session.files.into_paths(),
@@ -260,7 +266,7 @@ fn digest(options: &Options<'_>) -> String {
     format!("sha256:{hex}")
 }
 
-fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
+fn run(path: &str, session: &mut Session<'_>) -> Result<(Vec<Object>, History), Errors> {
     let folder = session.root(path)?;
     let loaded = if session.options.flux {
         flux::load(&folder, session)?
@@ -281,21 +287,32 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<Vec<Object>, Errors> {
         variables,
     } = accumulate(&place, Accumulated::default(), session)?;
     let configuration = configuration.unwrap_or_else(Configuration::defaults);
+    let note = |resources: &mut Resources, step| {
+        history::note(resources, Asker::step(step), session.options);
+    };
     add_hashes(&mut resources)?;
+    note(&mut resources, "name hash");
     refs::follow_names(&mut resources, &configuration.name_reference)?;
+    note(&mut resources, "name references");
     variables.resolve(&mut resources, &configuration.var_reference)?;
     resources.list.iter_mut().for_each(alias::settle);
+    note(&mut resources, "vars");
     resources.list.iter().try_for_each(check_identity)?;
     resources.check_unique()?;
-    resources.list.retain(|resource| !is_local(resource));
+    resources.drop_those(is_local);
+    note(&mut resources, LOCAL);
     order(&mut resources, kustomization, session.options)?;
     finish(&mut resources, metadata, session)?;
-    Ok(resources
-        .list
-        .into_iter()
-        .map(Resource::into_object)
-        .collect())
+    let history = match session.options.record_history {
+        true => history::collect(&resources, &session.files),
+        false => History::default(),
+    };
+    let objects = resources.list.into_iter().map(Resource::into_object);
+    Ok((objects.collect(), history))
 }
+
+/// The annotation of objects that are for tools only.
+const LOCAL: &str = "config.kubernetes.io/local-config";
 
 /// Patches and replacements may leave an object without a kind or name.
 fn check_identity(resource: &Resource) -> Result<(), Error> {
@@ -309,14 +326,9 @@ fn check_identity(resource: &Resource) -> Result<(), Error> {
 
 /// True for objects that say that they are for tools only.
 fn is_local(resource: &Resource) -> bool {
-    let annotation = [
-        "metadata",
-        "annotations",
-        "config.kubernetes.io/local-config",
-    ];
     resource
         .node
-        .find(&annotation)
+        .find(&["metadata", "annotations", LOCAL])
         .is_some_and(|value| value.exposed() != Some("false"))
 }
 
@@ -349,12 +361,23 @@ fn finish(
             [("app.kubernetes.io/managed-by".into(), value)].into(),
         );
         label.transform(resources, session)?;
+        history::note(resources, Asker::step("managed-by label"), session.options);
     }
     if session.options.flux {
         flux::set_common_metadata(resources, session)?;
+        history::note(
+            resources,
+            Asker::step("spec.commonMetadata"),
+            session.options,
+        );
     }
     for resource in &mut resources.list {
         provenance::finish(resource, metadata);
     }
+    history::note(
+        resources,
+        Asker::step("tidying of annotations"),
+        session.options,
+    );
     Ok(())
 }

@@ -321,6 +321,15 @@ pub(crate) fn each_exactly(
     true
 }
 
+/// The position that `[key=value]` or `-` means in a list.
+pub(crate) fn element(items: &[Node], part: &str) -> Option<usize> {
+    match Part::of(part) {
+        Ok(Part::Key("-")) => items.len().checked_sub(1),
+        Ok(Part::Element(key, value)) => items.iter().position(|item| is_element(item, key, value)),
+        _ => None,
+    }
+}
+
 fn is_element(item: &Node, key: &str, value: &str) -> bool {
     let found = match key {
         "" => Some(item),

@@ -19,6 +19,7 @@ mod field_path;
 mod fieldspec;
 mod flux;
 mod generate;
+pub mod history;
 mod kustomization;
 mod kustomization_file;
 mod labels;

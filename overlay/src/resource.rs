@@ -6,6 +6,7 @@
 use ecow::EcoString;
 
 use crate::alias::Shared;
+use crate::history::Trace;
 use crate::object::{Object, ObjectId, Origin};
 use crate::scope;
 use crate::yaml::Node;
@@ -157,6 +158,8 @@ pub(crate) struct Resource {
     pub origin: Origin,
     /// Fields that share a value.
     pub shared: Vec<Shared>,
+    /// Where its fields got their values, when that is recorded.
+    pub trace: Option<Box<Trace>>,
 }
 
 impl Resource {
@@ -172,6 +175,7 @@ impl Resource {
             variables: Vec::new(),
             origin,
             shared: Vec::new(),
+            trace: None,
         }
     }
 

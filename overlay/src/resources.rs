@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::error::Error;
+use crate::history::Gone;
 use crate::resource::{Behavior, Id, Resource};
 
 /// Manifests in the order in which they were added.
@@ -11,6 +12,8 @@ pub(crate) struct Resources {
     /// The manifests. Transformers may change them in place; what renames or deletes calls
     /// [`Resources::drop_gone`] or [`Resources::check_unique`] after it.
     pub list: Vec<Resource>,
+    /// Those that were removed, when their history is recorded.
+    pub gone: Vec<Gone>,
 }
 
 impl Resources {
@@ -59,7 +62,14 @@ impl Resources {
 
     /// Forgets the manifests that patches deleted.
     pub(crate) fn drop_gone(&mut self) {
-        self.list.retain(|resource| !resource.is_gone());
+        self.drop_those(Resource::is_gone);
+    }
+
+    /// Forgets the manifests that the test accepts, but for their history.
+    pub(crate) fn drop_those(&mut self, test: fn(&Resource) -> bool) {
+        let dropped = self.list.extract_if(.., |resource| test(resource));
+        let traced = dropped.filter_map(|resource| resource.trace);
+        self.gone.extend(traced.map(Gone::new));
     }
 
     /// The positions of the manifests that have, or had, an id that the test accepts.
@@ -101,6 +111,7 @@ impl Resources {
                     let changed = format!("{id} is {was} by now, and cannot be changed as {id}");
                     return Err(Error::new(changed));
                 }
+                resource.trace = self.list[position].trace.take();
                 self.list[position] = resource;
                 Ok(())
             }

@@ -154,3 +154,75 @@ fn the_other_flags_hold_for_a_revision_too() {
     let file = out.path().join("v1_configmap_prod-shop.yaml");
     assert_eq!(std::fs::read_to_string(file).unwrap(), shop("second"));
 }
+
+#[test]
+fn a_field_says_where_it_comes_from() {
+    let (work, _, _) = fleet();
+    let out = printed(
+        work.path(),
+        &[
+            "--rev",
+            "v1.0.0",
+            "--why",
+            "ConfigMap/shop:metadata.name",
+            "envs/prod",
+        ],
+    );
+    assert_eq!(
+        out,
+        "ConfigMap/prod-shop metadata.name\n\
+         VALUE      SET AT                          BY\n\
+         shop       base/map.yaml:3                 resources[0] of base/kustomization.yaml:1\n\
+         prod-shop  envs/prod/kustomization.yaml:2  namePrefix of envs/prod/kustomization.yaml:2\n"
+    );
+    let table = printed(work.path(), &["--why", "ConfigMap/shop", "envs/prod"]);
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("data.state"))
+        .unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(
+        cells[1..4],
+        ["second", "base/map.yaml:4", "resources[0]"],
+        "{table}"
+    );
+    let json = printed(
+        work.path(),
+        &["--why", "ConfigMap/shop:data", "-o", "json", "envs/prod"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let change = &json[0]["fields"][0]["changes"][0];
+    assert_eq!(change["value"], "second");
+    assert_eq!(change["at"]["file"], "base/map.yaml");
+    assert_eq!(change["by"]["at"]["line"], 1);
+    let said = build(work.path(), &["--why", "ConfigMap/shp", "envs/prod"]);
+    assert!(
+        said.err.contains("there is no ConfigMap/shp"),
+        "{}",
+        said.err
+    );
+    assert!(
+        said.err.contains("hint: there is ConfigMap/prod-shop"),
+        "{}",
+        said.err
+    );
+    let said = build(
+        work.path(),
+        &["--why", "ConfigMap/shop", "-o", "xml", "envs/prod"],
+    );
+    assert!(said.err.contains("no format for --why"), "{}", said.err);
+}
+
+#[test]
+fn what_a_secret_holds_is_not_told() {
+    let (work, _, _) = fleet();
+    work.write(
+        "envs/bare/secret.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: token}\nstringData: {token: hidden}\n",
+    );
+    for format in ["table", "json"] {
+        let arguments = ["--flux", "--why", "Secret/token", "-o", format, "envs/bare"];
+        let out = printed(work.path(), &arguments);
+        assert!(out.contains("***") && !out.contains("hidden"), "{out}");
+    }
+}

@@ -12,6 +12,7 @@ use ecow::EcoString;
 
 use crate::decode::{Rules, decode};
 use crate::error::{Error, Errors};
+use crate::history::Asker;
 use crate::kustomization::{
     GeneratorEntry, GeneratorMetadata, GeneratorOptions, Kustomization, Pairs,
 };
@@ -24,13 +25,23 @@ use crate::yaml::{Mapping, Node, Tag};
 /// Makes the object of an entry.
 type Generate = fn(&GeneratorEntry, &Folder, &mut Session<'_>) -> Result<Resource, Error>;
 
-/// What the generator fields of a kustomization make, each with the name of its generator.
+/// A generated object.
+pub(crate) struct Generated {
+    /// The name of its generator.
+    pub generator: &'static str,
+    /// The entry that asks for it.
+    pub asker: Asker,
+    /// The object.
+    pub resource: Resource,
+}
+
+/// What the generator fields of a kustomization make.
 pub(crate) fn from_fields(
     kustomization: &Kustomization,
     folder: &Folder,
     session: &mut Session<'_>,
-) -> Result<Vec<(&'static str, Resource)>, Errors> {
-    let lists: [(&str, &str, &[GeneratorEntry], Generate); 2] = [
+) -> Result<Vec<Generated>, Errors> {
+    let lists: [(&'static str, &'static str, &[GeneratorEntry], Generate); 2] = [
         (
             "ConfigMapGenerator",
             "configMapGenerator",
@@ -49,7 +60,11 @@ pub(crate) fn from_fields(
         for (index, entry) in entries.iter().enumerate() {
             let entry = with_options(entry, kustomization.generator_options.as_ref());
             match generate(&entry, folder, session) {
-                Ok(resource) => made.push((generator, resource)),
+                Ok(resource) => made.push(Generated {
+                    generator,
+                    asker: Asker::entry(field, index, entry.mark),
+                    resource,
+                }),
                 Err(error) => errors.push(
                     error
                         .at_mark(entry.mark)

@@ -4,4 +4,4 @@ mod names;
 mod variables;
 
 pub(crate) use names::follow_names;
-pub(crate) use variables::Variables;
+pub(crate) use variables::{Variables, field_path};

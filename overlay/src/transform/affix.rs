@@ -1,9 +1,10 @@
 //! `namePrefix` and `nameSuffix`: text before and behind names.
 
-use super::{Setting, Transformer, specs_of};
+use super::{Asked, Setting, Transformer, specs_of};
 use crate::decode::{Rules, Text, decode, fields};
 use crate::error::{Error, Errors};
 use crate::fieldspec::{FieldSpec, Make};
+use crate::history::Asker;
 use crate::kustomization::Kustomization;
 use crate::load::Session;
 use crate::resource::{Gvk, Resource};
@@ -50,7 +51,7 @@ const NEVER_RENAMED: &[(&str, &str)] = &[
 pub(super) fn prefix_from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+) -> Result<Vec<Asked>, Errors> {
     let specs = &setting.configuration.name_prefix;
     Ok(from_fields(End::Front, &kustomization.name_prefix, specs))
 }
@@ -58,20 +59,25 @@ pub(super) fn prefix_from_fields(
 pub(super) fn suffix_from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+) -> Result<Vec<Asked>, Errors> {
     let specs = &setting.configuration.name_suffix;
     Ok(from_fields(End::Back, &kustomization.name_suffix, specs))
 }
 
-fn from_fields(end: End, text: &Text, specs: &[FieldSpec]) -> Vec<Box<dyn Transformer>> {
+fn from_fields(end: End, text: &Text, specs: &[FieldSpec]) -> Vec<Asked> {
     if text.is_empty() {
         return Vec::new();
     }
-    vec![Box::new(Affix {
+    let field = match end {
+        End::Front => "namePrefix",
+        End::Back => "nameSuffix",
+    };
+    let affix = Affix {
         end,
         text: text.clone(),
         specs: specs.to_vec(),
-    })]
+    };
+    vec![Asked::new(Asker::field(field, text.mark), affix)]
 }
 
 pub(super) fn prefix_from_object(

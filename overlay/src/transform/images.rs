@@ -2,10 +2,11 @@
 
 use regex::Regex;
 
-use super::{Setting, Transformer, specs_of};
+use super::{Asked, Setting, Transformer, specs_of};
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
 use crate::fieldspec::{FieldSpec, Make};
+use crate::history::Asker;
 use crate::kustomization::{Image, Kustomization};
 use crate::load::Session;
 use crate::resources::Resources;
@@ -31,13 +32,25 @@ fields!(Configured unmarked { "imageTag" => image, "fieldSpecs" => field_specs }
 pub(super) fn from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
-    let mut transformers: Vec<Box<dyn Transformer>> = Vec::new();
-    for image in &kustomization.images {
-        let specs = setting.configuration.images.clone();
-        transformers.push(Box::new(Images::new(image.clone(), specs)?));
+) -> Result<Vec<Asked>, Errors> {
+    let specs = &setting.configuration.images;
+    let (mut made, mut errors) = (Vec::new(), Vec::new());
+    for (index, image) in kustomization.images.iter().enumerate() {
+        match Images::new(image.clone(), specs.clone()) {
+            Ok(images) => {
+                made.push(Asked::new(
+                    Asker::entry("images", index, image.mark),
+                    images,
+                ));
+            }
+            Err(error) => errors.push(error.during(format!("images[{index}]"))),
+        }
     }
-    Ok(transformers)
+    if errors.is_empty() {
+        Ok(made)
+    } else {
+        Err(Errors(errors))
+    }
 }
 
 pub(super) fn from_object(

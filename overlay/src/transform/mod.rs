@@ -16,6 +16,7 @@ mod value_add;
 use crate::configuration::Configuration;
 use crate::error::{Error, Errors};
 use crate::fieldspec::FieldSpec;
+use crate::history::Asker;
 use crate::kustomization::Kustomization;
 use crate::load::{Folder, Session};
 use crate::resource::Gvk;
@@ -39,9 +40,25 @@ pub(crate) struct Setting<'s, 'a> {
     pub configuration: &'s Configuration,
 }
 
+/// A transformer, and the entry of the kustomization that asks for it.
+pub(crate) struct Asked {
+    /// The entry.
+    pub asker: Asker,
+    /// The transformer.
+    pub transformer: Box<dyn Transformer>,
+}
+
+impl Asked {
+    fn new(asker: Asker, transformer: impl Transformer + 'static) -> Self {
+        Self {
+            asker,
+            transformer: Box::new(transformer),
+        }
+    }
+}
+
 /// Makes transformers from a kustomization's fields.
-type FromFields =
-    fn(&Kustomization, &mut Setting<'_, '_>) -> Result<Vec<Box<dyn Transformer>>, Errors>;
+type FromFields = fn(&Kustomization, &mut Setting<'_, '_>) -> Result<Vec<Asked>, Errors>;
 
 /// Makes a transformer from an object under `transformers`.
 type FromObject = fn(&Node, &mut Setting<'_, '_>) -> Result<Box<dyn Transformer>, Errors>;
@@ -86,7 +103,7 @@ const BY_OBJECT: &[(&str, FromObject)] = &[
 ];
 
 /// A transformer and the name of its kind.
-pub(crate) type Named = (&'static str, Box<dyn Transformer>);
+pub(crate) type Named = (&'static str, Asked);
 
 /// All transformers that the fields of a kustomization ask for, in run order. All of them are made before one runs.
 pub(crate) fn from_fields(
@@ -115,9 +132,12 @@ pub(crate) fn from_object(
     kind: &str,
     node: &Node,
     setting: &mut Setting<'_, '_>,
-) -> Result<Box<dyn Transformer>, Errors> {
+) -> Result<Asked, Errors> {
     match BY_OBJECT.iter().find(|(name, _)| *name == kind) {
-        Some((_, make)) => make(node, setting),
+        Some((name, make)) => Ok(Asked {
+            asker: Asker::field(name, node.mark),
+            transformer: make(node, setting)?,
+        }),
         None => Err(
             Error::new(format!("there is no built-in transformer {kind}"))
                 .at_mark(node.mark)

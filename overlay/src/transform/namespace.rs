@@ -1,9 +1,10 @@
 //! `namespace`: every namespaced object, Namespace objects themselves, and the subjects of role bindings.
 
-use super::{Setting, Transformer, specs_of};
+use super::{Asked, Setting, Transformer, specs_of};
 use crate::decode::{Rules, Text, decode, fields};
 use crate::error::{Error, Errors};
 use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::history::Asker;
 use crate::kustomization::{GeneratorMetadata, Kustomization};
 use crate::load::Session;
 use crate::resource::{Gvk, Resource};
@@ -50,16 +51,18 @@ fields!(Configured unmarked {
 pub(super) fn from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+) -> Result<Vec<Asked>, Errors> {
     if kustomization.namespace.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![Box::new(Namespace {
+    let namespace = Namespace {
         namespace: kustomization.namespace.clone(),
         specs: setting.configuration.namespace.clone(),
         unset_only: false,
         subjects: Subjects::CalledDefault,
-    })])
+    };
+    let asker = Asker::field("namespace", kustomization.namespace.mark);
+    Ok(vec![Asked::new(asker, namespace)])
 }
 
 pub(super) fn from_object(

@@ -1,17 +1,18 @@
 //! `labels`, `commonLabels` and `commonAnnotations`: keys and values set in mappings.
 
-use super::{Setting, Transformer, specs_of};
+use super::{Asked, Setting, Transformer, specs_of};
 use crate::alias::NewKeys;
 use crate::configuration::merge_specs;
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
 use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::history::Asker;
 use crate::kustomization::{Kustomization, Label, Pairs};
 use crate::load::Session;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::scalar;
-use crate::yaml::Node;
+use crate::yaml::{Mark, Node};
 
 /// Sets keys in the mappings that the specs lead to.
 pub(crate) struct SetPairs {
@@ -39,21 +40,31 @@ fields!(Configured unmarked {
 pub(super) fn labels_from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
-    let mut transformers: Vec<Box<dyn Transformer>> = Vec::new();
-    for label in &kustomization.labels {
-        transformers.push(Box::new(SetPairs {
+) -> Result<Vec<Asked>, Errors> {
+    let mut transformers = Vec::new();
+    for (index, label) in kustomization.labels.iter().enumerate() {
+        let labels = SetPairs {
             pairs: label.pairs.clone(),
             specs: specs_for_label(label, setting)?,
-        }));
+        };
+        let asker = Asker::entry("labels", index, first_mark(&label.pairs));
+        transformers.push(Asked::new(asker, labels));
     }
     if !(kustomization.labels.is_empty() && kustomization.common_labels.is_empty()) {
-        transformers.push(Box::new(SetPairs {
+        let labels = SetPairs {
             pairs: kustomization.common_labels.clone(),
             specs: setting.configuration.common_labels.clone(),
-        }));
+        };
+        let asker = Asker::field("commonLabels", first_mark(&labels.pairs));
+        transformers.push(Asked::new(asker, labels));
     }
     Ok(transformers)
+}
+
+/// Where the first of the pairs was written.
+fn first_mark(pairs: &Pairs) -> Mark {
+    let marks = pairs.values().map(|value| value.mark);
+    marks.min_by_key(|mark| mark.line).unwrap_or_default()
 }
 
 fn specs_for_label(label: &Label, setting: &Setting<'_, '_>) -> Result<Vec<FieldSpec>, Errors> {
@@ -79,14 +90,16 @@ fn specs_for_label(label: &Label, setting: &Setting<'_, '_>) -> Result<Vec<Field
 pub(super) fn annotations_from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+) -> Result<Vec<Asked>, Errors> {
     if kustomization.common_annotations.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![Box::new(SetPairs {
+    let annotations = SetPairs {
         pairs: kustomization.common_annotations.clone(),
         specs: setting.configuration.common_annotations.clone(),
-    })])
+    };
+    let asker = Asker::field("commonAnnotations", first_mark(&annotations.pairs));
+    Ok(vec![Asked::new(asker, annotations)])
 }
 
 pub(super) fn labels_from_object(

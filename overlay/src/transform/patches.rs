@@ -1,9 +1,10 @@
 //! `patches`, and the older `patchesStrategicMerge` and `patchesJson6902`.
 
 use super::patch_content::{Content, parse_inline, read_file, read_inline, read_path_or_inline};
-use super::{Setting, Transformer};
+use super::{Asked, Setting, Transformer};
 use crate::decode::{Rules, Text, decode, fields};
 use crate::error::{Error, Errors};
+use crate::history::Asker;
 use crate::kustomization::{Kustomization, Patch, PatchOptions};
 use crate::load::Session;
 use crate::manifest::manifests;
@@ -46,7 +47,7 @@ struct Json6902Object {
 
 fields!(Json6902Object { "target" => target, "path" => path, "jsonOp" => json_op });
 
-type Made = Result<Vec<Box<dyn Transformer>>, Errors>;
+type Made = Result<Vec<Asked>, Errors>;
 
 /// `patches`
 pub(super) fn from_fields(kustomization: &Kustomization, setting: &mut Setting<'_, '_>) -> Made {
@@ -90,14 +91,14 @@ pub(super) fn json6902_from_fields(
 /// Makes a transformer of each entry of a field; all mistakes are told.
 fn each<T>(
     entries: &[T],
-    field: &str,
+    field: &'static str,
     mut make: impl FnMut(&T) -> Result<PatchTransformer, Error>,
 ) -> Made {
-    let mut made: Vec<Box<dyn Transformer>> = Vec::with_capacity(entries.len());
+    let mut made = Vec::with_capacity(entries.len());
     let mut errors = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         match make(entry) {
-            Ok(transformer) => made.push(Box::new(transformer)),
+            Ok(patch) => made.push(Asked::new(Asker::entry(field, index, patch.mark), patch)),
             Err(error) => errors.push(error.during(format!("{field}[{index}]"))),
         }
     }

@@ -1,9 +1,10 @@
 //! `replacements`: the value of a field of one object goes into fields of others.
 
-use super::{Setting, Transformer, embedded};
+use super::{Asked, Setting, Transformer, embedded};
 use crate::decode::{Rules, Text, decode, fields};
 use crate::error::{Error, Errors};
 use crate::field_path::{self, Fresh, Leaf};
+use crate::history::{self, Asker};
 use crate::kustomization::{
     FieldOptions, Kustomization, Replacement, ReplacementSource, ReplacementTarget,
 };
@@ -14,13 +15,21 @@ use crate::scalar;
 use crate::select::{Matcher, Selector};
 use crate::yaml::{Dialect, Node, resolve};
 
-/// All replacements of one kustomization, in order.
-#[derive(Clone, Debug, Default)]
+/// All replacements of one kustomization, in order, each with the number of its entry.
 struct ReplacementTransformer {
+    replacements: Vec<(usize, Replacement)>,
+}
+
+/// A `ReplacementTransformer` object.
+#[derive(Clone, Debug, Default)]
+struct Configured {
     replacements: Vec<Replacement>,
 }
 
-fields!(ReplacementTransformer unmarked { "replacements" => replacements });
+fields!(Configured unmarked { "replacements" => replacements });
+
+/// The field of the kustomization.
+const FIELD: &str = "replacements";
 
 /// The field that is read or written when none is named.
 const NAME: &str = "metadata.name";
@@ -28,39 +37,42 @@ const NAME: &str = "metadata.name";
 pub(super) fn from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
+) -> Result<Vec<Asked>, Errors> {
     if kustomization.replacements.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![Box::new(ReplacementTransformer {
+    let transformer = ReplacementTransformer {
         replacements: with_files(&kustomization.replacements, setting)?,
-    })])
+    };
+    let asker = Asker::field(FIELD, kustomization.replacements[0].mark);
+    Ok(vec![Asked::new(asker, transformer)])
 }
 
 pub(super) fn from_object(
     node: &Node,
     setting: &mut Setting<'_, '_>,
 ) -> Result<Box<dyn Transformer>, Errors> {
-    let mut transformer: ReplacementTransformer = decode(node, Rules::Object)?;
-    transformer.replacements = with_files(&transformer.replacements, setting)?;
-    Ok(Box::new(transformer))
+    let configured: Configured = decode(node, Rules::Object)?;
+    Ok(Box::new(ReplacementTransformer {
+        replacements: with_files(&configured.replacements, setting)?,
+    }))
 }
 
 /// The replacements, those that stand in files read. Every mistake is told.
 fn with_files(
     entries: &[Replacement],
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Replacement>, Errors> {
+) -> Result<Vec<(usize, Replacement)>, Errors> {
     let mut all = Vec::with_capacity(entries.len());
     let mut errors = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let tell = |error: Error| {
             error
                 .at_mark(entry.mark)
-                .during(format!("replacements[{index}]"))
+                .during(format!("{FIELD}[{index}]"))
         };
         match read_entry(entry, setting) {
-            Ok(found) => all.extend(found),
+            Ok(found) => all.extend(found.into_iter().map(|found| (index, found))),
             Err(Errors(more)) => errors.extend(more.into_iter().map(tell)),
         }
     }
@@ -100,9 +112,13 @@ impl Transformer for ReplacementTransformer {
         resources: &mut Resources,
         session: &mut Session<'_>,
     ) -> Result<(), Errors> {
-        for replacement in &self.replacements {
-            apply(replacement, resources, session)
-                .map_err(|error| error.at_mark(replacement.mark).during("replacements"))?;
+        for (index, replacement) in &self.replacements {
+            apply(replacement, resources, session).map_err(|error| {
+                let entry = format!("{FIELD}[{index}]");
+                error.at_mark(replacement.mark).during(entry)
+            })?;
+            let asker = Asker::entry(FIELD, *index, replacement.mark);
+            history::note(resources, asker, session.options);
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! `replicas`: how many pods an object asks for.
 
-use super::{Setting, Transformer};
+use super::{Asked, Setting, Transformer};
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
 use crate::fieldspec::{FieldSpec, Make};
+use crate::history::Asker;
 use crate::kustomization::{Kustomization, Replica};
 use crate::load::Session;
 use crate::resources::Resources;
@@ -22,14 +23,16 @@ fields!(Replicas unmarked { "replica" => replica, "fieldSpecs" => field_specs })
 pub(super) fn from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Box<dyn Transformer>>, Errors> {
-    let transformer = |replica: &Replica| -> Box<dyn Transformer> {
-        Box::new(Replicas {
+) -> Result<Vec<Asked>, Errors> {
+    let asked = |(index, replica): (usize, &Replica)| {
+        let replicas = Replicas {
             replica: replica.clone(),
             field_specs: setting.configuration.replicas.clone(),
-        })
+        };
+        Asked::new(Asker::entry("replicas", index, replica.mark), replicas)
     };
-    Ok(kustomization.replicas.iter().map(transformer).collect())
+    let entries = kustomization.replicas.iter().enumerate();
+    Ok(entries.map(asked).collect())
 }
 
 pub(super) fn from_object(

@@ -57,7 +57,7 @@ fn leading_number(bytes: &[u8], start: i64) -> (i64, usize) {
 }
 
 /// Sorts with any comparison, transitive or not, which the standard library's sort may refuse with a panic.
-pub(super) fn sort_keys<T: Copy>(items: &mut [T], key: impl Fn(&T) -> &str + Copy) {
+pub(crate) fn sort_keys<T: Copy>(items: &mut [T], key: impl Fn(&T) -> &str + Copy) {
     let in_order = |pair: &[T]| compare_keys(key(&pair[0]), key(&pair[1])) != Ordering::Greater;
     if items.windows(2).all(in_order) {
         return;

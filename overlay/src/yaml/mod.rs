@@ -27,6 +27,7 @@ mod write_scalar;
 
 pub use json::{from_json, to_json};
 pub use key_order::compare_keys;
+pub(crate) use key_order::sort_keys;
 pub use limits::Limits;
 pub use node::{Key, Mapping, Mark, Node, Scalar, Secret, Style, Tag, Value};
 pub use number::{Number, number_value, parse_number, through_json, write_number};

@@ -1,6 +1,7 @@
 //! `weir build PATH`: the manifests of a folder, byte for byte as `kustomize build` prints them.
 
 mod files;
+mod why;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,7 +21,9 @@ Examples:
   weir build -o out/ envs/prod-eu               one file an object
   weir build --reads envs/prod-eu               what the build read, with Git's object ids
   weir build --rev v1.4.0 envs/prod-eu          of a tag, a branch or a commit, without checking it out
-  weir build --git-dir fleet.git --rev main envs/prod-eu";
+  weir build --git-dir fleet.git --rev main envs/prod-eu
+  weir build --why Deployment/shop envs/prod-eu which file and line set each field, and what asked for it
+  weir build --why Deployment/shop:spec.replicas envs/prod-eu";
 
 /// Print the manifests of a folder, as `kustomize build` prints them.
 #[derive(clap::Args)]
@@ -51,9 +54,16 @@ pub(super) struct Args {
     /// Add the label `app.kubernetes.io/managed-by`.
     #[arg(long)]
     enable_managedby_label: bool,
-    /// Write one file an object into this folder instead of printing.
-    #[arg(long, short, value_name = "DIR")]
+    /// Write one file an object into this folder instead of printing; with `--why`: table, json or yaml.
+    #[arg(long, short, value_name = "DIR|FORMAT")]
     output: Option<PathBuf>,
+    /// Print where the fields of an object got their values, instead of the manifests: KIND/NAME, KIND/NAMESPACE/NAME or
+    /// KIND.GROUP/NAME, and behind a colon the path of a field.
+    #[arg(long, value_name = "KIND/NAME[:FIELD]", conflicts_with = "reads")]
+    why: Option<String>,
+    /// The namespace of the object that `--why` asks for.
+    #[arg(long, short, requires = "why")]
+    namespace: Option<String>,
     /// Print what was read instead of the manifests.
     #[arg(long)]
     reads: bool,
@@ -89,15 +99,29 @@ pub(super) fn run(args: &Args) -> Outcome {
     for warning in &build.warnings {
         eprintln!("warning: {warning}");
     }
-    match &args.output {
-        _ if args.reads => print_reads(&build)?,
-        Some(folder) => files::write(&build.objects, folder)?,
-        None => print_text(&build.to_yaml())?,
-    }
+    print(args, &build)?;
     if args.stats {
         print_stats(&build, started.elapsed());
     }
     Ok(Exit::Success)
+}
+
+/// Prints, or writes, what was asked for.
+fn print(args: &Args, build: &Build) -> Result<(), Failure> {
+    if args.reads {
+        return print_reads(build);
+    }
+    if let Some(wanted) = &args.why {
+        let format = args
+            .output
+            .as_deref()
+            .map(|format| format.to_string_lossy());
+        return why::print(build, wanted, args.namespace.as_deref(), format.as_deref());
+    }
+    match &args.output {
+        Some(folder) => files::write(&build.objects, folder),
+        None => print_text(&build.to_yaml()),
+    }
 }
 
 /// The files, and the folder's path among them.
@@ -133,6 +157,7 @@ fn options(args: &Args) -> Options<'static> {
         },
         managed_by_label: args.enable_managedby_label,
         record_reads: args.reads,
+        record_history: args.why.is_some(),
         ..Options::default()
     }
 }
