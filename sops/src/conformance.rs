@@ -165,6 +165,7 @@ fn values_of_secrets_that_are_files_open() {
             keyring: &keyring,
             answers: &Answers::new(),
             policy: MacPolicy::Warn,
+            asked: None,
         };
         let secret = json(&folder.join(text(&vector, "input")));
         let mut node = overlay::yaml::from_json(secret);

@@ -36,7 +36,7 @@ mod time;
 pub mod tree;
 mod value;
 
-pub use data_key::{Answers, wrapped};
+pub use data_key::{Answer, Answers, unasked};
 pub use decrypt::{Decrypted, decrypt, decrypt_to_change, decrypt_with};
 pub use document::{Document, Plain, SIZE_LIMIT};
 pub use encrypt::{Recipe, edit, encrypt, rotate, update_keys};
@@ -45,6 +45,6 @@ pub use format::{Format, is_encrypted};
 pub use key::{Keyring, NewKey, generate};
 pub use mac::MacPolicy;
 pub use metadata::{Metadata, Recipient, Rule, Wrapped};
-pub use opener::Opener;
+pub use opener::{Asked, Opener};
 pub use rules::{RULES_FILE, recipe};
 pub use time::Time;

@@ -1,16 +1,19 @@
 //! The composer's door: encrypted files are opened as it reads them, so that the MAC is checked over the file as stored.
 
+use std::sync::{Mutex, PoisonError};
+
 use overlay::build::{Opened, Purpose, Sealed};
 use overlay::{Place, yaml};
 use zeroize::Zeroizing;
 
-use crate::data_key::Answers;
-use crate::decrypt::decrypt;
+use crate::data_key::{self, Answers};
+use crate::decrypt::decrypt_with;
 use crate::document::{Document, Plain};
 use crate::error::{Error, ErrorKind};
 use crate::format::{Format, is_encrypted};
 use crate::key::Keyring;
 use crate::mac::MacPolicy;
+use crate::metadata::Wrapped;
 use crate::nodes;
 use crate::secret_data;
 
@@ -23,6 +26,29 @@ pub struct Opener<'a> {
     pub answers: &'a Answers,
     /// What a wrong MAC leads to.
     pub policy: MacPolicy,
+    /// Where it is noted what key services must be asked for; without it, a file that needs them is an error.
+    pub asked: Option<&'a Asked>,
+}
+
+/// What a build needs of key services. A file that waits for them stays closed in that build, whose outcome counts for
+/// nothing: ask, add the answers, and build again.
+#[derive(Debug, Default)]
+pub struct Asked(Mutex<Vec<Vec<Wrapped>>>);
+
+impl Asked {
+    /// The wrapped data keys, by file and key group: any one of a group is enough.
+    pub fn groups(self) -> Vec<Vec<Wrapped>> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, groups: Vec<Vec<Wrapped>>) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for group in groups {
+            if !noted.contains(&group) {
+                noted.push(group);
+            }
+        }
+    }
 }
 
 impl overlay::build::Opener for Opener<'_> {
@@ -52,7 +78,7 @@ impl Opener<'_> {
             return Ok(None);
         };
         match Document::read(file.bytes, format) {
-            Ok(document) => decrypt(document, self.keyring, self.answers, self.policy).map(Some),
+            Ok(document) => self.decrypt(document),
             // The mark stood in a text, as in a ConfigMap that carries an encrypted file.
             Err(error) if error.kind == ErrorKind::MetadataNotFound => Ok(None),
             Err(error) => Err(error),
@@ -77,9 +103,27 @@ impl Opener<'_> {
         bytes: &[u8],
         format: Format,
         target: Format,
-    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let document = Document::read(bytes, format)?;
-        decrypt(document, self.keyring, self.answers, self.policy)?.write(target)
+        self.decrypt(document)?
+            .map(|plain| plain.write(target))
+            .transpose()
+    }
+
+    /// Decrypts; `None` while key services are still to be asked.
+    fn decrypt(&self, document: Document) -> Result<Option<Plain>, Error> {
+        match data_key::recover(&document.metadata, self.keyring, self.answers) {
+            Ok(data_key) => decrypt_with(document, &data_key, self.policy).map(Some),
+            Err(kind) => {
+                let asked = self.asked.ok_or(kind.clone())?;
+                let groups = data_key::unasked(&document.metadata, self.keyring, self.answers);
+                if groups.is_empty() {
+                    return Err(kind.into());
+                }
+                asked.note(groups);
+                Ok(None)
+            }
+        }
     }
 }
 

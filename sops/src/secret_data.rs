@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::format::Format;
 
-/// Opens what is encrypted in a Secret; `open` is given the bytes, the format they are in and the one to write.
+/// Opens what is encrypted in a Secret; `open` is given the bytes, the format they are in and the one to write, and
+/// leaves a value closed with `None`.
 pub(crate) fn open(
     object: &mut Node,
-    open: impl Fn(&[u8], Format, Format) -> Result<Zeroizing<Vec<u8>>, Error>,
+    open: impl Fn(&[u8], Format, Format) -> Result<Option<Zeroizing<Vec<u8>>>, Error>,
 ) -> Result<bool, Error> {
     if object.find_str(&["kind"]) != Some("Secret") {
         return Ok(false);
@@ -37,6 +38,7 @@ pub(crate) fn open(
                 error.position.line = node.mark.line;
                 error
             })?;
+            let Some(plain) = plain else { continue };
             let text = match encoded {
                 true => STANDARD.encode(&*plain),
                 false => String::from_utf8_lossy(&plain).into_owned(),

@@ -54,6 +54,7 @@ fn open(path: &str, bytes: &[u8], purpose: Purpose) -> Result<Option<Opened>, ov
         keyring: &keyring(),
         answers: &Answers::new(),
         policy: MacPolicy::Error,
+        asked: None,
     };
     opener.open(&Sealed {
         path,
@@ -134,6 +135,7 @@ fn errors_name_the_place_and_never_the_value() {
         keyring: &other,
         answers: &Answers::new(),
         policy: MacPolicy::Error,
+        asked: None,
     };
     let sealed = |bytes| Sealed {
         path: "envs/secret.yaml",

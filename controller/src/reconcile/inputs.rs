@@ -58,6 +58,7 @@ impl Inputs {
             keyring,
             answers,
             policy,
+            asked: None,
         })
     }
 }
