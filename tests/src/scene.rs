@@ -35,7 +35,7 @@ pub struct Scene {
     pub repository: Repository,
     /// The server that it pushes to.
     pub server: GitServer,
-    _storage: TempDir,
+    storage: TempDir,
 }
 
 impl Scene {
@@ -66,7 +66,17 @@ impl Scene {
             namespace,
             repository,
             server,
-            _storage: storage,
+            storage,
+        }
+    }
+
+    /// Empties Weir's disk, which must not run.
+    pub fn empty_disk(&self) {
+        assert_eq!(self.weir.id(), None, "Weir runs");
+        for entry in std::fs::read_dir(self.storage.path()).expect("list Weir's disk") {
+            let path = entry.expect("list Weir's disk").path();
+            std::fs::remove_dir_all(&path)
+                .unwrap_or_else(|error| panic!("remove {}: {error}", path.display()));
         }
     }
 

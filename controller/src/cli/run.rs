@@ -19,8 +19,9 @@ use crate::cluster::watch::{Report, Watches};
 use crate::cluster::{Cluster, Identity, Limits};
 use crate::reconcile::context::{Context, Settings, Snapshots};
 use crate::reconcile::dependencies::Readiness;
+use crate::reconcile::desired::Desired;
 use crate::reconcile::inputs::InputWatches;
-use crate::reconcile::observe::{self, Scope};
+use crate::reconcile::observe::{self, Listed, Scope};
 use crate::reconcile::schedule::{self, Pace, Schedule, Turns};
 use crate::report::metrics::Metrics;
 use crate::report::{events, logs};
@@ -290,10 +291,12 @@ fn start(args: &Args, parts: Parts, namespace: &str) -> (Arc<Context>, JoinHandl
         schedule: Arc::new(Schedule::new(pace(&args.pace))),
         git_repositories,
         kustomizations,
+        listed: Listed::default(),
         snapshots: Snapshots::default(),
         repositories: Arc::new(Repositories::new(parts.storage.root.join(GIT_CACHES))),
         storage: parts.storage,
         unwatchable: Default::default(),
+        desired: Desired::default(),
         readiness: Readiness::default(),
         events,
         metrics: parts.metrics,
@@ -344,6 +347,7 @@ fn settings(args: &Args) -> Settings {
             .clone()
             .filter(|name| !name.is_empty()),
         custom_stages: args.policy.custom_apply_stage_kinds.clone(),
+        shares: !args.scope.watch_all_namespaces || args.scope.watch_label_selector.is_some(),
     }
 }
 

@@ -75,6 +75,8 @@ pub type Proofs = HashMap<ObjectKey, Proof>;
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     objects: Arc<RwLock<HashMap<ObjectKey, Observed>>>,
+    /// The fields of our own entries as the first list showed them, for a while.
+    fields: Arc<RwLock<HashMap<ObjectKey, Box<str>>>>,
 }
 
 /// Why an object is to be looked at again.
@@ -107,6 +109,23 @@ impl Live {
         self.write().insert(key, observed)
     }
 
+    /// Keeps the fields of our own entry of an object, as JSON, until somebody asks for them.
+    pub fn remember(&self, key: ObjectKey, fields: String) {
+        self.write_fields().insert(key, fields.into_boxed_str());
+    }
+
+    /// Gives the fields of our own entry away.
+    pub fn recall(&self, key: &ObjectKey) -> Option<Box<str>> {
+        self.write_fields().remove(key)
+    }
+
+    /// Drops the fields of a kind that nobody has asked for.
+    pub fn drop_fields(&self, group: &str, kind: &str) {
+        let mut fields = self.write_fields();
+        fields.retain(|key, _| key.group != group || key.kind != kind);
+        fields.shrink_to_fit();
+    }
+
     /// Notes that an object is no longer seen; gives back what was seen before.
     pub fn lose(&self, key: &ObjectKey) -> Option<Observed> {
         self.write().remove(key)
@@ -116,6 +135,7 @@ impl Live {
     pub fn forget(&self, group: &str, kind: &str) {
         self.write()
             .retain(|key, _| key.group != group || key.kind != kind);
+        self.drop_fields(group, kind);
     }
 
     /// The objects of a kind that are seen and that a fresh list does not hold.
@@ -133,6 +153,10 @@ impl Live {
     /// True when nothing is seen.
     pub fn is_empty(&self) -> bool {
         self.read().is_empty()
+    }
+
+    fn write_fields(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Box<str>>> {
+        self.fields.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<ObjectKey, Observed>> {

@@ -92,6 +92,12 @@ pub fn own_entry(object: &Value) -> Option<OwnEntry> {
     })
 }
 
+/// The fields of our own entry, as JSON.
+pub fn own_fields(object: &Value) -> Option<String> {
+    let entry = entries(object).iter().find(|entry| is_own(entry))?;
+    entry.get("fieldsV1").map(Value::to_string)
+}
+
 /// Whether the server keeps managed fields for this object at all; some aggregated API servers do not.
 pub fn has_managed_fields(object: &Value) -> bool {
     !entries(object).is_empty()

@@ -3,6 +3,7 @@
 
 use overlay::{Object, ObjectId};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::discovery::Resource;
 use super::error::ObjectError;
@@ -34,8 +35,20 @@ pub struct Known {
     pub live: Live,
     /// What this process has applied and seen confirmed.
     pub proofs: Proofs,
+    /// What the status says of a run by another process, for objects without a proof.
+    pub recorded: Option<Recorded>,
     /// Whether every object is dry-run, whatever the rules would save: for showing the plan.
     pub check_all: bool,
+}
+
+/// A run that applied everything, as the status has it. What it applied and nobody has touched since needs no
+/// request, whichever process did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Digest of all that it applied.
+    pub digest: String,
+    /// When it ended, in seconds since 1970.
+    pub ended: i64,
 }
 
 /// What is to be done with one object.
@@ -149,7 +162,27 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+/// Digest of all that steps would send.
+pub(super) fn digest(steps: &[Step]) -> String {
+    let mut hash = Sha256::new();
+    for step in steps {
+        hash.update(format!("{}/{}\n", step.id.group, step.id));
+        hash.update(step.digest.0);
+    }
+    let hex = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    format!("sha256:{hex}")
+}
+
 impl Plan {
+    /// Digest of all that it would send.
+    pub fn digest(&self) -> String {
+        digest(&self.steps)
+    }
+
     /// The inventory after this plan: every wanted object in apply order.
     pub fn inventory(&self) -> Inventory {
         let objects = self.steps.iter().map(|step| step.id.clone()).collect();

@@ -3,18 +3,20 @@
 use std::collections::{BTreeSet, HashMap};
 
 use futures::StreamExt as _;
+use overlay::yaml::{Secrets, to_json};
 use overlay::{Object, ObjectId};
 
 use super::check::{Checker, body_of};
 use super::client::Client;
 use super::discovery::{Resource, defined_by};
 use super::error::{Act, Error, ObjectError};
-use super::live::ObjectKey;
+use super::held_fields;
+use super::live::{ObjectKey, Observed, Proof};
 use super::managed_fields::{Digest, taken_over};
 use super::normalise::normalise;
 use super::order;
 use super::order::Stage;
-use super::plan::{Action, Known, Plan, Skip, Step, Unchecked, Wanted};
+use super::plan::{Action, Known, Plan, Recorded, Skip, Step, Unchecked, Wanted, digest};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
 
@@ -22,16 +24,15 @@ use super::settings::{Settings, Ssa};
 /// thousands takes no more than this many places at a time.
 const CONCURRENCY: usize = 16;
 
+/// The same where nothing has changed but the process: new commits go first.
+const LATER: usize = 4;
+
 /// Computes what is to be done. Nothing is written. What the server objects to about single objects is in
 /// [`Plan::errors`]; an error is returned only when no plan can be made at all.
 pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan, Error> {
     let redactor = Redactor::of(&wanted.objects);
-    let ids: Vec<&ObjectId> = wanted.objects.iter().map(|object| &object.id).collect();
+    learn(client, &wanted.objects).await?;
     let definitions = definitions(&wanted.objects);
-    client
-        .discovery()
-        .learn_missing(client, &unknown(&ids, &definitions))
-        .await?;
 
     let managers = taken_over();
     let checker = Checker {
@@ -51,6 +52,7 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
     };
     let custom_stages = wanted.custom_stages.clone();
     let steps = prepare(client, wanted, &definitions, &mut plan.errors);
+    let known = &known.trusting(&steps);
     let (first, rest) = steps
         .into_iter()
         .partition(|step| step.stage == Stage::Definitions);
@@ -59,6 +61,24 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
     decide(&checker, rest, known, &pending, &mut plan).await;
     plan.prunes = prunes(&plan, known, &custom_stages);
     Ok(plan)
+}
+
+/// Learns the kinds of these objects, but for those that they define themselves.
+pub async fn learn(client: &Client, objects: &[Object]) -> Result<(), Error> {
+    let ids: Vec<&ObjectId> = objects.iter().map(|object| &object.id).collect();
+    let unknown = unknown(&ids, &definitions(objects));
+    client.discovery().learn_missing(client, &unknown).await
+}
+
+impl Known {
+    /// The record of another process counts only if that has applied exactly these steps.
+    fn trusting(&self, steps: &[Step]) -> Self {
+        let is_same = |recorded: &Recorded| recorded.digest == digest(steps);
+        Self {
+            recorded: self.recorded.clone().filter(is_same),
+            ..self.clone()
+        }
+    }
 }
 
 /// What the definitions in a set define.
@@ -230,7 +250,11 @@ async fn decide(
             (step, result)
         }
     });
-    let mut decided = futures::stream::iter(decided).buffered(CONCURRENCY);
+    let at_once = match known.recorded {
+        Some(_) => LATER,
+        None => CONCURRENCY,
+    };
+    let mut decided = futures::stream::iter(decided).buffered(at_once);
     while let Some((step, result)) = decided.next().await {
         match result {
             Ok(warnings) => plan.warnings.extend(warnings),
@@ -263,9 +287,11 @@ fn by_rule(
         .proofs
         .get(&key)
         .filter(|proof| proof.desired == step.digest);
+    let recalled = recall(step, known, &key, observed.as_ref());
+    let proof = proof.cloned().or(recalled);
     if let Some(proof) = proof.filter(|proof| proof.drift(owner, observed.as_ref()).is_none()) {
         step.action = Action::Unchanged;
-        step.proof = Some(proof.clone());
+        step.proof = Some(proof);
         return false;
     }
     let conditional = Settings::of_node(&step.object.node).ssa == Ssa::IfNotPresent;
@@ -274,6 +300,28 @@ fn by_rule(
         return false;
     }
     true
+}
+
+/// The proof that another process would have of a step's object, from what the watch has seen of it.
+fn recall(
+    step: &Step,
+    known: &Known,
+    key: &ObjectKey,
+    observed: Option<&Observed>,
+) -> Option<Proof> {
+    let (recorded, observed) = (known.recorded.as_ref()?, observed?);
+    let fields = known.live.recall(key)?;
+    let own = observed.own.as_ref()?;
+    let fields = serde_json::from_str(&fields).ok()?;
+    let object = to_json(&step.object.node, Secrets::Masked);
+    let is_theirs = own.time <= recorded.ended && observed.taken_over.is_none();
+    (is_theirs && held_fields::holds(&fields, &object)).then(|| Proof {
+        desired: step.digest,
+        uid: observed.uid.clone(),
+        resource_version: observed.resource_version.clone(),
+        own: observed.own.clone(),
+        taken_over: None,
+    })
 }
 
 /// Namespaces that are not there yet and come with the set.

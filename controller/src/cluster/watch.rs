@@ -18,12 +18,15 @@ use super::client::Client;
 use super::discovery::Resource;
 use super::live::{Live, ObjectKey, Observed};
 use super::managed_fields::{
-    TakenOver, has_managed_fields, own_entry, taken_over, taken_over_digest,
+    TakenOver, has_managed_fields, own_entry, own_fields, taken_over, taken_over_digest,
 };
 use super::owner::{NAME_LABEL, Owner};
 
 /// How long a watch that may not be opened waits before it asks again.
 const FORBIDDEN_DELAY: Duration = Duration::from_secs(60);
+
+/// How long what the first list has shown of managed fields is kept for those who start with this process.
+const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// Something happened to an object with owner labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +74,14 @@ pub struct Watches {
 #[derive(Default)]
 struct Wanted {
     by_owner: HashMap<Owner, BTreeSet<Resource>>,
-    open: BTreeMap<Resource, AbortHandle>,
+    open: BTreeMap<Resource, Open>,
+}
+
+/// A watch that is open.
+struct Open {
+    task: AbortHandle,
+    /// Whether all objects have been seen once, or never will be.
+    settled: tokio::sync::watch::Receiver<bool>,
 }
 
 impl Watches {
@@ -112,7 +122,7 @@ impl Watches {
         wanted.open.retain(|resource, watch| {
             let keep = needed.contains(resource);
             if !keep {
-                watch.abort();
+                watch.task.abort();
                 self.live.forget(&resource.group, &resource.kind);
             }
             keep
@@ -123,19 +133,43 @@ impl Watches {
         }
     }
 
+    /// Waits until all objects of these kinds have been seen once, or their watch is refused; at most for a time.
+    pub async fn settled(&self, resources: &BTreeSet<Resource>, patience: Duration) {
+        let waits: Vec<_> = {
+            let wanted = self.lock();
+            let is_asked = |open: &Resource| {
+                let same = |asked: &Resource| asked.group == open.group && asked.kind == open.kind;
+                resources.iter().any(same)
+            };
+            let open = wanted
+                .open
+                .iter()
+                .filter(|(resource, _)| is_asked(resource));
+            open.map(|(_, open)| open.settled.clone()).collect()
+        };
+        let waits = waits.into_iter().map(|mut settled| async move {
+            // An error means that the watch has ended.
+            let _ = settled.wait_for(|settled| *settled).await;
+        });
+        let _ = tokio::time::timeout(patience, futures::future::join_all(waits)).await;
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Wanted> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, resource: &Resource) -> AbortHandle {
+    fn open(&self, resource: &Resource) -> Open {
+        let (sender, settled) = tokio::sync::watch::channel(false);
         let watch = Watch {
+            settled: sender,
             resource: resource.clone(),
             live: self.live.clone(),
             reports: self.reports.clone(),
             managers: taken_over(),
             listed: HashSet::new(),
         };
-        tokio::spawn(watch.run(self.client.kube())).abort_handle()
+        let task = tokio::spawn(watch.run(self.client.kube())).abort_handle();
+        Open { task, settled }
     }
 }
 
@@ -158,7 +192,8 @@ fn needed(wanted: &Wanted) -> BTreeSet<Resource> {
 
 impl Drop for Watches {
     fn drop(&mut self) {
-        self.lock().open.values().for_each(AbortHandle::abort);
+        let wanted = self.lock();
+        wanted.open.values().for_each(|open| open.task.abort());
     }
 }
 
@@ -172,6 +207,7 @@ struct Watch {
     managers: Vec<TakenOver>,
     /// What the list that is being read has shown so far.
     listed: HashSet<ObjectKey>,
+    settled: tokio::sync::watch::Sender<bool>,
 }
 
 impl Watch {
@@ -179,11 +215,17 @@ impl Watch {
         let api: Api<Metadata> = Api::all_with(kube, &self.resource.api_resource());
         let config = watcher::Config::default().labels(NAME_LABEL);
         let mut events = watcher(api, config).default_backoff().boxed();
+        let mut forget = tokio::time::Instant::now() + REMEMBERED;
         loop {
-            match events.try_next().await {
-                Ok(Some(event)) => self.handle(event).await,
-                Ok(None) => return,
-                Err(error) => self.failed(&error).await,
+            match tokio::time::timeout_at(forget, events.try_next()).await {
+                Ok(Ok(Some(event))) => self.handle(event).await,
+                Ok(Ok(None)) => return,
+                Ok(Err(error)) => self.failed(&error).await,
+                Err(_) => {
+                    self.live
+                        .drop_fields(&self.resource.group, &self.resource.kind);
+                    forget += Duration::from_secs(u32::MAX.into());
+                }
             }
         }
     }
@@ -192,6 +234,7 @@ impl Watch {
     async fn failed(&self, error: &watcher::Error) {
         let text = super::transport::innermost(error);
         if is_refused(error) {
+            self.settled.send_replace(true);
             self.report(Report::Unwatchable(self.resource.clone(), text))
                 .await;
             tokio::time::sleep(FORBIDDEN_DELAY).await;
@@ -205,6 +248,9 @@ impl Watch {
             Event::Init => self.listed.clear(),
             Event::InitApply(object) => {
                 self.listed.insert(self.key(&object));
+                if !*self.settled.borrow() {
+                    self.remember(&object);
+                }
                 self.seen(object).await;
             }
             Event::InitDone => {
@@ -215,10 +261,17 @@ impl Watch {
                 {
                     self.gone(key).await;
                 }
+                self.settled.send_replace(true);
                 self.report(Report::Complete(self.resource.clone())).await;
             }
             Event::Apply(object) => self.seen(object).await,
             Event::Delete(object) => self.gone(self.key(&object)).await,
+        }
+    }
+
+    fn remember(&self, object: &Metadata) {
+        if let Some(fields) = own_fields(&managed_fields(object)) {
+            self.live.remember(self.key(object), fields);
         }
     }
 
@@ -240,6 +293,9 @@ impl Watch {
             Some(before) if before.agrees(&observed) => How::Touched,
             _ => How::Altered,
         };
+        if before.is_some() && how == How::Altered {
+            self.live.recall(&key);
+        }
         // An object that changes hands concerns the one it leaves as well.
         let left = before
             .and_then(|before| before.owner)
@@ -284,11 +340,15 @@ fn is_refused(error: &watcher::Error) -> bool {
     matches!(status, 401 | 403 | 405)
 }
 
+fn managed_fields(object: &Metadata) -> Value {
+    let fields = object.metadata.managed_fields.as_ref();
+    let fields = fields.map(serde_json::to_value).and_then(Result::ok);
+    serde_json::json!({"metadata": {"managedFields": fields}})
+}
+
 fn observed(object: &Metadata, managers: &[TakenOver]) -> Observed {
     let metadata = &object.metadata;
-    let fields = metadata.managed_fields.as_ref().map(serde_json::to_value);
-    let fields = fields.and_then(Result::ok).unwrap_or(Value::Null);
-    let value = serde_json::json!({"metadata": {"managedFields": fields}});
+    let value = managed_fields(object);
     Observed {
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),

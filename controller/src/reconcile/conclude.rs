@@ -10,7 +10,8 @@ use super::kustomization::State;
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next, jittered};
-use crate::api::kustomization::Kustomization;
+use crate::api::kustomization::reason::DEPENDENCY_NOT_READY;
+use crate::api::kustomization::{HistoryEntry, Kustomization};
 use crate::report::kustomization::{events, status};
 use crate::report::metrics::RunResult;
 use crate::report::{Outcome, Report};
@@ -53,7 +54,10 @@ pub async fn conclude(
     if is_news {
         tell(run, &report);
     }
-    log(run.key, &report);
+    // Every dependency that moves leads to another look, which mostly finds the same.
+    if is_news || !waits(&report) {
+        log(run.key, &report);
+    }
     let result = match report.outcome {
         Outcome::Ready => RunResult::Success,
         Outcome::Progressing(_) => RunResult::Waiting,
@@ -65,6 +69,43 @@ pub async fn conclude(
     } else {
         delay
     })
+}
+
+/// Whether a run has changed nothing, and the status says so already: a new process that found everything in place,
+/// or the check of kinds that may not be watched.
+pub fn is_said(object: &Kustomization, report: &Report) -> bool {
+    let Some(old) = &object.status else {
+        return false;
+    };
+    let mut new = status(object, report);
+    let same_history = match (old.history.first(), new.history.first()) {
+        (Some(old), Some(new)) => {
+            let fields = |entry: &HistoryEntry| {
+                let metadata = entry.metadata.clone();
+                (
+                    entry.digest.clone(),
+                    entry.last_reconciled_status.clone(),
+                    metadata,
+                )
+            };
+            fields(old) == fields(new)
+        }
+        _ => false,
+    };
+    new.history.clone_from(&old.history);
+    let is_idle = report.changes.changed().next().is_none() && report.warnings.is_empty();
+    is_idle && same_history && new == *old
+}
+
+/// Goes on after a run that needs no status and no event.
+pub fn keep_quiet(run: &Run<'_>, state: &mut State, report: &Report) -> Next {
+    run.context.set_ready(run.key, ready_at(run, report));
+    state.due = Some(Instant::now() + Times::of(&run.object.spec).interval);
+    log(run.key, report);
+    run.context
+        .metrics
+        .run(run.key, report.took, RunResult::Success);
+    rest(run, state)
 }
 
 /// Tells now what was done, and leaves the status for a moment: by then there may be more to say.
@@ -152,6 +193,11 @@ fn repeats(object: &Kustomization, report: &Report) -> bool {
     report.changes.changed().next().is_none() && before == status(object, report).conditions
 }
 
+/// Whether it is dependencies that a Kustomization waits for, which is no error.
+fn waits(report: &Report) -> bool {
+    matches!(&report.outcome, Outcome::Failed(failure) if failure.reason == DEPENDENCY_NOT_READY)
+}
+
 fn tell(run: &Run<'_>, report: &Report) {
     events(&run.object, report)
         .into_iter()
@@ -175,6 +221,14 @@ fn log(key: &Key, report: &Report) {
             changes,
             ?timeout,
             "applied, waiting for health"
+        ),
+        Outcome::Failed(failure) if waits(report) => tracing::info!(
+            controllerKind = key.kind.name(),
+            name,
+            namespace,
+            revision,
+            reason = failure.reason,
+            "waiting: {failure}"
         ),
         Outcome::Failed(failure) => tracing::error!(
             controllerKind = key.kind.name(), name, namespace, revision, changes,

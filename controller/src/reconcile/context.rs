@@ -8,7 +8,9 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
 
 use super::dependencies::Readiness;
+use super::desired::Desired;
 use super::inputs::InputWatches;
+use super::observe::Listed;
 use super::schedule::{Key, Schedule, Topic, Turns, Wake};
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
@@ -30,6 +32,8 @@ pub struct Settings {
     pub default_service_account: Option<String>,
     /// Kinds with an apply stage of their own.
     pub custom_stages: Vec<GroupKind>,
+    /// Other processes look after other Kustomizations: what those have applied is asked of the API server.
+    pub shares: bool,
 }
 
 /// What every run may use.
@@ -50,6 +54,8 @@ pub struct Context {
     pub git_repositories: Store<GitRepository>,
     /// Kustomizations as the watch shows them.
     pub kustomizations: Store<Kustomization>,
+    /// The kinds of own resources that the watches have listed.
+    pub listed: Listed,
     /// The newest snapshot of every source.
     pub snapshots: Snapshots,
     /// Caches of Git repositories, and the ways to their servers.
@@ -58,6 +64,8 @@ pub struct Context {
     pub storage: Storage,
     /// Kinds that the account may not watch: their objects are checked at the interval.
     pub unwatchable: Mutex<BTreeSet<GroupKind>>,
+    /// What each Kustomization wants of its cluster.
+    pub desired: Desired,
     /// What is known of the Kustomizations' readiness.
     pub readiness: Readiness,
     /// Where events are handed in.
@@ -70,17 +78,47 @@ pub struct Context {
     pub processors: Semaphore,
 }
 
-/// The newest snapshot of every source.
+/// The newest snapshot of every source, numbered in the order of their coming.
 #[derive(Default)]
-pub struct Snapshots(Mutex<HashMap<Key, Arc<Snapshot>>>);
+pub struct Snapshots(Mutex<Published>);
+
+#[derive(Default)]
+struct Published {
+    last: u64,
+    newest: HashMap<Key, (u64, Arc<Snapshot>)>,
+}
 
 impl Snapshots {
     /// The newest snapshot of a source.
     pub fn get(&self, source: &Key) -> Option<Arc<Snapshot>> {
-        self.lock().get(source).cloned()
+        let published = self.lock();
+        published
+            .newest
+            .get(source)
+            .map(|(_, newest)| newest.clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Snapshot>>> {
+    /// The number of the newest snapshot of a source; 0 when there is none.
+    pub fn number(&self, source: &Key) -> u64 {
+        let published = self.lock();
+        published
+            .newest
+            .get(source)
+            .map_or(0, |(number, _)| *number)
+    }
+
+    fn publish(&self, source: &Key, snapshot: Snapshot) {
+        let mut published = self.lock();
+        published.last += 1;
+        let newest = (published.last, Arc::new(snapshot));
+        published.newest.insert(source.clone(), newest);
+    }
+
+    fn withdraw(&self, source: &Key) {
+        self.lock().newest.remove(source);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Published> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,16 +126,14 @@ impl Snapshots {
 impl Context {
     /// The source has a new snapshot: all that build from it start at once.
     pub fn publish(&self, source: &Key, snapshot: Snapshot) {
-        self.snapshots
-            .lock()
-            .insert(source.clone(), Arc::new(snapshot));
+        self.snapshots.publish(source, snapshot);
         self.schedule
             .publish(&Topic::Source(source.clone()), &Wake::source());
     }
 
     /// The source is gone; what was built from it stays as it is.
     pub fn withdraw(&self, source: &Key) {
-        self.snapshots.lock().remove(source);
+        self.snapshots.withdraw(source);
         self.schedule
             .publish(&Topic::Source(source.clone()), &Wake::source());
     }

@@ -99,6 +99,11 @@ pub fn check(
     Ok(())
 }
 
+/// Whether a Kustomization depends on itself, over whatever others.
+pub fn is_in_ring(context: &Context, key: &Key) -> bool {
+    ring(key, |key| edges(context, key)).is_some()
+}
+
 fn check_one(
     context: &Context,
     dependency: &Key,

@@ -6,14 +6,17 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use overlay::ObjectId;
 
+use super::context::Context;
+use super::dependencies::{self, dependency_keys, source_key};
 use super::record::{self, RecordError};
 use super::run::{self, Run, Times};
-use super::schedule::Next;
+use super::schedule::{Key, Next};
+use super::{barrier, owners};
 use crate::api::kustomization::deletion_policy::{DELETE, MIRROR_PRUNE, WAIT_FOR_TERMINATION};
 use crate::api::kustomization::{Kustomization, reason};
 use crate::api::meta::FINALIZER;
 use crate::cluster::order;
-use crate::cluster::{ChangeSet, Client, Inventory, Proofs};
+use crate::cluster::{ChangeSet, Client, Inventory, ObjectKey, Proofs};
 use crate::cluster::{await_termination, prune};
 use crate::report::Report;
 use crate::report::events::Severity;
@@ -30,8 +33,12 @@ pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, Record
     {
         return Ok(Next::OnEvent);
     }
+    let overdue = overdue(&run.object);
+    if !overdue && let Some(dependent) = dependent(run.context, run.key) {
+        tracing::info!(name = run.key.name, namespace = run.key.namespace, %dependent, "goes after its dependent");
+        return Ok(Next::After(Times::of(&run.object.spec).timeout));
+    }
     if let Err(failure) = clean_up(run, proofs).await {
-        let overdue = overdue(&run.object);
         tell(
             run,
             Severity::Error,
@@ -44,7 +51,43 @@ pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, Record
         }
     }
     record::finalizer(&run.context.client, run.object.clone(), false).await?;
+    owners::wake(run.context, run.context.desired.forget(run.key));
+    owners::wake(
+        run.context,
+        dependency_keys(&run.object.spec, &run.key.namespace),
+    );
     Ok(Next::OnEvent)
+}
+
+/// Wakes those that are being deleted: one that they wait for is gone.
+pub fn wake_leaving(context: &Context) {
+    let all = context.kustomizations.state();
+    let leaving = all
+        .iter()
+        .filter(|object| object.metadata.deletion_timestamp.is_some());
+    let key = |object: &std::sync::Arc<Kustomization>| {
+        Key::kustomization(object.namespace().unwrap_or_default(), object.name_any())
+    };
+    owners::wake(context, leaving.map(key).collect());
+}
+
+/// A Kustomization that depends on this one, goes as well, and has not yet cleaned up behind itself: what it has
+/// needs what this one has, also in going.
+fn dependent(context: &Context, key: &Key) -> Option<Key> {
+    if dependencies::is_in_ring(context, key) {
+        return None;
+    }
+    let all = context.kustomizations.state();
+    let mut keys = all.iter().filter_map(|object| {
+        let namespace = object.namespace().unwrap_or_default();
+        let is_clean = !object
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER);
+        let depends = dependency_keys(&object.spec, &namespace).contains(key);
+        (depends && !is_clean).then(|| Key::kustomization(namespace, object.name_any()))
+    });
+    keys.find(|other| other != key && owners::is_leaving(context, other))
 }
 
 /// The objects are tried to be deleted for as long as the spec's timeout.
@@ -66,7 +109,10 @@ async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Failure> {
         return Ok(());
     }
     let client = run.client()?;
-    let objects = in_deletion_order(inventory);
+    hear_all(run).await?;
+    let handed = owners::handed_over(run, &inventory.objects).await;
+    let mut objects = in_deletion_order(inventory);
+    objects.retain(|id| !handed.contains(&ObjectKey::from(id)));
     let pruned = prune(&client, &run.owner(), &objects, proofs).await;
     tell_changes(run, &pruned.changes);
     super::run::none_failed(reason::PRUNE_FAILED, &pruned.errors)?;
@@ -74,6 +120,25 @@ async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Failure> {
         wait(run, &client, &pruned.deleting).await;
     }
     Ok(())
+}
+
+/// Waits until the others have said what they want of the newest snapshot; who says nothing is not waited for ever.
+async fn hear_all(run: &Run<'_>) -> Result<(), Failure> {
+    let Some(source) = source_key(&run.object.spec, &run.key.namespace) else {
+        return Ok(());
+    };
+    let heard = barrier::all_rendered(run.context, run.key, &source, run.number()).await;
+    match heard {
+        Err(other) if run.context.schedule.is_stopping() => {
+            let message = format!("stopped while {other} was still to be rendered");
+            Err(Failure::new(reason::PRUNE_FAILED, message))
+        }
+        Err(other) => {
+            tracing::warn!(name = run.key.name, namespace = run.key.namespace, %other, "not rendered in time");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Whether the policy says that the objects go too. A suspended Kustomization leaves everything.

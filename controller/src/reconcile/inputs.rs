@@ -272,6 +272,7 @@ impl InputWatches {
             schedule,
             complete: sender,
             known: HashMap::new(),
+            seen: false,
         };
         if kind == SECRET {
             tokio::spawn(watched.follow::<Secret>(client));
@@ -302,6 +303,8 @@ struct Watched {
     schedule: Arc<Schedule>,
     complete: watch::Sender<bool>,
     known: HashMap<String, String>,
+    /// Whether all have been seen once: until then nobody has read anything.
+    seen: bool,
 }
 
 impl Watched {
@@ -346,12 +349,15 @@ impl Watched {
     /// Tells of all that differs from what was known before, unless this is the first sight.
     fn replace(&mut self, listed: HashMap<String, String>) {
         let before = std::mem::replace(&mut self.known, listed);
-        let names: BTreeSet<&String> = before.keys().chain(self.known.keys()).collect();
-        for name in names {
-            if before.get(name) != self.known.get(name) {
-                self.tell(name);
+        if self.seen {
+            let names: BTreeSet<&String> = before.keys().chain(self.known.keys()).collect();
+            for name in names {
+                if before.get(name) != self.known.get(name) {
+                    self.tell(name);
+                }
             }
         }
+        self.seen = true;
         self.complete.send_replace(true);
     }
 

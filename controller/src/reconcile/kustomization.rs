@@ -8,14 +8,16 @@ use overlay::ObjectHash;
 use overlay::build::Reads;
 use tokio::time::Instant;
 
-use super::conclude::{PATIENCE, Unsaid, conclude, lazily, postpone, ready_at, rest};
+use super::conclude::{
+    PATIENCE, Unsaid, conclude, is_said, keep_quiet, lazily, postpone, ready_at, rest,
+};
 use super::context::Context;
 use super::dependencies::{dependency_keys, source_key};
 use super::follow::{self, Following, Verdict};
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next, Topic, Wake};
-use super::{Brought, bring, finalize, inputs, render, support};
+use super::{Brought, bring, finalize, inputs, owners, render, support};
 use crate::api::kustomization::{Kustomization, KustomizationSpec};
 
 use crate::cluster::Proofs;
@@ -69,6 +71,8 @@ enum Need {
 pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wake) -> Next {
     let Some(mut run) = begin(context, key, state) else {
         context.watches.want(&owner(key), BTreeSet::new());
+        owners::wake(context, context.desired.forget(key));
+        finalize::wake_leaving(context);
         context.forget_ready(key);
         context.metrics.forget(key);
         return Next::Gone;
@@ -128,7 +132,13 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
     if run.awaits_source() {
         return Ok(Next::After(Times::of(&run.object.spec).interval));
     }
-    match need(run, state, &wake).await {
+    let number = run.number();
+    let need = need(run, state, &wake).await;
+    if matches!(need, Need::Verified(_) | Need::Look) {
+        run.context.desired.pass(run.key, number, 0);
+        run.context.desired.end(run.key, number);
+    }
+    match need {
         Need::Run => full(run, state, &wake).await,
         Need::Verified(snapshot) => Ok(verified(run, state, &snapshot)),
         Need::Look => look(run, state, &wake).await,
@@ -167,6 +177,7 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     if settled.generation != run.object.metadata.generation.unwrap_or_default()
         || settled.annotations != annotations(&run.object)
         || wake.input
+        || (wake.dependency && run.context.desired.is_in_dispute(run.key))
         || drifted(run, &state.proofs, wake)
     {
         return Need::Run;
@@ -221,10 +232,15 @@ async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
     let mut report = Report::default();
     let before = state.following.take();
     (state.settled, state.unsaid) = (None, None);
+    let number = run.number();
     let result = match support::check(&run.object.spec) {
         Ok(()) => bring(run, &mut state.proofs, &mut report).await,
         Err(failure) => Err(failure),
     };
+    // However it ended, nobody needs to wait for it any more.
+    let generation = run.object.metadata.generation.unwrap_or_default();
+    run.context.desired.pass(run.key, number, generation);
+    run.context.desired.end(run.key, number);
     report.took = begin.elapsed();
     report.outcome = match result {
         Ok(brought) => settle(run, state, &report, brought, before).await,
@@ -237,6 +253,7 @@ async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
     match report.outcome {
         // Most objects are healthy in a moment, and then nobody needs to read that they were not.
         Outcome::Progressing(_) => Ok(postpone(run, state, report, PATIENCE)),
+        Outcome::Ready if is_said(&run.object, &report) => Ok(keep_quiet(run, state, &report)),
         Outcome::Ready | Outcome::Failed(_) => conclude(run, state, report).await,
     }
 }
@@ -329,6 +346,11 @@ async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
             let revision = revision(state);
             let report = standing(state, &revision);
             return conclude(run, state, report).await;
+        } else if after != Verdict::Pending {
+            // It was about to be said that health is waited for, and the status still says how that ended before.
+            let waits =
+                |unsaid: &mut Unsaid| matches!(unsaid.report.outcome, Outcome::Progressing(_));
+            state.unsaid.take_if(waits);
         }
     }
     match state.unsaid.take_if(|unsaid| unsaid.at <= Instant::now()) {

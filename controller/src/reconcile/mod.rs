@@ -5,9 +5,11 @@
 //!                                          └────▶ follow (health), finalize (deletion)
 //! ```
 
+pub mod barrier;
 pub mod conclude;
 pub mod context;
 pub mod dependencies;
+pub mod desired;
 pub mod finalize;
 pub mod follow;
 pub mod gate;
@@ -15,6 +17,8 @@ pub mod git_repository;
 pub mod inputs;
 pub mod kustomization;
 pub mod observe;
+pub mod owners;
+pub mod pruning;
 pub mod record;
 pub mod render;
 pub mod run;
@@ -24,7 +28,7 @@ pub mod support;
 use overlay::ObjectHash;
 use overlay::build::Reads;
 
-use crate::api::kustomization::reason::{PRUNE_FAILED, RECONCILIATION_FAILED};
+use crate::api::kustomization::reason::RECONCILIATION_FAILED;
 use crate::cluster::{self, Plan, Proofs};
 use crate::report::Report;
 use crate::report::failure::Failure;
@@ -47,39 +51,52 @@ pub async fn bring(
     proofs: &mut Proofs,
     report: &mut Report,
 ) -> Result<Brought, Failure> {
+    let number = run.number();
     let snapshot = run.snapshot()?;
-    dependencies::check(run.context, run.key, &run.object.spec, &snapshot.revision)?;
     let (revision, content) = (snapshot.revision.clone(), snapshot.content);
     report.revision = Some(revision.clone());
+    if run.is_rendered(number) {
+        dependencies::check(run.context, run.key, &run.object.spec, &revision)?;
+    }
 
     let inputs = inputs::read(run.context, run.key, &run.object.spec).await?;
-    let rendered = render::render(run.context, &run.object.spec, snapshot, inputs).await?;
-    report.warnings.extend(rendered.warnings);
+    let mut rendered = render::render(run.context, &run.object.spec, snapshot, inputs).await?;
+    report.warnings.append(&mut rendered.warnings);
 
     let client = run.client()?;
+    owners::declare(run, &client, &rendered.objects, number).await;
+    dependencies::check(run.context, run.key, &run.object.spec, &revision)?;
+    let conflicts = owners::conflicts(run, &client, &rendered.objects, number).await;
+    let wanted = run.wanted(rendered.objects, &conflicts);
+
+    run.look_around(&client, &wanted.objects, proofs).await;
     let known = run.known(proofs)?;
-    let wanted = run.wanted(rendered.objects);
     let plan = cluster::plan(&client, wanted, &known)
         .await
         .map_err(run::refused)?;
-    report.digest = Some(run::digest(&plan));
+    report.digest = Some(plan.digest());
     report.warnings.extend(plan.warnings.iter().cloned());
     run::none_failed(RECONCILIATION_FAILED, &plan.errors)?;
 
-    let prunes = run.prunes(&plan, &known.inventory);
     run.answer_for(&plan, &known.inventory, &revision).await?;
     let applied = cluster::apply::apply(&client, &plan).await;
     proofs.extend(applied.changes.proofs());
+    owners::brought(run, &applied.changes);
     report.changes.entries.extend(applied.changes.entries);
+    run.watch(&plan);
     run::none_failed(RECONCILIATION_FAILED, &applied.errors)?;
 
-    let pruned = cluster::prune::prune(&client, &plan.owner, &prunes.free, proofs).await;
-    report.inventory = Some(run::inventory_after(&plan, &prunes, &pruned));
-    report.changes.entries.extend(pruned.changes.entries);
-    run::keep_proofs(proofs, report.inventory.as_ref());
-    run.watch(&plan);
-    run::none_failed(PRUNE_FAILED, &pruned.errors)?;
-    prunes.failure().map_or(Ok(()), Err)?;
+    pruning::prune(
+        run,
+        &client,
+        &plan,
+        &known.inventory,
+        proofs,
+        report,
+        number,
+    )
+    .await?;
+    owners::tell(run, &conflicts, report)?;
     Ok(Brought {
         plan,
         reads: rendered.reads,

@@ -12,11 +12,12 @@ use kube::api::Api;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Resource, ResourceExt};
+use tokio::sync::watch;
 
 use super::context::Context;
 use super::record::Recorded;
 use super::schedule::{Key, Kind, Next, Sleeper, Topic, Wake};
-use super::{git_repository, kustomization};
+use super::{git_repository, kustomization, owners};
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
 use crate::api::meta::condition::READY;
@@ -37,6 +38,24 @@ pub struct Scope {
     pub labels: Option<String>,
 }
 
+/// The kinds whose objects have all been seen once. kube's own `Store::wait_until_ready` wakes only the last of those
+/// who wait for the same store.
+#[derive(Default)]
+pub struct Listed(watch::Sender<BTreeSet<Kind>>);
+
+impl Listed {
+    fn add(&self, kind: Kind) {
+        self.0.send_modify(|kinds| {
+            kinds.insert(kind);
+        });
+    }
+
+    async fn both(&self) {
+        // The sender lives as long as whoever waits here.
+        let _ = self.0.subscribe().wait_for(|kinds| kinds.len() == 2).await;
+    }
+}
+
 /// Follows the GitRepositories.
 pub async fn git_repositories(context: Arc<Context>, scope: Scope, writer: Writer<GitRepository>) {
     follow(context, scope, writer, |context, object| {
@@ -53,7 +72,11 @@ pub async fn git_repositories(context: Arc<Context>, scope: Scope, writer: Write
 
 /// Follows the Kustomizations.
 pub async fn kustomizations(context: Arc<Context>, scope: Scope, writer: Writer<Kustomization>) {
-    follow(context, scope, writer, |_, _| {}).await;
+    follow(context, scope, writer, |context, object| {
+        owners::seed(context, object);
+        context.desired.stir();
+    })
+    .await;
 }
 
 async fn follow<K>(
@@ -88,13 +111,15 @@ async fn follow<K>(
             }
             Ok(watcher::Event::InitDone) => {
                 wake_unlisted(&context, K::KIND, &listed);
+                listed.values().for_each(|object| seen(&context, object));
+                context.listed.add(K::KIND);
                 std::mem::take(&mut listed)
                     .values()
                     .for_each(|object| observe(&context, object));
             }
             Ok(watcher::Event::Apply(object)) => {
-                observe(&context, &object);
                 seen(&context, &object);
+                observe(&context, &object);
             }
             Ok(watcher::Event::Delete(object)) => {
                 context.schedule.wake(&key(&object), Wake::changed());
@@ -151,13 +176,7 @@ fn fingerprint<K: Resource>(object: &K) -> u64 {
 /// The life of one object's task.
 async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
     // Before all is seen once, "not found" would be said of objects that are there.
-    let seen = futures::future::join(
-        context.git_repositories.wait_until_ready(),
-        context.kustomizations.wait_until_ready(),
-    );
-    if let (Err(_), _) | (_, Err(_)) = seen.await {
-        return;
-    }
+    context.listed.both().await;
     let mut state = State::of(&key);
     let mut next = Next::OnEvent;
     while let Some(wake) = sleeper.sleep(next).await {
@@ -279,6 +298,25 @@ pub async fn managed_objects(
                 );
                 context.forbid_watch(kind);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_who_wait_hear_that_both_kinds_are_listed() {
+        let listed = Arc::new(Listed::default());
+        let waiting = |listed: Arc<Listed>| tokio::spawn(async move { listed.both().await });
+        let waits: Vec<_> = (0..3).map(|_| waiting(listed.clone())).collect();
+        tokio::task::yield_now().await;
+        listed.add(Kind::Kustomization);
+        listed.add(Kind::GitRepository);
+        for wait in waits {
+            let heard = tokio::time::timeout(Duration::from_secs(5), wait).await;
+            assert!(heard.is_ok(), "not heard");
         }
     }
 }

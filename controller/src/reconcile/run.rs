@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use overlay::{Object, ObjectId};
-use sha2::{Digest, Sha256};
 
 use super::context::Context;
 use super::dependencies::source_key;
 use super::gate::{self, Verdict};
+use super::owners::Conflict;
 use super::record;
 use super::schedule::{Key, Next};
 use crate::api::duration;
@@ -19,7 +19,8 @@ use crate::api::meta::condition::READY;
 use crate::cluster::inventory::{InventoryError, parse_id};
 use crate::cluster::prune::Pruned;
 use crate::cluster::{
-    Client, Error, Identity, Inventory, Known, ObjectError, ObjectKey, Owner, Plan, Proofs, Wanted,
+    Client, Error, Identity, Inventory, Known, ObjectError, ObjectKey, Owner, Plan, Proofs,
+    Recorded, Wanted,
 };
 use crate::report::failure::{Again, Failure};
 use crate::report::{self, conditions};
@@ -27,6 +28,9 @@ use crate::source::Snapshot;
 
 /// The shortest time that health checks get by default.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a run waits for the first sight of the kinds that it has applied before.
+const FIRST_SIGHT: Duration = Duration::from_secs(30);
 
 /// How many errors a message lists.
 const LISTED: usize = 20;
@@ -83,6 +87,12 @@ impl Times {
 }
 
 impl Run<'_> {
+    /// The number of the source's newest snapshot; asked before the snapshot, so that it is never too high.
+    pub fn number(&self) -> u64 {
+        let source = source_key(&self.object.spec, &self.key.namespace);
+        source.map_or(0, |source| self.context.snapshots.number(&source))
+    }
+
     /// The source's newest snapshot.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, Failure> {
         let spec = &self.object.spec;
@@ -157,12 +167,45 @@ impl Run<'_> {
             inventory: applied(&self.object)?,
             live: self.context.watches.live(),
             proofs: proofs.clone(),
+            recorded: self.recorded().filter(|_| proofs.is_empty()),
             check_all: false,
         })
     }
 
-    /// What is wanted of the cluster.
-    pub fn wanted(&self, objects: Vec<Object>) -> Wanted {
+    /// Whether this spec was rendered at this snapshot before, and only its dependencies were not ready.
+    pub fn is_rendered(&self, number: u64) -> bool {
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        let desired = &self.context.desired;
+        desired.is_rendered(self.key, number, generation)
+    }
+
+    /// What the last run recorded, if it applied everything.
+    fn recorded(&self) -> Option<Recorded> {
+        let last = self.object.status.as_ref()?.history.first()?;
+        let is_whole = last.last_reconciled_status == reason::RECONCILIATION_SUCCEEDED;
+        is_whole.then(|| Recorded {
+            digest: last.digest.clone(),
+            ended: last.last_reconciled.0.as_second(),
+        })
+    }
+
+    /// A process that has just begun looks at what is there, all of a kind at once, instead of asking for each
+    /// object: what the run before it left needs no request then.
+    pub async fn look_around(&self, client: &Client, objects: &[Object], proofs: &Proofs) {
+        if !proofs.is_empty() || self.recorded().is_none() {
+            return;
+        }
+        let kinds = objects
+            .iter()
+            .filter_map(|object| client.discovery().get(&object.id));
+        let kinds: BTreeSet<_> = kinds.collect();
+        self.context.watches.want(&self.owner(), kinds.clone());
+        self.context.watches.settled(&kinds, FIRST_SIGHT).await;
+    }
+
+    /// What is wanted of the cluster: all but what others keep.
+    pub fn wanted(&self, mut objects: Vec<Object>, conflicts: &[Conflict]) -> Wanted {
+        objects.retain(|object| !conflicts.iter().any(|conflict| conflict.id == object.id));
         Wanted {
             owner: self.owner(),
             objects,
@@ -171,25 +214,12 @@ impl Run<'_> {
         }
     }
 
-    /// What is deleted after the apply, and what waits for a person's word.
-    pub fn prunes(&self, plan: &Plan, inventory: &Inventory) -> Verdict {
-        if !self.object.spec.prune {
-            return Verdict::default();
-        }
-        let confirmed = self
-            .object
+    /// The digest of held deletions that a person has confirmed.
+    pub fn confirmed(&self) -> Option<&str> {
+        self.object
             .annotations()
             .get(gate::CONFIRM)
-            .map(String::as_str);
-        let wanted = plan.inventory();
-        let mut verdict = gate::check(&inventory.objects, &wanted.objects, confirmed);
-        verdict.free = plan
-            .prunes
-            .iter()
-            .filter(|id| !verdict.held.contains(id))
-            .cloned()
-            .collect();
-        verdict
+            .map(String::as_str)
     }
 
     /// Writes the inventory before the first apply of a new object, so that a crash orphans nothing.
@@ -253,21 +283,6 @@ pub fn keep_proofs(proofs: &mut Proofs, inventory: Option<&Inventory>) {
         .unwrap_or_default();
     let keys: BTreeSet<ObjectKey> = objects.iter().map(ObjectKey::from).collect();
     proofs.retain(|key, _| keys.contains(key));
-}
-
-/// Digest of all that a plan would send.
-pub fn digest(plan: &Plan) -> String {
-    let mut hash = Sha256::new();
-    for step in &plan.steps {
-        hash.update(format!("{}/{}\n", step.id.group, step.id));
-        hash.update(step.digest.0);
-    }
-    let hex: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("sha256:{hex}")
 }
 
 /// A failure of the API server as a whole.

@@ -149,6 +149,13 @@ impl Schedule {
         *self.stopping.borrow()
     }
 
+    /// Waits until no run is to begin any more.
+    pub async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // An error would mean that this schedule is gone.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
     /// Lets every run in hand finish, starts no other, and waits for the end of all tasks.
     pub async fn stop(&self) {
         self.stopping.send_replace(true);

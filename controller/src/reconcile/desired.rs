@@ -1,0 +1,357 @@
+//! What each Kustomization wants of its cluster, and at which snapshot of its source that was last asked: who else
+//! wants an object, and who is still to be rendered.
+//!
+//! Snapshots are numbered as they are published, so that "rendered at it or later" is a comparison of numbers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::schedule::{Key, Kind};
+use crate::api::kustomization::GROUP;
+use crate::cluster::ObjectKey;
+
+/// What one Kustomization wants.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// The cluster that it wants it of, by the reference that leads there; empty for Weir's own.
+    pub cluster: String,
+    /// Generation of the spec that asks for it.
+    pub generation: i64,
+    /// The objects; cluster-scoped ones without a namespace.
+    pub objects: Vec<ObjectKey>,
+}
+
+/// The desired sets of all Kustomizations of this process.
+pub struct Desired {
+    books: Mutex<Books>,
+    moved: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Books {
+    entries: HashMap<Key, Entry>,
+    holders: HashMap<Arc<ObjectKey>, Vec<Key>>,
+    /// Who does not get an object because others keep it.
+    disputes: HashMap<Key, BTreeSet<Key>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    cluster: String,
+    generation: i64,
+    objects: Vec<Arc<ObjectKey>>,
+    /// Number of the snapshot that it was last rendered at, or verified unchanged at; nothing while what is known
+    /// comes from an inventory.
+    rendered: u64,
+    /// Number of the snapshot of its last run that ended.
+    ended: u64,
+    /// The Kustomizations among its objects, with their generation once they are applied at `rendered`.
+    brings: BTreeMap<Key, Option<i64>>,
+}
+
+/// A Kustomization that another one brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// It may still be applied.
+    Pending,
+    /// It was applied, and has at least this generation.
+    Applied(i64),
+    /// The run ended without applying it.
+    Left,
+}
+
+impl Default for Desired {
+    fn default() -> Self {
+        Self {
+            books: Mutex::default(),
+            moved: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Desired {
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets those who wait look again: the books have changed, or the Kustomizations that the watch shows.
+    pub fn stir(&self) {
+        self.moved.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of every change.
+    pub fn moves(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    /// Takes a Kustomization's inventory for its wish until it is rendered for the first time.
+    pub fn seed(&self, key: &Key, wish: Wish) {
+        let mut books = self.lock();
+        if !books.entries.contains_key(key) {
+            books.replace(key, wish);
+        }
+    }
+
+    /// Notes what a Kustomization wants at a snapshot; gives back those who may get an object now.
+    pub fn want(&self, key: &Key, number: u64, wish: Wish) -> Vec<Key> {
+        let mut books = self.lock();
+        let entry = books.replace(key, wish);
+        entry.rendered = entry.rendered.max(number);
+        let waiting = books.waiting_for(key);
+        drop(books);
+        self.stir();
+        waiting
+    }
+
+    /// A render that failed, or that need not be done, counts with what was wanted before.
+    pub fn pass(&self, key: &Key, number: u64, generation: i64) {
+        let mut books = self.lock();
+        let entry = books.entries.entry(key.clone()).or_default();
+        entry.rendered = entry.rendered.max(number);
+        entry.generation = entry.generation.max(generation);
+        drop(books);
+        self.stir();
+    }
+
+    /// Notes the generations of Kustomizations that one has applied.
+    pub fn brought(&self, key: &Key, applied: &[(Key, i64)]) {
+        if applied.is_empty() {
+            return;
+        }
+        let mut books = self.lock();
+        if let Some(entry) = books.entries.get_mut(key) {
+            for (child, generation) in applied {
+                entry.brings.insert(child.clone(), Some(*generation));
+            }
+        }
+        drop(books);
+        self.stir();
+    }
+
+    /// A run at a snapshot has ended, well or not.
+    pub fn end(&self, key: &Key, number: u64) {
+        let mut books = self.lock();
+        let entry = books.entries.entry(key.clone()).or_default();
+        entry.ended = entry.ended.max(number);
+        drop(books);
+        self.stir();
+    }
+
+    /// The Kustomization wants nothing any more; gives back those who may get an object now.
+    pub fn forget(&self, key: &Key) -> Vec<Key> {
+        let mut books = self.lock();
+        books.withdraw(key);
+        books.entries.remove(key);
+        books.disputes.remove(key);
+        let waiting = books.waiting_for(key);
+        drop(books);
+        self.stir();
+        waiting
+    }
+
+    /// Whether anything is known of a Kustomization.
+    pub fn knows(&self, key: &Key) -> bool {
+        self.lock().entries.contains_key(key)
+    }
+
+    /// The other Kustomizations that want an object of the same cluster.
+    pub fn others(&self, key: &Key, cluster: &str, object: &ObjectKey) -> Vec<Key> {
+        let books = self.lock();
+        let holders = books.holders.get(object).into_iter().flatten();
+        let same_cluster = |other: &&Key| {
+            let entry = books.entries.get(*other);
+            entry.is_some_and(|entry| entry.cluster == cluster)
+        };
+        holders
+            .filter(|other| *other != key)
+            .filter(same_cluster)
+            .cloned()
+            .collect()
+    }
+
+    /// Whether a Kustomization was rendered at this snapshot or a later one, for this generation or a later one.
+    pub fn is_rendered(&self, key: &Key, number: u64, generation: i64) -> bool {
+        let books = self.lock();
+        let entry = books.entries.get(key);
+        entry.is_some_and(|entry| entry.rendered >= number && entry.generation >= generation)
+    }
+
+    /// Whether a Kustomization wants an object.
+    pub fn wants(&self, key: &Key, object: &ObjectKey) -> bool {
+        let books = self.lock();
+        let holders = books.holders.get(object).into_iter().flatten();
+        holders.into_iter().any(|holder| holder == key)
+    }
+
+    /// Those who bring Kustomizations, with these.
+    pub fn brings(&self) -> Vec<(Key, Key)> {
+        let books = self.lock();
+        let pairs = books.entries.iter().flat_map(|(key, entry)| {
+            let children = entry.brings.keys();
+            children.map(|child| (key.clone(), child.clone()))
+        });
+        pairs.collect()
+    }
+
+    /// How far a Kustomization has come with one that it brings, at this snapshot or a later one.
+    pub fn bringing(&self, key: &Key, child: &Key, number: u64) -> Brought {
+        let books = self.lock();
+        let Some(entry) = books.entries.get(key) else {
+            return Brought::Left;
+        };
+        match entry.brings.get(child) {
+            Some(Some(generation)) => Brought::Applied(*generation),
+            Some(None) if entry.ended < number => Brought::Pending,
+            Some(None) | None => Brought::Left,
+        }
+    }
+
+    /// Notes who keeps what a Kustomization wants too; it is woken when that may have changed. True when these are
+    /// others than before.
+    pub fn dispute(&self, key: &Key, keepers: BTreeSet<Key>) -> bool {
+        let mut books = self.lock();
+        let before = books.disputes.remove(key).unwrap_or_default();
+        let is_news = before != keepers;
+        if !keepers.is_empty() {
+            books.disputes.insert(key.clone(), keepers);
+        }
+        is_news
+    }
+
+    /// Whether others keep what a Kustomization wants too.
+    pub fn is_in_dispute(&self, key: &Key) -> bool {
+        self.lock().disputes.contains_key(key)
+    }
+}
+
+impl Books {
+    fn replace(&mut self, key: &Key, wish: Wish) -> &mut Entry {
+        self.withdraw(key);
+        let objects: Vec<Arc<ObjectKey>> = wish.objects.into_iter().map(Arc::new).collect();
+        for object in &objects {
+            let holders = self.holders.entry(object.clone()).or_default();
+            holders.push(key.clone());
+        }
+        let brings = objects.iter().filter_map(|object| child(object));
+        let entry = self.entries.entry(key.clone()).or_default();
+        entry.brings = brings.map(|child| (child, None)).collect();
+        (entry.cluster, entry.generation) = (wish.cluster, wish.generation);
+        entry.objects = objects;
+        entry
+    }
+
+    fn withdraw(&mut self, key: &Key) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        for object in std::mem::take(&mut entry.objects) {
+            if let Some(holders) = self.holders.get_mut(&object) {
+                holders.retain(|holder| holder != key);
+                if holders.is_empty() {
+                    self.holders.remove(&object);
+                }
+            }
+        }
+    }
+
+    fn waiting_for(&self, key: &Key) -> Vec<Key> {
+        let disputes = self.disputes.iter();
+        let waiting = disputes.filter(|(_, keepers)| keepers.contains(key));
+        waiting.map(|(loser, _)| loser.clone()).collect()
+    }
+}
+
+/// The Kustomization that an object is.
+fn child(object: &ObjectKey) -> Option<Key> {
+    (object.group == GROUP && object.kind == Kind::Kustomization.name())
+        .then(|| Key::kustomization(&object.namespace, &object.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::kustomization("ns", name)
+    }
+
+    fn object(name: &str) -> ObjectKey {
+        ObjectKey {
+            group: String::new(),
+            kind: "ConfigMap".to_owned(),
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn wish(cluster: &str, names: &[&str]) -> Wish {
+        Wish {
+            cluster: cluster.to_owned(),
+            generation: 1,
+            objects: names.iter().map(|name| object(name)).collect(),
+        }
+    }
+
+    #[test]
+    fn an_object_has_all_who_want_it_in_one_cluster() {
+        let desired = Desired::default();
+        desired.want(&key("a"), 1, wish("", &["x", "y"]));
+        desired.want(&key("b"), 1, wish("", &["x"]));
+        desired.want(&key("far"), 1, wish("other", &["x"]));
+        assert_eq!(desired.others(&key("a"), "", &object("x")), [key("b")]);
+        assert_eq!(desired.others(&key("b"), "", &object("y")), [key("a")]);
+        desired.want(&key("a"), 2, wish("", &["y"]));
+        assert!(desired.others(&key("b"), "", &object("x")).is_empty());
+    }
+
+    #[test]
+    fn an_inventory_stands_in_until_the_first_render() {
+        let desired = Desired::default();
+        desired.seed(&key("a"), wish("", &["x"]));
+        assert!(!desired.is_rendered(&key("a"), 1, 0));
+        desired.want(&key("a"), 3, wish("", &["y"]));
+        desired.seed(&key("a"), wish("", &["x"]));
+        assert!(desired.others(&key("b"), "", &object("x")).is_empty());
+        assert!(desired.is_rendered(&key("a"), 2, 1) && !desired.is_rendered(&key("a"), 4, 1));
+        desired.pass(&key("a"), 4, 2);
+        assert!(desired.is_rendered(&key("a"), 4, 2));
+        assert_eq!(desired.others(&key("b"), "", &object("y")), [key("a")]);
+    }
+
+    #[test]
+    fn those_in_dispute_hear_of_changes() {
+        let desired = Desired::default();
+        desired.want(&key("first"), 1, wish("", &["x"]));
+        desired.dispute(&key("second"), [key("first")].into());
+        assert_eq!(
+            desired.want(&key("first"), 2, wish("", &[])),
+            [key("second")]
+        );
+        assert_eq!(desired.forget(&key("first")), [key("second")]);
+        desired.dispute(&key("second"), BTreeSet::new());
+        assert!(desired.want(&key("first"), 3, wish("", &[])).is_empty());
+    }
+
+    #[test]
+    fn a_kustomization_is_brought_by_the_one_that_applies_it() {
+        let desired = Desired::default();
+        let mut of_root = wish("", &[]);
+        of_root.objects.push(ObjectKey {
+            group: GROUP.to_owned(),
+            kind: "Kustomization".to_owned(),
+            namespace: "ns".to_owned(),
+            name: "child".to_owned(),
+        });
+        desired.want(&key("root"), 2, of_root);
+        assert_eq!(desired.brings(), [(key("root"), key("child"))]);
+        let state = |number| desired.bringing(&key("root"), &key("child"), number);
+        assert_eq!(state(2), Brought::Pending);
+        desired.brought(&key("root"), &[(key("child"), 7)]);
+        assert_eq!(state(2), Brought::Applied(7));
+        desired.want(&key("root"), 3, wish("", &[]));
+        desired.end(&key("root"), 3);
+        assert_eq!(state(3), Brought::Left);
+    }
+}

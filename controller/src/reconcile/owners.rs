@@ -1,0 +1,367 @@
+//! Objects that two Kustomizations want: who keeps them, who is told, and what is handed over instead of deleted.
+//!
+//! Only what both want now is in dispute. What the other one merely has in its inventory is free to take.
+
+use std::collections::{BTreeSet, HashSet};
+
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use overlay::{Object, ObjectId};
+
+use super::barrier;
+use super::context::Context;
+use super::dependencies::source_key;
+use super::desired::Wish;
+use super::run::{self, Run};
+use super::schedule::{Key, Kind, Wake};
+use crate::api::kustomization::{GROUP, Kustomization, reason};
+use crate::cluster::owner::{NAME_LABEL, NAMESPACE_LABEL};
+use crate::cluster::{self, Action, ChangeSet, Client, Known, ObjectKey, Owner, Wanted};
+use crate::report::Report;
+use crate::report::events::Severity;
+use crate::report::failure::{Again, Failure};
+use crate::report::kustomization::event;
+
+/// An object that another Kustomization wants too, and keeps because its labels are on it.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// The object, as it was built.
+    pub id: ObjectId,
+    /// Who keeps it.
+    pub keeper: Key,
+    /// Whether it is there exactly as this one wants it, but for the owner.
+    pub agreed: bool,
+}
+
+impl Conflict {
+    fn text(&self, loser: &Key) -> String {
+        let Self { id, keeper, .. } = self;
+        let form = if self.agreed {
+            ", in the same form"
+        } else {
+            ""
+        };
+        format!(
+            "{id} is wanted by {keeper} and by {loser}{form}; it was {keeper}'s first and stays with it"
+        )
+    }
+}
+
+/// Takes a Kustomization's inventory for what it wants, until it is rendered.
+pub fn seed(context: &Context, object: &Kustomization) {
+    let key = Key::kustomization(object.namespace().unwrap_or_default(), object.name_any());
+    if context.desired.knows(&key) || object.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    let inventory = run::applied(object).unwrap_or_default();
+    let wish = Wish {
+        cluster: cluster_of(object),
+        generation: 0,
+        objects: inventory.objects.iter().map(ObjectKey::from).collect(),
+    };
+    context.desired.seed(&key, wish);
+}
+
+/// The cluster that a Kustomization's objects are in, by the reference that leads there.
+fn cluster_of(object: &Kustomization) -> String {
+    let Some(reference) = &object.spec.kube_config else {
+        return String::new();
+    };
+    format!("{}: {reference:?}", object.namespace().unwrap_or_default())
+}
+
+/// Notes what this Kustomization wants, and wakes those who may get an object because of that.
+pub async fn declare(run: &Run<'_>, client: &Client, objects: &[Object], number: u64) {
+    // What cannot be asked now is asked again by the plan, which reports it.
+    if let Err(error) = cluster::learn(client, objects).await {
+        tracing::debug!(%error, "kinds not learned");
+    }
+    let wish = Wish {
+        cluster: cluster_of(&run.object),
+        generation: run.object.metadata.generation.unwrap_or_default(),
+        objects: objects
+            .iter()
+            .map(|object| place(client, &object.id))
+            .collect(),
+    };
+    let waiting = run.context.desired.want(run.key, number, wish);
+    wake(run.context, waiting);
+}
+
+/// Notes the Kustomizations that this one has applied: what they say now is heard before anything is deleted.
+pub fn brought(run: &Run<'_>, changes: &ChangeSet) {
+    let applied = changes.changed().filter_map(|entry| {
+        let is_kustomization =
+            entry.id.group == GROUP && entry.id.kind == Kind::Kustomization.name();
+        let answer = entry.answer.as_ref().filter(|_| is_kustomization)?;
+        let generation = answer["metadata"]["generation"].as_i64()?;
+        Some((
+            Key::kustomization(&entry.id.namespace, &entry.id.name),
+            generation,
+        ))
+    });
+    let applied: Vec<(Key, i64)> = applied.collect();
+    run.context.desired.brought(run.key, &applied);
+}
+
+/// Wakes Kustomizations that did not get an object.
+pub fn wake(context: &Context, waiting: Vec<Key>) {
+    for key in waiting {
+        context.schedule.wake(&key, Wake::dependency());
+    }
+}
+
+/// Where an object is: cluster-scoped kinds have no namespace, whatever the manifest says.
+fn place(client: &Client, id: &ObjectId) -> ObjectKey {
+    let mut key = ObjectKey::from(id);
+    if client
+        .discovery()
+        .get(id)
+        .is_some_and(|resource| !resource.namespaced)
+    {
+        key.namespace.clear();
+    }
+    key
+}
+
+/// The objects that others want too and keep. Those of the same source are heard first: what they wanted of an
+/// older snapshot is no dispute.
+pub async fn conflicts(
+    run: &Run<'_>,
+    client: &Client,
+    objects: &[Object],
+    number: u64,
+) -> Vec<Conflict> {
+    hear(run, client, objects, number).await;
+    let mut conflicts = Vec::new();
+    for object in objects {
+        let Some(keeper) = keeper(run, client, &object.id).await else {
+            continue;
+        };
+        conflicts.push(Conflict {
+            id: object.id.clone(),
+            agreed: agreed(client, &keeper, object.clone()).await,
+            keeper,
+        });
+    }
+    conflicts
+}
+
+/// Waits until those who want the same objects have been rendered at the same snapshot.
+async fn hear(run: &Run<'_>, client: &Client, objects: &[Object], number: u64) {
+    let rivals = |object: &Object| rivals(run, &place(client, &object.id));
+    let rivals: BTreeSet<Key> = objects.iter().flat_map(rivals).collect();
+    if let Some(source) = source_key(&run.object.spec, &run.key.namespace) {
+        for rival in rivals {
+            barrier::rendered(run.context, &rival, &source, number).await;
+        }
+    }
+}
+
+/// The other Kustomizations that want an object and are there to stay.
+fn rivals(run: &Run<'_>, object: &ObjectKey) -> Vec<Key> {
+    let desired = &run.context.desired;
+    let mut others = desired.others(run.key, &cluster_of(&run.object), object);
+    others.retain(|other| !is_leaving(run.context, other));
+    others
+}
+
+/// Whether a Kustomization is being deleted, or is about to be by the one that applied it.
+pub fn is_leaving(context: &Context, key: &Key) -> bool {
+    let Some(object) = context.kustomization(key) else {
+        return true;
+    };
+    if object.metadata.deletion_timestamp.is_some() {
+        return true;
+    }
+    let Some(parent) = Owner::of_labels(object.labels()) else {
+        return false;
+    };
+    let parent = Key::kustomization(parent.namespace, parent.name);
+    let prunes = |object: &Kustomization| object.spec.prune && object.spec.suspend != Some(true);
+    context
+        .kustomization(&parent)
+        .is_some_and(|parent| prunes(&parent))
+        && !context.desired.wants(&parent, &own_place(key))
+}
+
+/// A Kustomization as an object of the cluster.
+fn own_place(key: &Key) -> ObjectKey {
+    ObjectKey {
+        group: GROUP.to_owned(),
+        kind: Kind::Kustomization.name().to_owned(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+    }
+}
+
+/// Who keeps an object that this Kustomization wants; none when it may have it.
+async fn keeper(run: &Run<'_>, client: &Client, id: &ObjectId) -> Option<Key> {
+    let place = place(client, id);
+    let rivals = rivals(run, &place);
+    if !rivals.is_empty() {
+        let owner = live_owner(run, client, id, &place).await?;
+        return rivals.into_iter().find(|rival| *rival == owner);
+    }
+    if !run.context.settings.shares {
+        return None;
+    }
+    let owner = watched_owner(run, &place).filter(|owner| owner != run.key)?;
+    kept_elsewhere(run.context, &owner, &place)
+        .await
+        .then_some(owner)
+}
+
+fn watched_owner(run: &Run<'_>, place: &ObjectKey) -> Option<Key> {
+    let observed = run.context.watches.live().get(place)?;
+    let owner = observed.owner?;
+    Some(Key::kustomization(owner.namespace, owner.name))
+}
+
+/// Whom the labels of the live object name; the watch may lag, so the object itself is asked.
+async fn live_owner(
+    run: &Run<'_>,
+    client: &Client,
+    id: &ObjectId,
+    place: &ObjectKey,
+) -> Option<Key> {
+    let resource = client.discovery().get(id)?;
+    let mut id = id.clone();
+    id.namespace.clone_from(&place.namespace);
+    match client.get_metadata(&resource.object_path(&id)).await {
+        Ok(live) => {
+            let label = |key: &str| live["metadata"]["labels"][key].as_str();
+            Some(Key::kustomization(
+                label(NAMESPACE_LABEL)?,
+                label(NAME_LABEL)?,
+            ))
+        }
+        Err(error) if error.is_not_found() => None,
+        Err(_) => watched_owner(run, place),
+    }
+}
+
+/// Whether a Kustomization that another process looks after has an object in its inventory.
+async fn kept_elsewhere(context: &Context, owner: &Key, object: &ObjectKey) -> bool {
+    if context.kustomization(owner).is_some() {
+        return false;
+    }
+    let api: Api<Kustomization> = Api::namespaced(context.client.clone(), &owner.namespace);
+    match api.get_opt(&owner.name).await {
+        Ok(Some(other)) => other.metadata.deletion_timestamp.is_none() && holds(&other, object),
+        Ok(None) => false,
+        Err(error) => {
+            tracing::warn!(%error, %owner, "the owner of an object was not read");
+            true
+        }
+    }
+}
+
+fn holds(object: &Kustomization, place: &ObjectKey) -> bool {
+    let inventory = run::applied(object).unwrap_or_default();
+    inventory
+        .objects
+        .iter()
+        .any(|id| ObjectKey::from(id) == *place)
+}
+
+/// Whether the object is as this Kustomization wants it, but for the labels of its owner.
+async fn agreed(client: &Client, keeper: &Key, object: Object) -> bool {
+    let wanted = Wanted {
+        owner: Owner {
+            name: keeper.name.clone(),
+            namespace: keeper.namespace.clone(),
+        },
+        objects: vec![object],
+        force: false,
+        custom_stages: Vec::new(),
+    };
+    let known = Known {
+        check_all: true,
+        ..Known::default()
+    };
+    let is_same = |step: &cluster::Step| match step.action {
+        Action::Unchanged | Action::Skip(_) => true,
+        Action::Configure => step.changes.is_empty(),
+        Action::Create | Action::CreateUnchecked(_) | Action::Replace(_) => false,
+    };
+    let plan = cluster::plan(client, wanted, &known).await;
+    plan.is_ok_and(|plan| plan.errors.is_empty() && plan.steps.iter().all(is_same))
+}
+
+/// Tells both sides of what is in dispute. A failure when the cluster is not as this Kustomization wants it.
+pub fn tell(run: &Run<'_>, conflicts: &[Conflict], report: &mut Report) -> Result<(), Failure> {
+    let keepers: BTreeSet<Key> = conflicts
+        .iter()
+        .map(|conflict| conflict.keeper.clone())
+        .collect();
+    let is_news = run.context.desired.dispute(run.key, keepers);
+    for conflict in conflicts {
+        let text = conflict.text(run.key);
+        if is_news {
+            tell_keeper(run, conflict, &text);
+        }
+        if conflict.agreed && is_news {
+            report.warnings.push(text);
+        }
+    }
+    let lost = conflicts.iter().filter(|conflict| !conflict.agreed);
+    let lost: Vec<String> = lost.map(|conflict| conflict.text(run.key)).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(reason::RECONCILIATION_FAILED, lost.join("\n")).again(Again::RetryInterval))
+}
+
+fn tell_keeper(run: &Run<'_>, conflict: &Conflict, text: &str) {
+    let Some(keeper) = run.context.kustomization(&conflict.keeper) else {
+        return;
+    };
+    let status = keeper.status.as_ref();
+    let report = Report {
+        revision: status.and_then(|status| status.last_applied_revision.clone()),
+        ..Report::default()
+    };
+    let (severity, reason) = (Severity::Error, reason::RECONCILIATION_FAILED);
+    let event = event(&keeper, &report, severity, reason, text.to_owned());
+    run.context.events.send(event);
+}
+
+/// Those of the objects, no longer wanted here, that others want: they change hands instead of being deleted.
+pub async fn handed_over(run: &Run<'_>, objects: &[ObjectId]) -> HashSet<ObjectKey> {
+    let keys = objects.iter().map(ObjectKey::from);
+    let mut handed: HashSet<ObjectKey> = keys.filter(|key| !rivals(run, key).is_empty()).collect();
+    if run.context.settings.shares && !objects.is_empty() {
+        handed.extend(held_elsewhere(run.context, objects).await);
+    }
+    for key in &handed {
+        tracing::info!(
+            name = run.key.name,
+            namespace = run.key.namespace,
+            object = format!("{}/{}/{}", key.kind, key.namespace, key.name),
+            "handed over"
+        );
+    }
+    handed
+}
+
+/// Those of the objects that Kustomizations of other processes have in their inventories.
+async fn held_elsewhere(context: &Context, objects: &[ObjectId]) -> Vec<ObjectKey> {
+    let api: Api<Kustomization> = Api::all(context.client.clone());
+    let all = match api.list(&ListParams::default()).await {
+        Ok(all) => all,
+        Err(error) => {
+            // An account of one namespace may not; then nobody is known to share objects across namespaces.
+            tracing::warn!(%error, "the Kustomizations of other processes were not read");
+            return Vec::new();
+        }
+    };
+    let is_other = |object: &&Kustomization| {
+        let key = Key::kustomization(object.namespace().unwrap_or_default(), object.name_any());
+        object.metadata.deletion_timestamp.is_none() && context.kustomization(&key).is_none()
+    };
+    let others: Vec<&Kustomization> = all.items.iter().filter(is_other).collect();
+    let held = objects.iter().map(ObjectKey::from);
+    held.filter(|key| others.iter().any(|other| holds(other, key)))
+        .collect()
+}

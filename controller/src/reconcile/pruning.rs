@@ -1,0 +1,72 @@
+//! The end of a run: what a new render no longer has is handed over, held for a person's word, or deleted.
+
+use std::collections::HashSet;
+
+use super::dependencies::source_key;
+use super::gate::{self, Verdict};
+use super::run::{self, Run};
+use super::{barrier, owners};
+use crate::api::kustomization::reason::PRUNE_FAILED;
+use crate::cluster::{self, Client, Inventory, ObjectKey, Plan, Proofs};
+use crate::report::Report;
+use crate::report::failure::{Again, Failure};
+
+/// Deletes what the plan no longer wants, once all others have said what they want.
+pub async fn prune(
+    run: &Run<'_>,
+    client: &Client,
+    plan: &Plan,
+    inventory: &Inventory,
+    proofs: &mut Proofs,
+    report: &mut Report,
+    number: u64,
+) -> Result<(), Failure> {
+    let verdict = verdict(run, plan, inventory, number).await?;
+    let pruned = cluster::prune::prune(client, &plan.owner, &verdict.free, proofs).await;
+    report.inventory = Some(run::inventory_after(plan, &verdict, &pruned));
+    report.changes.entries.extend(pruned.changes.entries);
+    run::keep_proofs(proofs, report.inventory.as_ref());
+    run::none_failed(PRUNE_FAILED, &pruned.errors)?;
+    verdict.failure().map_or(Ok(()), Err)
+}
+
+/// What is deleted now and what waits.
+async fn verdict(
+    run: &Run<'_>,
+    plan: &Plan,
+    inventory: &Inventory,
+    number: u64,
+) -> Result<Verdict, Failure> {
+    if !run.object.spec.prune || plan.prunes.is_empty() {
+        return Ok(Verdict::default());
+    }
+    if let Some(source) = source_key(&run.object.spec, &run.key.namespace) {
+        barrier::all_rendered(run.context, run.key, &source, number)
+            .await
+            .map_err(|other| {
+                let message = format!("nothing is pruned before {other} has been rendered");
+                Failure::new(PRUNE_FAILED, message).again(Again::Backoff)
+            })?;
+    }
+    let handed = owners::handed_over(run, &plan.prunes).await;
+    Ok(judge(run, plan, inventory, &handed))
+}
+
+fn judge(
+    run: &Run<'_>,
+    plan: &Plan,
+    inventory: &Inventory,
+    handed: &HashSet<ObjectKey>,
+) -> Verdict {
+    let stays = |id: &&overlay::ObjectId| !handed.contains(&ObjectKey::from(*id));
+    let ours: Vec<_> = inventory.objects.iter().filter(stays).cloned().collect();
+    let mut verdict = gate::check(&ours, &plan.inventory().objects, run.confirmed());
+    let held = &verdict.held;
+    let free = plan
+        .prunes
+        .iter()
+        .filter(stays)
+        .filter(|id| !held.contains(id));
+    verdict.free = free.cloned().collect();
+    verdict
+}

@@ -1,0 +1,333 @@
+//! Objects that two Kustomizations have to do with: moved from one to the other, wanted by both, left behind by one
+//! that is renamed.
+
+use std::time::Duration;
+
+use hyper::Method;
+use kube::api::{Api, DynamicObject, ListParams};
+use serde_json::json;
+use weir_tests::objects::{config_map, kind, kustomization_file, kustomization_kind};
+use weir_tests::scene::{PATIENCE, config_map_kind};
+use weir_tests::{ControlPlane, FaultProxy, GitServerOptions, RequestLine, Scene, eventually};
+
+/// Writes a folder of ConfigMaps, given as name and value.
+fn write(scene: &Scene, folder: &str, maps: &[(&str, &str)]) {
+    let files: Vec<String> = maps
+        .iter()
+        .map(|(name, _)| format!("{name}.yaml"))
+        .collect();
+    let listed: Vec<&str> = files.iter().map(String::as_str).collect();
+    let file = format!("{folder}/kustomization.yaml");
+    scene.repository.write(&file, kustomization_file(&listed));
+    for (name, value) in maps {
+        let file = format!("{folder}/{name}.yaml");
+        scene
+            .repository
+            .write(&file, config_map(name, "key", value));
+    }
+}
+
+/// A scene with Kustomizations `a` and `b`, each of the folder of its name.
+async fn two(word: &str, a: &[(&str, &str)], b: &[(&str, &str)]) -> Scene {
+    let scene = Scene::start(word).await;
+    deploy(&scene, a, b).await;
+    scene
+}
+
+async fn deploy(scene: &Scene, a: &[(&str, &str)], b: &[(&str, &str)]) {
+    write(scene, "a", a);
+    write(scene, "b", b);
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("a", "./a", json!({})).await;
+    scene.ready("a", &commit).await;
+    scene.sync("b", "./b", json!({})).await;
+}
+
+async fn uid(scene: &Scene, name: &str) -> String {
+    let object = scene.get(&config_map_kind(), name).await;
+    object.metadata.uid.unwrap()
+}
+
+async fn owner(scene: &Scene, name: &str) -> String {
+    let object = scene.get(&config_map_kind(), name).await;
+    object.metadata.labels.unwrap()["kustomize.toolkit.fluxcd.io/name"].clone()
+}
+
+async fn has(scene: &Scene, kustomization: &str, names: &[&str]) {
+    let ids = names
+        .iter()
+        .map(|name| format!("{}_{name}__ConfigMap", scene.namespace));
+    assert_eq!(scene.inventory(kustomization).await, ids.collect());
+}
+
+/// Waits until a warning about a Kustomization holds a text.
+async fn told(scene: &Scene, kustomization: &str, text: &str) {
+    let events: Api<DynamicObject> = scene.api(&kind("", "v1", "Event"));
+    let what = format!("an event tells {kustomization} {text:?}");
+    eventually(PATIENCE, &what, async || {
+        let all = events.list(&ListParams::default()).await.unwrap();
+        let is_it = |event: &DynamicObject| {
+            event.data["involvedObject"]["name"] == kustomization
+                && event.data["type"] == "Warning"
+                && event.data["message"].as_str().unwrap().contains(text)
+        };
+        if all.items.iter().any(is_it) {
+            Ok(())
+        } else {
+            Err("there is none")
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_moved_object_changes_hands_and_is_not_deleted() {
+    let scene = two("moved", &[("x", "1"), ("y", "1")], &[("z", "1")]).await;
+    let before = uid(&scene, "x").await;
+    write(&scene, "a", &[("y", "1")]);
+    write(&scene, "b", &[("x", "1"), ("z", "1")]);
+    let commit = scene.publish("move x").await;
+    scene.ready("a", &commit).await;
+    scene.ready("b", &commit).await;
+    assert_eq!(uid(&scene, "x").await, before);
+    assert_eq!(owner(&scene, "x").await, "b");
+    has(&scene, "a", &["y"]).await;
+    has(&scene, "b", &["x", "z"]).await;
+}
+
+#[tokio::test]
+async fn nothing_is_pruned_before_all_have_been_rendered() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let options = GitServerOptions::default();
+    let scene = Scene::on(
+        ControlPlane::shared(),
+        &proxy.kubeconfig(),
+        "barrier",
+        options,
+    )
+    .await;
+    write(&scene, "a", &[("x", "1"), ("y", "1")]);
+    write(&scene, "b", &[("z", "${value}")]);
+    let values = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "values" }, "data": { "value": "one" } });
+    scene.create(&serde_json::from_value(values).unwrap()).await;
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("a", "./a", json!({})).await;
+    let substitute = json!({ "substituteFrom": [{ "kind": "ConfigMap", "name": "values" }] });
+    // It waits for what gives the object away: rendering must not.
+    let spec = json!({ "postBuild": substitute, "dependsOn": [{ "name": "a" }] });
+    scene.sync("b", "./b", spec).await;
+    scene.ready("b", &first).await;
+    let before = uid(&scene, "x").await;
+
+    let input = |request: &RequestLine| {
+        request.method == Method::GET && request.path.ends_with("/configmaps/values")
+    };
+    let arrival = proxy.hold(input, 0);
+    write(&scene, "a", &[("y", "2")]);
+    write(&scene, "b", &[("x", "1"), ("z", "${value}")]);
+    let second = scene.publish("move x").await;
+    let held = tokio::time::timeout(PATIENCE, arrival)
+        .await
+        .unwrap()
+        .unwrap();
+    let is_applied = |object: &DynamicObject| match object.data["data"]["key"] == "2" {
+        true => Ok(()),
+        false => Err("not yet"),
+    };
+    scene
+        .until("a is applied", &config_map_kind(), "y", is_applied)
+        .await;
+    // Long enough for a prune that does not wait.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let deletes = || {
+        proxy
+            .requests()
+            .iter()
+            .filter(|request| request.method == Method::DELETE)
+            .count()
+    };
+    assert_eq!(deletes(), 0);
+    held.forward().await;
+    scene.ready("a", &second).await;
+    scene.ready("b", &second).await;
+    assert_eq!((uid(&scene, "x").await, deletes()), (before, 0));
+    assert_eq!(owner(&scene, "x").await, "b");
+}
+
+#[tokio::test]
+async fn a_render_that_fails_keeps_nobody_waiting() {
+    let scene = two("failing", &[("x", "1"), ("y", "1")], &[("z", "1")]).await;
+    write(&scene, "a", &[("y", "1")]);
+    scene.repository.write("b/z.yaml", "kind: [");
+    let commit = scene.publish("break b").await;
+    scene.ready("a", &commit).await;
+    scene.gone(&config_map_kind(), "x").await;
+    scene.failed("b", "BuildFailed").await;
+}
+
+#[tokio::test]
+async fn the_first_of_two_keeps_an_object_until_it_lets_go() {
+    let scene = two(
+        "both",
+        &[("x", "of a"), ("y", "1")],
+        &[("x", "of b"), ("z", "1")],
+    )
+    .await;
+    let before = uid(&scene, "x").await;
+    let message = scene.failed("b", "ReconciliationFailed").await;
+    let said = format!(
+        "ConfigMap/{}/x is wanted by Kustomization/{}/a",
+        scene.namespace, scene.namespace
+    );
+    assert!(message.contains(&said), "{message}");
+    told(&scene, "a", &said).await;
+    told(&scene, "b", &said).await;
+    // All else is applied, and the object is not answered for.
+    assert_eq!(owner(&scene, "z").await, "b");
+    assert_eq!(owner(&scene, "x").await, "a");
+    has(&scene, "b", &["z"]).await;
+
+    write(&scene, "a", &[("y", "1")]);
+    let commit = scene.publish("a lets go").await;
+    scene.ready("a", &commit).await;
+    scene.ready("b", &commit).await;
+    let object = scene.get(&config_map_kind(), "x").await;
+    assert_eq!(
+        (object.metadata.uid, &object.data["data"]["key"]),
+        (Some(before), &json!("of b"))
+    );
+    has(&scene, "a", &["y"]).await;
+    has(&scene, "b", &["x", "z"]).await;
+}
+
+#[tokio::test]
+async fn two_that_want_the_same_share_it_and_the_second_inherits() {
+    let scene = two("same", &[("x", "1"), ("y", "1")], &[("x", "1"), ("z", "1")]).await;
+    scene.ready("b", &scene.repository.head()).await;
+    told(&scene, "a", "in the same form").await;
+    has(&scene, "b", &["z"]).await;
+    let before = uid(&scene, "x").await;
+    scene.delete(&kustomization_kind(), "a").await;
+    scene.gone(&kustomization_kind(), "a").await;
+    let is_taken = |object: &DynamicObject| {
+        match object.metadata.labels.as_ref().unwrap()["kustomize.toolkit.fluxcd.io/name"].as_str()
+        {
+            "b" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    };
+    scene
+        .until("b has it", &config_map_kind(), "x", is_taken)
+        .await;
+    assert_eq!(uid(&scene, "x").await, before);
+    scene.gone(&config_map_kind(), "y").await;
+}
+
+/// A Kustomization in Git, brought by another one.
+fn child(scene: &Scene, name: &str, path: &str) -> String {
+    json!({
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "metadata": { "name": name },
+        "spec": {
+            "interval": "1h", "prune": true, "path": path, "targetNamespace": scene.namespace,
+            "sourceRef": { "kind": "GitRepository", "name": "fleet" },
+        },
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_renamed_kustomization_takes_over_what_its_predecessor_had() {
+    let scene = Scene::start("renamed").await;
+    write(&scene, "app", &[("x", "1"), ("dropped", "1")]);
+    scene
+        .repository
+        .write(
+            "root/kustomization.yaml",
+            kustomization_file(&["child.yaml", "other.yaml"]),
+        )
+        .write("root/other.yaml", config_map("other", "key", "1"))
+        .write("root/child.yaml", child(&scene, "old", "./app"));
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("root", "./root", json!({})).await;
+    scene.ready("root", &first).await;
+    scene.ready("old", &first).await;
+    let before = uid(&scene, "x").await;
+    write(&scene, "app", &[("x", "1")]);
+    scene
+        .repository
+        .write("root/child.yaml", child(&scene, "new", "./app"));
+    let second = scene.publish("rename").await;
+    scene.ready("new", &second).await;
+    scene.gone(&kustomization_kind(), "old").await;
+    scene.gone(&config_map_kind(), "dropped").await;
+    scene.ready("root", &second).await;
+    assert_eq!(uid(&scene, "x").await, before);
+    assert_eq!(owner(&scene, "x").await, "new");
+    has(&scene, "new", &["x"]).await;
+}
+
+#[tokio::test]
+async fn an_object_moves_to_a_kustomization_that_comes_with_the_same_commit() {
+    let scene = Scene::start("newcomer").await;
+    write(&scene, "app", &[("x", "1"), ("y", "1")]);
+    scene
+        .repository
+        .write(
+            "root/kustomization.yaml",
+            kustomization_file(&["child.yaml"]),
+        )
+        .write("root/child.yaml", child(&scene, "app", "./app"));
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("root", "./root", json!({})).await;
+    scene.ready("app", &first).await;
+    let before = uid(&scene, "x").await;
+    write(&scene, "app", &[("y", "1")]);
+    write(&scene, "late", &[("x", "1")]);
+    scene
+        .repository
+        .write(
+            "root/kustomization.yaml",
+            kustomization_file(&["child.yaml", "late.yaml"]),
+        )
+        .write("root/late.yaml", child(&scene, "late", "./late"));
+    let second = scene.publish("move x to a new one").await;
+    scene.ready("late", &second).await;
+    scene.ready("app", &second).await;
+    assert_eq!(
+        (uid(&scene, "x").await, owner(&scene, "x").await),
+        (before, "late".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn what_depends_on_others_goes_before_them() {
+    let mut scene = two("last", &[("x", "1")], &[("z", "1")]).await;
+    let spec = json!({ "spec": { "dependsOn": [{ "name": "a" }], "deletionPolicy": "WaitForTermination" } });
+    scene.merge(&kustomization_kind(), "b", spec).await;
+    scene.ready("b", &scene.repository.head()).await;
+    // Something of the dependent takes its time to go.
+    let hold = json!({ "metadata": { "finalizers": ["example.org/hold"] } });
+    scene.merge(&config_map_kind(), "z", hold).await;
+    scene.delete(&kustomization_kind(), "b").await;
+    scene.delete(&kustomization_kind(), "a").await;
+    eventually(PATIENCE, "a waits", async || {
+        match scene.weir.log().contains("goes after its dependent") {
+            true => Ok(()),
+            false => Err("it does not say so"),
+        }
+    })
+    .await;
+    assert!(scene.find(&config_map_kind(), "x").await.is_some());
+    let release = json!({ "metadata": { "finalizers": null } });
+    scene.merge(&config_map_kind(), "z", release).await;
+    scene.gone(&kustomization_kind(), "b").await;
+    scene.gone(&kustomization_kind(), "a").await;
+    scene.gone(&config_map_kind(), "x").await;
+    scene.weir.kill();
+}
