@@ -14,4 +14,5 @@ pub mod health;
 pub mod reconcile;
 pub mod report;
 pub mod source;
+pub mod unwrap;
 pub mod web;
