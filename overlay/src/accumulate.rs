@@ -1,9 +1,10 @@
 //! Bases, components and resources: the folders of a build come together into one collection of manifests.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::alias;
-use crate::budget::within;
+use crate::budget::{Steps, within};
 use crate::build::Purpose;
 use crate::configuration::Configuration;
 use crate::crds;
@@ -19,7 +20,7 @@ use crate::path;
 use crate::plugins;
 use crate::provenance::{self, Step};
 use crate::refs::Variables;
-use crate::resource::Resource;
+use crate::resource::{Id, Resource};
 use crate::resources::Resources;
 use crate::transform::{self, Asked, Setting};
 use crate::tree::EntryKind;
@@ -49,9 +50,9 @@ impl Accumulated {
         }
     }
 
-    fn merge(&mut self, other: Self) -> Result<(), Error> {
+    fn merge(&mut self, other: Self, known: &mut HashSet<Id>) -> Result<(), Error> {
         self.resources.gone.extend(other.resources.gone);
-        self.resources.append_all(other.resources.list)?;
+        self.resources.append_unknown(other.resources.list, known)?;
         if let Some(configuration) = &other.configuration {
             self.configure(configuration)?;
         }
@@ -120,7 +121,7 @@ pub(crate) fn accumulate(
     run_transformers(place, &mut into, session)?;
     run_validators(place, &mut into, session)?;
     into.variables
-        .declare(&kustomization.vars, &mut into.resources)?;
+        .declare(&kustomization.vars, &mut into.resources, &mut session.steps)?;
     Ok(into)
 }
 
@@ -144,8 +145,9 @@ fn accumulate_entries(
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
     let mut errors = Vec::new();
+    let mut known = into.resources.keys();
     for (index, entry) in entries.iter().enumerate() {
-        if let Err(more) = accumulate_entry(place, entry, into, session) {
+        if let Err(more) = accumulate_entry(place, entry, into, &mut known, session) {
             errors.extend(during(more, entry, format!("{field}[{index}]")).0);
         }
         let asker = Asker::entry(field, index, entry.mark);
@@ -167,13 +169,14 @@ fn accumulate_entry(
     place: &Place<'_>,
     entry: &Text,
     into: &mut Accumulated,
+    known: &mut HashSet<Id>,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
     path::check(entry)?;
     match session.find(place.folder, entry)? {
         Some((_, EntryKind::Folder)) => {
             let base = accumulate_base(place, entry, session)?;
-            Ok(into.merge(base)?)
+            Ok(into.merge(base, known)?)
         }
         Some((_, EntryKind::File)) => {
             let documents = session.documents(place.folder, entry, Purpose::Resource)?;
@@ -186,7 +189,7 @@ fn accumulate_entry(
                     .iter_mut()
                     .for_each(|resource| provenance::set_origin(resource, &step));
             }
-            Ok(into.resources.append_all(resources.list)?)
+            Ok(into.resources.append_unknown(resources.list, known)?)
         }
         Some(_) => {
             Err(Error::new(format!("{} is a submodule, which is not read", &**entry)).into())
@@ -291,6 +294,7 @@ fn run_generators(
         resource,
     } in generated
     {
+        session.steps.take(2 * into.resources.list.len())?;
         absorb(resource, place.step(generator), into)?;
         history::note(&mut into.resources, asker, session.options);
     }
@@ -298,6 +302,7 @@ fn run_generators(
     for object in plugin_objects(place, entries, "generators", session)? {
         let kind = plugins::builtin_kind(&object)?;
         let resource = generate::from_object(kind, &object.node, place.folder, session)?;
+        session.steps.take(2 * into.resources.list.len())?;
         absorb(resource, Step::object(&object), into)?;
         let asker = Asker::field("generators", object.node.mark);
         history::note(&mut into.resources, asker, session.options);
@@ -353,6 +358,8 @@ fn run_transformers(
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
     for (step, asked) in make_transformers(place, into, session)? {
+        let work = into.resources.list.len() * Steps::PER_OBJECT;
+        session.steps.take(work)?;
         asked.transformer.transform(&mut into.resources, session)?;
         into.resources.drop_gone();
         into.resources.list.iter_mut().for_each(alias::settle);

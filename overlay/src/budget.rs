@@ -1,12 +1,15 @@
 //! How much one build may ask for, and how much it has asked for so far.
 
 use crate::error::Error;
+use crate::yaml::{Node, Value};
 
 /// Budgets of one build. The defaults let the largest public repositories pass many times over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Bytes of all files read, each as often as it is read.
     pub bytes: usize,
+    /// Bytes of one file.
+    pub file_bytes: usize,
     /// Files read.
     pub files: usize,
     /// Kustomizations entered, bases and components alike, each as often as it is entered.
@@ -17,26 +20,34 @@ pub struct Budget {
     pub objects: usize,
     /// Patches times the objects that they are applied to.
     pub patched: usize,
+    /// Small steps of all transformers together: objects and list elements looked at, nodes and text copied into
+    /// objects. What grows with the square of its input, or doubles, ends here.
+    pub steps: usize,
     /// Nodes of one file after the expansion of aliases.
     pub nodes: usize,
     /// Levels of collections in one document.
     pub nesting: usize,
-    /// Documents of one file.
+    /// Documents of one file, empty ones too.
     pub documents: usize,
+    /// Anchors in one file.
+    pub anchors: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            bytes: 256 << 20,
+            bytes: 64 << 20,
+            file_bytes: 32 << 20,
             files: 20_000,
             kustomizations: 10_000,
             depth: 64,
             objects: 100_000,
             patched: 1_000_000,
-            nodes: 2_000_000,
+            steps: 10_000_000,
+            nodes: 1_000_000,
             nesting: 250,
             documents: 100_000,
+            anchors: 50_000,
         }
     }
 }
@@ -52,6 +63,54 @@ pub(crate) struct Spent {
     pub kustomizations: usize,
     /// Patches applied.
     pub patched: usize,
+}
+
+/// The steps that a build has taken, and how many it may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    taken: usize,
+    limit: usize,
+}
+
+impl Steps {
+    /// So much of a transformer's work on one object counts as a step.
+    pub(crate) const PER_OBJECT: usize = 10;
+
+    /// So many nodes or keys of a mapping are passed in the time of a step.
+    const SMALL: usize = 16;
+
+    /// So many bytes of text are copied for a step: here memory is what counts.
+    const BYTES: usize = 4;
+
+    /// None taken yet.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { taken: 0, limit }
+    }
+
+    /// Takes steps, or refuses them.
+    pub(crate) fn take(&mut self, steps: usize) -> Result<(), Error> {
+        spend(&mut self.taken, steps, self.limit, "steps")
+    }
+
+    /// The same for things so small that many of them are one step.
+    pub(crate) fn take_small(&mut self, things: usize) -> Result<(), Error> {
+        self.take(things.div_ceil(Self::SMALL))
+    }
+
+    /// Takes a step for each node that is copied. What a copy shares is counted as often as it will be printed.
+    pub(crate) fn copy(&mut self, node: &Node) -> Result<(), Error> {
+        self.take(1)?;
+        match &node.value {
+            Value::Scalar(_) | Value::Secret(_) => {
+                self.take(node.exposed().unwrap_or_default().len() / Self::BYTES)
+            }
+            Value::Sequence(items) => items.iter().try_for_each(|item| self.copy(item)),
+            Value::Mapping(mapping) => {
+                let mut values = mapping.iter();
+                values.try_for_each(|(_, value)| self.copy(value))
+            }
+        }
+    }
 }
 
 /// Adds to what was spent of one budget.

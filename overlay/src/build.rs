@@ -292,9 +292,10 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<(Vec<Object>, History), 
     };
     add_hashes(&mut resources)?;
     note(&mut resources, "name hash");
-    refs::follow_names(&mut resources, &configuration.name_reference)?;
+    let steps = &mut session.steps;
+    refs::follow_names(&mut resources, &configuration.name_reference, steps)?;
     note(&mut resources, "name references");
-    variables.resolve(&mut resources, &configuration.var_reference)?;
+    variables.resolve(&mut resources, &configuration.var_reference, steps)?;
     resources.list.iter_mut().for_each(alias::settle);
     note(&mut resources, "vars");
     resources.list.iter().try_for_each(check_identity)?;

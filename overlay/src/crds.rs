@@ -2,6 +2,7 @@
 
 use ecow::EcoString;
 
+use crate::budget::Steps;
 use crate::configuration::{Configuration, NameReference, merge_specs};
 use crate::decode::Text;
 use crate::error::{Error, Errors};
@@ -33,6 +34,7 @@ pub(crate) fn read(
         }
         let kind = name.text.rsplit('.').next().unwrap_or_default();
         let mut walk = Walk {
+            steps: &mut session.steps,
             kind: kind.into(),
             definitions: &documents[0],
             configuration: &mut configuration,
@@ -52,6 +54,7 @@ fn properties(definition: &Node) -> Option<&Node> {
 }
 
 struct Walk<'w> {
+    steps: &'w mut Steps,
     kind: EcoString,
     definitions: &'w Node,
     configuration: &'w mut Configuration,
@@ -73,6 +76,7 @@ impl Walk<'_> {
             return Ok(());
         };
         for (key, property) in properties.iter() {
+            self.steps.take(1)?;
             path.push(key.text.clone());
             self.property(property, path)?;
             if let Some(reference) = property.find_str(&["$ref"]) {

@@ -44,7 +44,10 @@ impl FieldSpec {
 
     /// True when an object of these kinds has the field.
     pub(crate) fn is_for(&self, gvk: &Gvk) -> bool {
-        gvk.is_selected_by(&self.gvk())
+        let allows = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
+        allows(&self.kind, &gvk.kind)
+            && allows(&self.group, &gvk.group)
+            && allows(&self.version, &gvk.version)
     }
 
     /// Gives the field to `set`, wherever it is in an object. Where it is missing it becomes what `made` says, if the
@@ -111,6 +114,57 @@ pub(crate) fn visit(
     match field(node, key, make, rest.is_empty())? {
         Some(field) => visit(field, rest, make, set),
         None => Ok(()),
+    }
+}
+
+/// Gives those of the fields at the end of a path to `set` that are wanted. What is shared on the way to the others
+/// stays shared.
+pub(crate) fn visit_wanted(
+    node: &mut Node,
+    path: &[EcoString],
+    wants: &dyn Fn(&Node) -> bool,
+    set: &mut dyn FnMut(&mut Node) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if !leads_to(node, path, wants) {
+        return Ok(());
+    }
+    enter_wanted(node, path, wants, set)
+}
+
+fn enter_wanted(
+    node: &mut Node,
+    path: &[EcoString],
+    wants: &dyn Fn(&Node) -> bool,
+    set: &mut dyn FnMut(&mut Node) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some((key, rest)) = path.split_first() else {
+        return set(node);
+    };
+    if let Some(items) = node.as_sequence_mut() {
+        return items
+            .iter_mut()
+            .try_for_each(|item| visit_wanted(item, path, wants, set));
+    }
+    match field(node, key, Make::Nothing, rest.is_empty())? {
+        Some(field) => enter_wanted(field, rest, wants, set),
+        None => Ok(()),
+    }
+}
+
+/// True when a path leads to a field that is wanted, or to what the visit changes or refuses on its way.
+fn leads_to(node: &Node, path: &[EcoString], wants: &dyn Fn(&Node) -> bool) -> bool {
+    let Some((key, rest)) = path.split_first() else {
+        return wants(node);
+    };
+    let is_list = key.ends_with("[]");
+    let key = key.strip_suffix("[]").unwrap_or(key);
+    match &node.value {
+        Value::Sequence(items) => items.iter().any(|item| leads_to(item, path, wants)),
+        Value::Mapping(_) if key.is_empty() => true,
+        Value::Mapping(mapping) => mapping
+            .get(key)
+            .is_some_and(|field| (is_list && field.is_null()) || leads_to(field, rest, wants)),
+        Value::Scalar(_) | Value::Secret(_) => !node.is_null(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::budget::{Spent, spend, within};
+use crate::budget::{Spent, Steps, spend, within};
 use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Sealed};
 use crate::decode::Text;
 use crate::error::{Error, Place, Warning};
@@ -119,6 +119,8 @@ pub(crate) struct Session<'a> {
     pub schema: Schema,
     /// Where the merge keys come from.
     pub openapi: Decision,
+    /// The steps of the transformers.
+    pub steps: Steps,
     spent: Spent,
     kinds: HashMap<String, Option<EntryKind>>,
     documents: HashMap<(String, Purpose), Arc<Vec<Node>>>,
@@ -135,6 +137,7 @@ impl<'a> Session<'a> {
             warnings: Vec::new(),
             schema: Schema::default(),
             openapi: Decision::default(),
+            steps: Steps::new(options.budget.steps),
             spent: Spent::default(),
             kinds: HashMap::new(),
             documents: HashMap::new(),
@@ -273,6 +276,7 @@ impl<'a> Session<'a> {
             .tree
             .read(path)
             .map_err(|error| Error::new(error.to_string()))?;
+        within(bytes.len(), budget.file_bytes, "bytes of one file")?;
         spend(&mut self.spent.bytes, bytes.len(), budget.bytes, "bytes")?;
         Ok(bytes)
     }
@@ -280,10 +284,11 @@ impl<'a> Session<'a> {
     fn limits(&self) -> Limits {
         let budget = &self.options.budget;
         Limits {
-            bytes: budget.bytes,
+            bytes: budget.file_bytes,
             nodes: budget.nodes,
             depth: budget.nesting,
             documents: budget.documents,
+            anchors: budget.anchors,
         }
     }
 

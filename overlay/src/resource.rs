@@ -246,6 +246,11 @@ impl Resource {
             .chain(std::iter::once_with(|| self.id()))
     }
 
+    /// True when it has, or had, this name.
+    pub(crate) fn was_called(&self, name: &str) -> bool {
+        self.name() == name || self.previous.iter().any(|previous| previous.name == name)
+    }
+
     /// Remembers today's id, before something changes it.
     pub(crate) fn remember_id(&mut self) {
         let id = self.id();

@@ -26,11 +26,16 @@ impl Resources {
 
     /// Adds manifests; one that is already there is an error.
     pub(crate) fn append_all(&mut self, list: Vec<Resource>) -> Result<(), Error> {
-        if self.list.is_empty() {
-            self.list = list;
-            return self.check_unique();
-        }
         let mut known = self.keys();
+        self.append_unknown(list, &mut known)
+    }
+
+    /// The same with the keys of what is there, for whom adds again and again.
+    pub(crate) fn append_unknown(
+        &mut self,
+        list: Vec<Resource>,
+        known: &mut HashSet<Id>,
+    ) -> Result<(), Error> {
         for resource in list {
             if !known.insert(resource.id().key()) {
                 return Err(already_there(&resource));
@@ -53,7 +58,8 @@ impl Resources {
         }
     }
 
-    fn keys(&self) -> HashSet<Id> {
+    /// The keys of all manifests.
+    pub(crate) fn keys(&self) -> HashSet<Id> {
         self.list
             .iter()
             .map(|resource| resource.id().key())
@@ -72,10 +78,13 @@ impl Resources {
         self.gone.extend(traced.map(Gone::new));
     }
 
-    /// The positions of the manifests that have, or had, an id that the test accepts.
-    pub(crate) fn positions_by_any_id(&self, accepts: impl Fn(&Id) -> bool) -> Vec<usize> {
-        let has =
-            |resource: &Resource| !resource.is_gone() && resource.all_ids().any(|id| accepts(&id));
+    /// The positions of the manifests that have, or had, this name and an id that the test accepts.
+    pub(crate) fn positions_of(&self, name: &str, accepts: impl Fn(&Id) -> bool) -> Vec<usize> {
+        let has = |resource: &Resource| {
+            resource.was_called(name)
+                && !resource.is_gone()
+                && resource.all_ids().any(|id| id.name == name && accepts(&id))
+        };
         self.list
             .iter()
             .enumerate()
@@ -85,7 +94,7 @@ impl Resources {
 
     /// The one manifest that is, or was, this object.
     pub(crate) fn position_of(&self, id: &Id) -> Result<usize, Error> {
-        match self.positions_by_any_id(|candidate| candidate.is_same(id))[..] {
+        match self.positions_of(&id.name, |candidate| candidate.is_same(id))[..] {
             [position] => Ok(position),
             [] => Err(Error::new(format!("no object {id} is there"))),
             _ => Err(Error::new(format!("more than one object is or was {id}"))),
@@ -95,7 +104,7 @@ impl Resources {
     /// Adds a generated manifest as its behaviour says: a new one, or in place of the one of its name.
     pub(crate) fn absorb(&mut self, mut resource: Resource) -> Result<(), Error> {
         let id = resource.id();
-        let matches = self.positions_by_any_id(|candidate| candidate.is_same(&id));
+        let matches = self.positions_of(&id.name, |candidate| candidate.is_same(&id));
         match (&matches[..], resource.behavior) {
             ([], Behavior::Merge | Behavior::Replace) => Err(Error::new(format!(
                 "{id} is not there to be merged into or replaced"

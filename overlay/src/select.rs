@@ -3,6 +3,7 @@
 use ecow::EcoString;
 use regex::Regex;
 
+use crate::budget::Steps;
 use crate::error::Error;
 use crate::labels::LabelSelector;
 use crate::resource::{Gvk, Id, Resource};
@@ -32,11 +33,11 @@ pub(crate) struct Selector {
 
 /// A selector with its expressions compiled.
 pub(crate) struct Matcher {
-    group: Option<Regex>,
-    version: Option<Regex>,
-    kind: Option<Regex>,
-    name: Option<Regex>,
-    namespace: Option<Regex>,
+    group: Option<Expression>,
+    version: Option<Expression>,
+    kind: Option<Expression>,
+    name: Option<Expression>,
+    namespace: Option<Expression>,
     annotations: LabelSelector,
     labels: LabelSelector,
 }
@@ -44,15 +45,36 @@ pub(crate) struct Matcher {
 /// The size that a compiled expression may have.
 const EXPRESSION_SIZE: usize = 1 << 20;
 
+/// An expression that is anchored at both ends.
+enum Expression {
+    /// One that means itself, as most names do.
+    Text(EcoString),
+    /// Any other.
+    Regex(Regex),
+}
+
+impl Expression {
+    fn is_match(&self, text: &str) -> bool {
+        match self {
+            Self::Text(wanted) => wanted == text,
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
 /// Compiles one part of a selector, anchored at both ends; an empty part matches anything.
-fn anchored(pattern: &str) -> Result<Option<Regex>, Error> {
+fn anchored(pattern: &str) -> Result<Option<Expression>, Error> {
+    let means_itself = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'/' | b':');
     if pattern.is_empty() {
         return Ok(None);
+    }
+    if pattern.bytes().all(means_itself) {
+        return Ok(Some(Expression::Text(pattern.into())));
     }
     regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
         .size_limit(EXPRESSION_SIZE)
         .build()
-        .map(Some)
+        .map(|regex| Some(Expression::Regex(regex)))
         .map_err(|error| no_expression(pattern, &error))
 }
 
@@ -113,16 +135,20 @@ impl Matcher {
 
     /// An object, as `patches` choose: name and namespace by its first id or by today's.
     pub(crate) fn accepts(&self, resource: &Resource) -> bool {
-        let (id, original) = (resource.id(), resource.original_id());
-        (self.accepts_namespace(original.effective_namespace())
-            || self.accepts_namespace(id.effective_namespace()))
-            && (self.accepts_name(&original.name) || self.accepts_name(&id.name))
-            && self.accepts_gvk(&id.gvk)
+        let first = resource.previous.first();
+        let name = first.map_or(resource.name(), |first| &first.name);
+        if !(self.accepts_name(name) || self.accepts_name(resource.name())) {
+            return false;
+        }
+        let id = resource.id();
+        self.accepts_gvk(&id.gvk)
+            && (self.accepts_namespace(resource.original_id().effective_namespace())
+                || self.accepts_namespace(id.effective_namespace()))
             && self.accepts_metadata(resource)
     }
 }
 
-fn accepts(expression: &Option<Regex>, text: &str) -> bool {
+fn accepts(expression: &Option<Expression>, text: &str) -> bool {
     expression
         .as_ref()
         .is_none_or(|expression| expression.is_match(text))
@@ -130,7 +156,12 @@ fn accepts(expression: &Option<Regex>, text: &str) -> bool {
 
 impl Resources {
     /// The positions of the objects that a selector accepts.
-    pub(crate) fn select(&self, selector: &Selector) -> Result<Vec<usize>, Error> {
+    pub(crate) fn select(
+        &self,
+        selector: &Selector,
+        steps: &mut Steps,
+    ) -> Result<Vec<usize>, Error> {
+        steps.take(2 * self.list.len())?;
         let matcher = Matcher::new(selector)?;
         Ok(self
             .list

@@ -111,6 +111,7 @@ fn budgets_are_kept_by_both_readers() {
         nodes: 6,
         depth: 3,
         documents: 2,
+        anchors: 3,
     };
     let over = |what, limit| ProblemKind::Budget { what, limit };
     let table = [
@@ -130,6 +131,8 @@ fn budgets_are_kept_by_both_readers() {
             "a: 1\n---\nb: 1\n---\nc: 1\n".to_owned(),
             over("documents", 2),
         ),
+        ("---\n".repeat(4), over("documents", 2)),
+        ("[&a 1, &a 1, &a 1, &a 1]".to_owned(), over("anchors", 3)),
     ];
     for (text, expected) in table {
         assert_eq!(refuse(&text, limits).kind, expected, "{text}");

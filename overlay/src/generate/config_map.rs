@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::kustomization::GeneratorEntry;
 use crate::load::{Folder, Session};
 use crate::resource::Resource;
-use crate::yaml::Node;
+use crate::yaml::{Mapping, Node};
 
 /// Makes the ConfigMap of an entry. Text goes to `data`, other bytes to `binaryData`.
 pub(super) fn generate(
@@ -15,18 +15,21 @@ pub(super) fn generate(
     session: &mut Session<'_>,
 ) -> Result<Resource, Error> {
     let mut node = base("ConfigMap", entry)?;
+    let (mut data, mut binary_data) = (Mapping::default(), Mapping::default());
     for Pair {
         key, value, mark, ..
     } in pairs(entry, false, folder, session)?
     {
-        let (field, value) = match std::str::from_utf8(&value) {
-            Ok(text) => ("data", Node::string(text)),
-            Err(_) => ("binaryData", Node::string(wrapped_base64(&value))),
+        let (data, value) = match std::str::from_utf8(&value) {
+            Ok(text) => (&mut data, Node::string(text)),
+            Err(_) => (&mut binary_data, Node::string(wrapped_base64(&value))),
         };
-        if let Some(mapping) = node.as_mapping_mut() {
-            let data = mapping.get_or_insert_with(field, Node::mapping);
-            if let Some(data) = data.as_mapping_mut() {
-                data.insert(key.as_str(), value.at(mark));
+        data.push(key.as_str().into(), value.at(mark));
+    }
+    if let Some(mapping) = node.as_mapping_mut() {
+        for (field, data) in [("data", data), ("binaryData", binary_data)] {
+            if !data.is_empty() {
+                mapping.push(field.into(), data.into());
             }
         }
     }

@@ -191,7 +191,7 @@ fn set_pairs(node: &mut Node, field: &str, pairs: &Pairs) {
     }
     let mut mapping = Mapping::default();
     for (key, value) in pairs {
-        mapping.insert(key.as_str(), value.node());
+        mapping.push(key.as_str().into(), value.node());
     }
     metadata.insert(field, mapping.into());
 }
@@ -267,7 +267,7 @@ fn inherit(new: &mut Node, old: &Node, path: &[&str]) {
     }
     let mut mapping = Mapping::default();
     for (key, value) in values {
-        mapping.insert(key.as_str(), value);
+        mapping.push(key.as_str().into(), value);
     }
     parent.insert(*field, mapping.into());
 }

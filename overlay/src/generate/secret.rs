@@ -29,7 +29,7 @@ pub(super) fn generate(
         } else {
             Node::string(text)
         };
-        data.insert(key.as_str(), value.at(mark));
+        data.push(key.as_str().into(), value.at(mark));
     }
     if let Some(mapping) = node.as_mapping_mut() {
         let kind = match &*entry.kind_of_secret {

@@ -52,11 +52,13 @@ pub(super) fn merge_elements<'s>(
     let keys = if keys.is_empty() { &[""] } else { keys };
     let mut wanted = elements.identities(keys);
     if keys.len() > 1 {
+        merge.steps.take(wanted.len() * wanted.len())?;
         unify(&mut wanted);
     }
     if wanted.is_empty() {
         return Ok(elements.dest);
     }
+    merge.steps.take(wanted.len() * elements.count() * STEPS)?;
     let demands = match &elements.origin {
         Origin::Patch(patch) if keys.len() > 1 => patch.clone(),
         _ => Vec::new(),
@@ -79,7 +81,19 @@ pub(super) fn merge_elements<'s>(
     Ok(merged)
 }
 
+/// How often an element is compared with each of the others.
+const STEPS: usize = 4;
+
 impl Elements {
+    /// How many elements both sides have.
+    fn count(&self) -> usize {
+        let patch = match &self.origin {
+            Origin::Patch(patch) => patch.len(),
+            Origin::None | Origin::Same => 0,
+        };
+        self.dest.len() + patch
+    }
+
     /// The values of the keys of all elements, the patch's first, each once. A missing value is empty.
     fn identities(&self, keys: &[&str]) -> Vec<Vec<String>> {
         let patch: &[Node] = match &self.origin {
@@ -198,6 +212,10 @@ fn text_of(node: &Node) -> String {
     node.exposed().unwrap_or_default().to_owned()
 }
 
+fn says(node: &Node, text: &str) -> bool {
+    node.exposed().unwrap_or_default() == text
+}
+
 /// The value of an element's key; the element's own for the empty key.
 fn key_value(element: &Node, key: &str) -> String {
     if key.is_empty() {
@@ -247,10 +265,10 @@ fn common_identity(first: &[String], second: &[String]) -> Option<Vec<String>> {
 /// The first element that has all these values.
 fn find(items: &[Node], pairs: &[(&str, &str)]) -> Option<usize> {
     items.iter().position(|item| match pairs {
-        [("", value)] => text_of(item) == *value,
+        [("", value)] => says(item, value),
         _ => pairs
             .iter()
-            .all(|(key, value)| item.get(key).is_some_and(|field| text_of(field) == *value)),
+            .all(|(key, value)| item.get(key).is_some_and(|field| says(field, value))),
     })
 }
 
@@ -315,10 +333,10 @@ fn has_values(item: &Node, keys: &[&str], values: &[String]) -> Result<bool, Err
 /// True when an element has a key, and this value there unless the value is empty.
 fn has_value(item: &Node, key: &str, value: &str) -> Result<bool, Error> {
     match (&item.value, key) {
-        (Value::Scalar(_) | Value::Secret(_), "") => Ok(text_of(item) == value),
+        (Value::Scalar(_) | Value::Secret(_), "") => Ok(says(item, value)),
         (Value::Mapping(mapping), key) if !key.is_empty() => Ok(mapping
             .get(key)
-            .is_some_and(|field| value.is_empty() || text_of(field) == value)),
+            .is_some_and(|field| value.is_empty() || says(field, value))),
         _ => Err(wrong_element(item, key)),
     }
 }

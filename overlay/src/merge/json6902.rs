@@ -5,8 +5,9 @@
 
 use serde_json::Value as Json;
 
+use crate::budget::Steps;
 use crate::error::Error;
-use crate::yaml::{Mark, Node, Secrets, Value, to_json};
+use crate::yaml::{Mapping, Mark, Node, Secrets, Value, to_json};
 
 /// One step of a patch.
 #[derive(Clone, Debug)]
@@ -85,8 +86,15 @@ fn parse_operation(node: &Node) -> Result<Operation, Error> {
 }
 
 /// Applies the operations one after another; the first that fails is the error.
-pub(crate) fn apply(mut target: Node, operations: &[Operation]) -> Result<Node, Error> {
+pub(crate) fn apply(
+    mut target: Node,
+    operations: &[Operation],
+    steps: &mut Steps,
+) -> Result<Node, Error> {
     for operation in operations {
+        operation
+            .take_steps(&mut target, steps)
+            .map_err(|error| error.at_mark(operation.mark))?;
         operation
             .apply(&mut target)
             .map_err(|message| Error::new(message).at_mark(operation.mark))?;
@@ -101,6 +109,26 @@ pub(crate) fn apply(mut target: Node, operations: &[Operation]) -> Result<Node, 
 type Done = Result<(), String>;
 
 impl Operation {
+    /// Counts the keys and items that the operation passes on its way, and what it copies or compares.
+    fn take_steps(&self, target: &mut Node, steps: &mut Steps) -> Result<(), Error> {
+        steps.take(1)?;
+        for path in [&self.path, &self.from].into_iter().flatten() {
+            if let Ok((container, _)) = find(target, path) {
+                let mapping = container.as_mapping().map_or(0, Mapping::len);
+                steps.take_small(mapping + container.as_sequence().map_or(0, <[Node]>::len))?;
+            }
+        }
+        let source = match self.act {
+            Act::Copy => &self.from,
+            Act::Test => &self.path,
+            _ => &None,
+        };
+        match source.as_ref().map(|path| get(target, path)) {
+            Some(Ok(Some(node))) => steps.copy(node),
+            _ => Ok(()),
+        }
+    }
+
     fn apply(&self, target: &mut Node) -> Done {
         match self.act {
             Act::Add => add(target, self.path()?, self.value()),
@@ -295,7 +323,7 @@ mod tests {
     fn patched(operation: &str) -> Result<String, Error> {
         let operations = parse(&read(&format!("- {{{operation}}}"), Dialect::Kubernetes))?;
         let target = read(TARGET, Dialect::Kustomize);
-        let mut node = apply(target.clone(), &operations)?;
+        let mut node = apply(target.clone(), &operations, &mut Steps::new(1000))?;
         if let Some(fields) = node.as_mapping_mut() {
             fields.retain(|key, value| target.get(&key.text) != Some(&*value));
         }

@@ -6,6 +6,7 @@ use super::json6902;
 use super::schema::Schema;
 use super::strategic::merge;
 use super::through_json::through_json;
+use crate::budget::Steps;
 use crate::field_path::{self, Leaf};
 use crate::yaml::{Mapping, Node, Scalar, Secret, Style, Tag, Value};
 
@@ -144,7 +145,12 @@ fn orderly_deployment() -> impl Strategy<Value = Node> {
 }
 
 fn merged(target: &Node, patch: &Node) -> Option<Node> {
-    let done = merge(target.clone(), patch.clone(), &Schema::default());
+    let done = merge(
+        target.clone(),
+        patch.clone(),
+        &Schema::default(),
+        &mut Steps::new(1_000_000),
+    );
     done.ok().and_then(|merged| merged.node)
 }
 
@@ -173,7 +179,12 @@ proptest! {
 
     #[test]
     fn any_merge_ends_without_panic(target in deployment(false), patch in deployment(true)) {
-        let _ = merge(target, patch, &Schema::default());
+        let _ = merge(
+            target,
+            patch,
+            &Schema::default(),
+            &mut Steps::new(1_000_000),
+        );
     }
 
     #[test]
@@ -203,7 +214,11 @@ proptest! {
                 ("value", patch.clone()),
             ]);
             if let Ok(operations) = json6902::parse(&Node::sequence(vec![operation])) {
-                let _ = json6902::apply(target.clone(), &operations);
+                let _ = json6902::apply(
+                    target.clone(),
+                    &operations,
+                    &mut Steps::new(1_000_000),
+                );
             }
         }
         let _ = json6902::parse(&patch);

@@ -3,8 +3,9 @@
 //! Merging also tidies the target where the patch says nothing: empty nulls go, and lists that merge by key lose
 //! doubles. What looks odd here is kustomize's; the tables in the tests were checked against it.
 
+use crate::budget::Steps;
 use crate::error::Error;
-use crate::yaml::{Mark, Node, Secret, Style, Tag, Value};
+use crate::yaml::{Mapping, Mark, Node, Secret, Style, Tag, Value};
 
 use super::elements::{Elements, Origin, list_directive, merge_elements};
 use super::schema::{Schema, Shape};
@@ -56,9 +57,15 @@ pub(crate) struct Loss {
 }
 
 /// Merges a patch into its target.
-pub(crate) fn merge(target: Node, patch: Node, schema: &Schema) -> Result<Merged, Error> {
+pub(crate) fn merge(
+    target: Node,
+    patch: Node,
+    schema: &Schema,
+    steps: &mut Steps,
+) -> Result<Merged, Error> {
     let mut merge = Merge {
         schema,
+        steps,
         path: Vec::new(),
         losses: Vec::new(),
     };
@@ -76,6 +83,7 @@ pub(crate) fn merge(target: Node, patch: Node, schema: &Schema) -> Result<Merged
 /// A merge in progress. Each step gives nothing when the field is to go.
 pub(super) struct Merge<'s> {
     schema: &'s Schema,
+    pub(super) steps: &'s mut Steps,
     path: Vec<String>,
     pub(super) losses: Vec<Loss>,
 }
@@ -135,6 +143,8 @@ impl<'s> Merge<'s> {
         mut patch: Node,
         shape: Option<Shape<'s>>,
     ) -> Result<Node, Error> {
+        let fields = |node: &Node| node.as_mapping().map_or(0, Mapping::len);
+        self.steps.take_small(fields(&target) * fields(&patch))?;
         self.each_field(&mut target, |merge, key, value| {
             let shape = shape.and_then(|shape| shape.field(key));
             match patch.as_mapping_mut().and_then(|patch| patch.remove(key)) {
@@ -403,7 +413,12 @@ mod tests {
     }
 
     fn lost(target: &str, patch: &str) -> Vec<String> {
-        let merged = merge(service(target), service(patch), &Schema::default());
+        let merged = merge(
+            service(target),
+            service(patch),
+            &Schema::default(),
+            &mut Steps::new(1000),
+        );
         let losses = merged.expect("it merges").losses;
         losses.into_iter().map(|loss| loss.field).collect()
     }
@@ -442,7 +457,8 @@ mod tests {
         seal(&mut target, "a", "one");
         seal(&mut patch, "b", "two");
         seal(&mut patch, "c", "three");
-        let merged = merge(target, patch, &Schema::default()).expect("it merges");
+        let merged =
+            merge(target, patch, &Schema::default(), &mut Steps::new(1000)).expect("it merges");
         let node = merged.node.expect("an object");
         let data = node.get("stringData").expect("data");
         assert_eq!(write_documents(&[data]), "a: '***'\nb: '***'\nc: '***'\n");

@@ -1,21 +1,25 @@
 //! Name references: where an object names another one that was renamed, the name is brought up to date.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use ecow::EcoString;
 
+use crate::budget::Steps;
 use crate::configuration::NameReference;
 use crate::error::Error;
-use crate::fieldspec::{FieldSpec, Make, split_path, visit};
+use crate::fieldspec::{FieldSpec, split_path, visit_wanted};
 use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
 use crate::scalar::{self, Meaning};
 use crate::scope;
-use crate::yaml::Node;
+use crate::yaml::{Node, Value};
 
 /// What a search needs to know of an object, taken once.
 struct Candidate {
     id: Id,
+    /// The effective namespace of today.
+    namespace: EcoString,
     previous: Vec<Id>,
     original_namespace: EcoString,
     prefixes: Vec<EcoString>,
@@ -24,13 +28,25 @@ struct Candidate {
 
 impl Candidate {
     fn new(resource: &Resource) -> Self {
+        let id = resource.id();
         Self {
-            id: resource.id(),
+            namespace: id.effective_namespace().into(),
+            id,
             previous: resource.previous_ids().collect(),
             original_namespace: resource.original_id().effective_namespace().into(),
             prefixes: resource.prefixes.clone(),
             suffixes: resource.suffixes.clone(),
         }
+    }
+
+    /// Brings it up to date with its object.
+    fn follow(&mut self, resource: &Resource) {
+        self.id = resource.id();
+        self.namespace = self.id.effective_namespace().into();
+    }
+
+    fn is_cluster_wide(&self) -> bool {
+        self.namespace == scope::CLUSTER_WIDE
     }
 
     fn was_one_of(&self, gvk: &Gvk) -> bool {
@@ -61,13 +77,21 @@ fn end_alike(one: &[EcoString], other: &[EcoString]) -> bool {
 struct Candidates {
     all: Vec<Candidate>,
     by_previous_name: HashMap<EcoString, Vec<usize>>,
+    by_original_namespace: HashMap<EcoString, Vec<usize>>,
+    /// How many were compared with what is looked for, since this was last asked.
+    compared: Cell<usize>,
 }
 
 impl Candidates {
     fn new(resources: &Resources) -> Self {
         let all: Vec<Candidate> = resources.list.iter().map(Candidate::new).collect();
         let mut by_previous_name: HashMap<EcoString, Vec<usize>> = HashMap::new();
+        let mut by_original_namespace: HashMap<EcoString, Vec<usize>> = HashMap::new();
         for (position, candidate) in all.iter().enumerate() {
+            by_original_namespace
+                .entry(candidate.original_namespace.clone())
+                .or_default()
+                .push(position);
             for id in &candidate.previous {
                 let positions = by_previous_name.entry(id.name.clone()).or_default();
                 if positions.last() != Some(&position) {
@@ -78,16 +102,29 @@ impl Candidates {
         Self {
             all,
             by_previous_name,
+            by_original_namespace,
+            compared: Cell::new(0),
         }
     }
 
+    fn knew(&self, name: &str) -> bool {
+        self.by_previous_name.contains_key(name)
+    }
+
     fn once_called(&self, name: &str) -> impl Iterator<Item = &Candidate> {
-        let positions = self
-            .by_previous_name
-            .get(name)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        positions.iter().map(|position| &self.all[*position])
+        self.at(self.by_previous_name.get(name))
+    }
+
+    fn first_of(&self, namespace: &str) -> impl Iterator<Item = &Candidate> {
+        self.at(self.by_original_namespace.get(namespace))
+    }
+
+    fn at<'p>(&'p self, positions: Option<&'p Vec<usize>>) -> impl Iterator<Item = &'p Candidate> {
+        let positions = positions.map(Vec::as_slice).unwrap_or_default();
+        positions.iter().map(|position| {
+            self.compared.set(self.compared.get() + 1);
+            &self.all[*position]
+        })
     }
 }
 
@@ -95,6 +132,7 @@ impl Candidates {
 pub(crate) fn follow_names(
     resources: &mut Resources,
     references: &[NameReference],
+    steps: &mut Steps,
 ) -> Result<(), Error> {
     for resource in &resources.list {
         subject_namespaces(&resource.node).map_err(|error| resource.blame(error))?;
@@ -115,7 +153,8 @@ pub(crate) fn follow_names(
         let resource = &mut resources.list[position];
         resource.node = node;
         result.map_err(|error| resource.blame(error))?;
-        candidates.all[position].id = resource.id();
+        steps.take(2 * candidates.compared.take())?;
+        candidates.all[position].follow(resource);
     }
     Ok(())
 }
@@ -194,8 +233,25 @@ impl<'c> Search<'c> {
     }
 
     fn update(&self, node: &mut Node, field: &Field<'_>) -> Result<(), Error> {
-        visit(node, &field.path, Make::Nothing, &mut |node| self.set(node))
+        let wants = |node: &Node| self.wants(node);
+        visit_wanted(node, &field.path, &wants, &mut |node| self.set(node))
             .map_err(|error| error.during(field.spec.path.to_string()))
+    }
+
+    /// True for a field that names what was renamed, and for what is no name, which is an error.
+    fn wants(&self, node: &Node) -> bool {
+        match &node.value {
+            Value::Sequence(items) => items
+                .iter()
+                .any(|item| item.as_sequence().is_some() || self.wants(item)),
+            Value::Mapping(mapping) => match mapping.get("name") {
+                Some(name) => self.candidates.knew(name.exposed().unwrap_or_default()),
+                None => true,
+            },
+            Value::Scalar(_) | Value::Secret(_) => {
+                !node.is_null() && self.candidates.knew(node.exposed().unwrap_or_default())
+            }
+        }
     }
 
     fn set(&self, node: &mut Node) -> Result<(), Error> {
@@ -284,7 +340,9 @@ impl<'c> Search<'c> {
                     .is_none_or(|role| candidate.was_one_of(role))
             })
             .collect();
-        if let Some(namespace) = namespace {
+        if let Some(namespace) = namespace
+            && !found.is_empty()
+        {
             self.keep_namespace(&mut found, namespace);
         }
         found.retain(|candidate| self.is_near(candidate));
@@ -310,33 +368,32 @@ impl<'c> Search<'c> {
         };
         let any = self
             .candidates
-            .all
-            .iter()
+            .first_of(namespace)
             .any(|candidate| was_there(candidate) && self.may_be_meant(candidate));
         found.retain(|candidate| {
             if any {
                 was_there(candidate)
             } else {
-                !candidate.id.is_cluster_wide() && candidate.id.effective_namespace() == namespace
+                !candidate.is_cluster_wide() && candidate.namespace == namespace
             }
         });
     }
 
     /// An object can name cluster-wide ones, those of its namespace, and the service accounts of its subjects.
     fn may_be_meant(&self, candidate: &Candidate) -> bool {
-        let (mine, theirs) = (&self.referrer.id, &candidate.id);
+        let (mine, theirs) = (self.referrer, candidate);
         mine.is_cluster_wide()
             || theirs.is_cluster_wide()
-            || mine.effective_namespace() == theirs.effective_namespace()
-            || self.subject_namespaces.contains(&theirs.namespace)
+            || mine.namespace == theirs.namespace
+            || self.subject_namespaces.contains(&theirs.id.namespace)
     }
 
     fn is_near(&self, candidate: &Candidate) -> bool {
-        let (mine, theirs) = (&self.referrer.id, &candidate.id);
+        let (mine, theirs) = (self.referrer, candidate);
         mine.is_cluster_wide()
             || theirs.is_cluster_wide()
-            || theirs.gvk.kind == "ServiceAccount"
-            || mine.effective_namespace() == theirs.effective_namespace()
+            || theirs.id.gvk.kind == "ServiceAccount"
+            || mine.namespace == theirs.namespace
     }
 }
 

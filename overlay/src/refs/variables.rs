@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ecow::EcoString;
 
+use crate::budget::Steps;
 use crate::error::Error;
 use crate::field_path;
 use crate::fieldspec::{FieldSpec, Make};
@@ -24,16 +25,14 @@ impl Variables {
         &mut self,
         variables: &[Variable],
         resources: &mut Resources,
+        steps: &mut Steps,
     ) -> Result<(), Error> {
         for variable in variables {
+            steps.take(resources.list.len())?;
             let wanted = object_of(variable);
             let any_namespace = wanted.namespace.is_empty() && !wanted.is_cluster_wide();
-            let found = resources.positions_by_any_id(|id| {
-                if any_namespace {
-                    id.name == wanted.name && id.gvk == wanted.gvk
-                } else {
-                    id.is_same(&wanted)
-                }
+            let found = resources.positions_of(&wanted.name, |id| {
+                (any_namespace && id.gvk == wanted.gvk) || id.is_same(&wanted)
             });
             match found[..] {
                 [] => {}
@@ -80,9 +79,11 @@ impl Variables {
         &self,
         resources: &mut Resources,
         specs: &[FieldSpec],
+        steps: &mut Steps,
     ) -> Result<(), Error> {
         let mut values: BTreeMap<&str, Node> = BTreeMap::new();
         for (name, variable) in &self.all {
+            steps.take(resources.list.len())?;
             values.insert(name, value_of(variable, resources)?);
         }
         if values.is_empty() {
@@ -91,7 +92,7 @@ impl Variables {
         for resource in &mut resources.list {
             let gvk = resource.gvk();
             for spec in specs.iter().filter(|spec| spec.is_for(&gvk)) {
-                let replace = &mut |node: &mut Node| replace_in(node, &values);
+                let replace = &mut |node: &mut Node| replace_in(node, &values, steps);
                 spec.visit(&mut resource.node, Make::Nothing, replace)
                     .map_err(|error| resource.blame(error))?;
             }
@@ -189,31 +190,37 @@ fn find_field<'n>(node: &'n Node, path: &[EcoString]) -> Option<&'n Node> {
 }
 
 /// Text, the texts of a list, or the text values of a mapping.
-fn replace_in(node: &mut Node, values: &BTreeMap<&str, Node>) -> Result<(), Error> {
+fn replace_in(
+    node: &mut Node,
+    values: &BTreeMap<&str, Node>,
+    steps: &mut Steps,
+) -> Result<(), Error> {
     if let Some(items) = node.as_sequence_mut() {
         return items.iter_mut().try_for_each(|item| {
             if item.tag() != Some(Tag::Str) {
                 return Err(Error::new("only text can hold a var").at_mark(item.mark));
             }
-            replace_scalar(item, values);
-            Ok(())
+            replace_scalar(item, values, steps)
         });
     }
     match node.as_mapping_mut() {
         Some(mapping) => mapping
             .iter_mut()
-            .for_each(|(_, value)| replace_scalar(value, values)),
-        None => replace_scalar(node, values),
+            .try_for_each(|(_, value)| replace_scalar(value, values, steps)),
+        None => replace_scalar(node, values, steps),
     }
-    Ok(())
 }
 
-fn replace_scalar(node: &mut Node, values: &BTreeMap<&str, Node>) {
+fn replace_scalar(
+    node: &mut Node,
+    values: &BTreeMap<&str, Node>,
+    steps: &mut Steps,
+) -> Result<(), Error> {
     if node.tag() != Some(Tag::Str) {
-        return;
+        return Ok(());
     }
     let Some(text) = node.exposed().filter(|text| text.contains('$')) else {
-        return;
+        return Ok(());
     };
     let whole = text
         .strip_prefix("$(")
@@ -224,9 +231,9 @@ fn replace_scalar(node: &mut Node, values: &BTreeMap<&str, Node>) {
     {
         let mark = node.mark;
         *node = value.clone().at(mark);
-        return;
+        return Ok(());
     }
-    let (new, secret) = expand(text, values);
+    let (new, secret) = expand(text, values, steps)?;
     let mark = node.mark;
     let secret = secret || node.is_secret();
     *node = if secret {
@@ -235,6 +242,7 @@ fn replace_scalar(node: &mut Node, values: &BTreeMap<&str, Node>) {
     } else {
         Node::string(new).at(mark)
     };
+    Ok(())
 }
 
 fn is_scalar(node: &Node) -> bool {
@@ -242,7 +250,11 @@ fn is_scalar(node: &Node) -> bool {
 }
 
 /// `$(NAME)` becomes the value, `$$` becomes `$`, anything else stays. True when a value is secret.
-fn expand(text: &str, values: &BTreeMap<&str, Node>) -> (String, bool) {
+fn expand(
+    text: &str,
+    values: &BTreeMap<&str, Node>,
+    steps: &mut Steps,
+) -> Result<(String, bool), Error> {
     let mut out = String::with_capacity(text.len());
     let mut secret = false;
     let mut rest = text;
@@ -257,6 +269,7 @@ fn expand(text: &str, values: &BTreeMap<&str, Node>) -> (String, bool) {
         } else if let Some((name, after)) = variable_at(rest) {
             match values.get(name).filter(|value| is_scalar(value)) {
                 Some(value) => {
+                    steps.copy(value)?;
                     secret |= value.is_secret();
                     out.push_str(value.exposed().unwrap_or_default());
                 }
@@ -272,7 +285,7 @@ fn expand(text: &str, values: &BTreeMap<&str, Node>) -> (String, bool) {
         }
     }
     out.push_str(rest);
-    (out, secret)
+    Ok((out, secret))
 }
 
 fn variable_at(text: &str) -> Option<(&str, &str)> {
@@ -304,7 +317,8 @@ mod tests {
             ("$(B) $$(A) $", "$(B) $(A) $"),
             ("$x $(A", "$x $(A"),
         ] {
-            assert_eq!(expand(text, &values).0, want);
+            let expanded = expand(text, &values, &mut Steps::new(100));
+            assert_eq!(expanded.map(|(text, _)| text).as_deref(), Ok(want));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use ecow::EcoString;
 
+use crate::budget::Steps;
 use crate::error::Error;
 use crate::field_path::{self, Fresh, Leaf};
 use crate::scalar;
@@ -16,25 +17,27 @@ pub(super) fn write(
     path: &[EcoString],
     create: Option<Leaf>,
     value: &Node,
-) -> bool {
+    steps: &mut Steps,
+) -> Result<bool, Error> {
     let Some(length) = (1..path.len()).find(|length| is_scalar_at(node, &path[..*length])) else {
-        return false;
+        return Ok(false);
     };
     let (outer, inner) = path.split_at(length);
     let Ok(Some(before)) = field_path::find(node, outer) else {
-        return false;
+        return Ok(false);
     };
+    steps.copy(before)?;
     let text = before.exposed().unwrap_or_default();
     let Some(text) = rewrite(text, inner, create, value) else {
-        return false;
+        return Ok(false);
     };
     let after = scalar::with_text(before, &text, value.holds_secret());
     let mut after = Some(after);
-    field_path::each_exactly(node, outer, &mut |field| {
+    Ok(field_path::each_exactly(node, outer, &mut |field| {
         if let Some(after) = after.take() {
             *field = after;
         }
-    })
+    }))
 }
 
 fn is_scalar_at(node: &Node, path: &[EcoString]) -> bool {

@@ -1,22 +1,24 @@
 //! `images`: names, tags and digests of container images.
 
+use ecow::EcoString;
 use regex::Regex;
 
 use super::{Asked, Setting, Transformer, specs_of};
+use crate::budget::Steps;
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
-use crate::fieldspec::{FieldSpec, Make};
+use crate::fieldspec::{FieldSpec, split_path, visit_wanted};
 use crate::history::Asker;
 use crate::kustomization::{Image, Kustomization};
 use crate::load::Session;
 use crate::resources::Resources;
 use crate::scalar::{self, Meaning};
-use crate::yaml::Node;
+use crate::yaml::{Node, Value};
 
 /// Changes one image wherever it stands.
 struct Images {
     image: Image,
-    matches: Regex,
+    name: Name,
     specs: Vec<FieldSpec>,
 }
 
@@ -67,14 +69,18 @@ pub(super) fn from_object(
 impl Transformer for Images {
     /// Two passes, as in kustomize: the images of anything called `containers`, then those of the field specs.
     /// An image that both find gets its tag suffix twice.
-    fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
+    fn transform(
+        &self,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
         let others = |kind: &str| kind != "CustomResourceDefinition";
         for resource in resources
             .list
             .iter_mut()
             .filter(|resource| others(resource.kind()))
         {
-            self.walk(&mut resource.node)
+            self.walk(&mut resource.node, &mut session.steps)
                 .map_err(|error| resource.blame(error))?;
         }
         for resource in resources
@@ -83,8 +89,11 @@ impl Transformer for Images {
             .filter(|resource| others(resource.kind()))
         {
             for spec in specs_of(&self.specs, &resource.gvk()) {
-                let set = &mut |node: &mut Node| self.set(node);
-                spec.visit(&mut resource.node, Make::Nothing, set)
+                let path = split_path(&spec.path);
+                let (wants, set) = (|node: &Node| self.wants(node), &mut |node: &mut Node| {
+                    self.set(node)
+                });
+                visit_wanted(&mut resource.node, &path, &wants, set)
                     .map_err(|error| resource.blame(error))?;
             }
         }
@@ -92,64 +101,141 @@ impl Transformer for Images {
     }
 }
 
-impl Images {
-    /// The name is a regular expression in kustomize, whether its author meant it or not.
-    fn new(image: Image, specs: Vec<FieldSpec>) -> Result<Self, Error> {
-        let pattern = format!(
-            "^{}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$",
-            &*image.name
-        );
-        let matches = regex::RegexBuilder::new(&pattern)
-            .size_limit(1 << 20)
-            .build()
-            .map_err(|_| {
-                Error::new(format!("`{}` cannot be an image's name", &*image.name))
-                    .at_mark(image.name.mark)
-            })?;
-        Ok(Self {
-            image,
-            matches,
-            specs,
-        })
+/// The name of an image is a regular expression in kustomize, whether its author meant it or not.
+enum Name {
+    /// One of characters that mean themselves, and dots.
+    Dotted(EcoString),
+    /// Any other, with tag and digest behind it.
+    Regex(Regex),
+}
+
+impl Name {
+    fn new(name: &str) -> Result<Self, regex::Error> {
+        let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-_/:@.".contains(&c);
+        if name.bytes().all(is_plain) {
+            return Ok(Self::Dotted(name.into()));
+        }
+        let pattern = format!("^{name}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$");
+        let mut regex = regex::RegexBuilder::new(&pattern);
+        regex.size_limit(1 << 20).build().map(Self::Regex)
     }
 
-    fn walk(&self, node: &mut Node) -> Result<(), Error> {
-        if let Some(items) = node.as_sequence_mut() {
-            return items.iter_mut().try_for_each(|item| self.walk(item));
-        }
-        let Some(mapping) = node.as_mapping_mut() else {
-            return Ok(());
+    fn is_match(&self, image: &str) -> bool {
+        let name = match self {
+            Self::Dotted(name) => name,
+            Self::Regex(regex) => return regex.is_match(image),
         };
-        for (key, value) in mapping.iter_mut() {
-            self.walk(value)?;
-            if matches!(key.text.as_str(), "containers" | "initContainers") {
-                self.set_in_containers(value)?;
-            }
+        let mut chars = image.chars();
+        let is_named = name.chars().all(|wanted| {
+            let found = chars.next();
+            found == Some(wanted) || (wanted == '.' && found.is_some_and(|c| c != '\n'))
+        });
+        is_named && is_tag_and_digest(chars.as_str())
+    }
+}
+
+/// `:tag`, `@sha256:digest`, both or nothing.
+fn is_tag_and_digest(text: &str) -> bool {
+    let behind = |text: &'_ str| {
+        let is_end = |c: char| !(c.is_ascii_alphanumeric() || "_.{}-".contains(c));
+        text.find(is_end).unwrap_or(text.len())
+    };
+    let text = match text.strip_prefix(':') {
+        Some(tag) => &tag[behind(tag)..],
+        None => text,
+    };
+    match text.strip_prefix("@sha256:") {
+        Some(digest) => behind(digest) == digest.len(),
+        None => text.is_empty(),
+    }
+}
+
+impl Images {
+    fn new(image: Image, specs: Vec<FieldSpec>) -> Result<Self, Error> {
+        let name = Name::new(&image.name).map_err(|_| {
+            Error::new(format!("`{}` cannot be an image's name", &*image.name))
+                .at_mark(image.name.mark)
+        })?;
+        Ok(Self { image, name, specs })
+    }
+
+    /// Sets the images of all containers below. What holds none that is wanted stays shared.
+    fn walk(&self, node: &mut Node, steps: &mut Steps) -> Result<(), Error> {
+        let mut found = Vec::new();
+        steps.take_small(count_nodes(node))?;
+        self.find(node, &mut Vec::new(), &mut found)?;
+        for way in found {
+            let image = way
+                .iter()
+                .try_fold(&mut *node, |node, index| child(node, *index));
+            image.map_or(Ok(()), |image| self.set(image))?;
         }
         Ok(())
     }
 
-    fn set_in_containers(&self, node: &mut Node) -> Result<(), Error> {
-        for container in node.as_sequence_mut().into_iter().flatten() {
+    /// The ways to the images that are wanted.
+    fn find(
+        &self,
+        node: &Node,
+        here: &mut Vec<usize>,
+        found: &mut Vec<Vec<usize>>,
+    ) -> Result<(), Error> {
+        match &node.value {
+            Value::Sequence(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    here.push(index);
+                    self.find(item, here, found)?;
+                    here.pop();
+                }
+            }
+            Value::Mapping(mapping) => {
+                for (index, (key, value)) in mapping.iter().enumerate() {
+                    here.push(index);
+                    self.find(value, here, found)?;
+                    if matches!(key.text.as_str(), "containers" | "initContainers") {
+                        self.find_in_containers(value, here, found)?;
+                    }
+                    here.pop();
+                }
+            }
+            Value::Scalar(_) | Value::Secret(_) => {}
+        }
+        Ok(())
+    }
+
+    fn find_in_containers(
+        &self,
+        node: &Node,
+        here: &[usize],
+        found: &mut Vec<Vec<usize>>,
+    ) -> Result<(), Error> {
+        for (index, container) in node.as_sequence().into_iter().flatten().enumerate() {
             if container.is_null() {
                 continue;
             }
-            let mark = container.mark;
-            let Some(mapping) = container.as_mapping_mut() else {
-                return Err(Error::new("a container is no mapping").at_mark(mark));
+            let Some(mapping) = container.as_mapping() else {
+                return Err(Error::new("a container is no mapping").at_mark(container.mark));
             };
-            if let Some(image) = mapping.get_mut("image") {
-                self.set(image)?;
+            let image = mapping.iter().position(|(key, _)| key.text == "image");
+            if let (Some(image), Some(node)) = (image, mapping.get("image"))
+                && self.wants(node)
+            {
+                found.push([here, &[index, image]].concat());
             }
         }
         Ok(())
+    }
+
+    /// True for an image that is to be changed, and for what is none, which is an error.
+    fn wants(&self, node: &Node) -> bool {
+        node.exposed().is_none_or(|image| self.name.is_match(image))
     }
 
     fn set(&self, node: &mut Node) -> Result<(), Error> {
         let Some(old) = node.exposed() else {
             return Err(Error::new("an image is no text").at_mark(node.mark));
         };
-        if !self.matches.is_match(old) {
+        if !self.name.is_match(old) {
             return Ok(());
         }
         let new = self.change(old);
@@ -186,6 +272,28 @@ impl Images {
     }
 }
 
+/// Here the size of objects counts, too: a walk passes all that is in them.
+fn count_nodes(node: &Node) -> usize {
+    let below: usize = match &node.value {
+        Value::Sequence(items) => items.iter().map(count_nodes).sum(),
+        Value::Mapping(mapping) => mapping.iter().map(|(_, value)| count_nodes(value)).sum(),
+        Value::Scalar(_) | Value::Secret(_) => 0,
+    };
+    1 + below
+}
+
+/// The item or value at a position, to change.
+fn child(node: &mut Node, index: usize) -> Option<&mut Node> {
+    match node.as_sequence() {
+        Some(_) => node.as_sequence_mut()?.get_mut(index),
+        None => node
+            .as_mapping_mut()?
+            .iter_mut()
+            .nth(index)
+            .map(|(_, value)| value),
+    }
+}
+
 /// Name, tag and digest. A colon before the first slash belongs to the registry's port.
 fn split_image(image: &str) -> (&str, &str, &str) {
     let start = image.find('/').unwrap_or(0);
@@ -202,7 +310,44 @@ fn split_image(image: &str) -> (&str, &str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::split_image;
+    use super::{Name, split_image};
+
+    #[test]
+    fn plain_names_match_as_their_expressions_do() {
+        let names = ["nginx", "a.b/c", "n.", "x:1", "", "ab"];
+        let images = [
+            "nginx",
+            "nginx:1",
+            "nginx:",
+            "nginx@sha256:ab",
+            "nginx:1@sha256:",
+            "nginx@x",
+            "nginx:1:2",
+            "a.b/c",
+            "axb/c:v",
+            "a\nb/c",
+            "né",
+            "n",
+            "x:1",
+            "x:1:2",
+            "",
+            ":t",
+            "@sha256:",
+            "ab ",
+            "abc",
+        ];
+        for name in names {
+            let expression = Name::new(&format!("(?:{name})")).expect("an expression");
+            let plain = Name::new(name).expect("a name");
+            for image in images {
+                assert_eq!(
+                    plain.is_match(image),
+                    expression.is_match(image),
+                    "{name} {image}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn images_split_into_name_tag_and_digest() {

@@ -2,6 +2,7 @@
 
 use super::{Asked, Setting, Transformer, specs_of};
 use crate::alias::NewKeys;
+use crate::budget::Steps;
 use crate::configuration::merge_specs;
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
@@ -12,7 +13,7 @@ use crate::load::Session;
 use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::scalar;
-use crate::yaml::{Mark, Node};
+use crate::yaml::{Mapping, Mark, Node};
 
 /// Sets keys in the mappings that the specs lead to.
 pub(crate) struct SetPairs {
@@ -140,7 +141,11 @@ impl SetPairs {
 }
 
 impl Transformer for SetPairs {
-    fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
+    fn transform(
+        &self,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
         if self.pairs.is_empty() {
             return Ok(());
         }
@@ -150,7 +155,7 @@ impl Transformer for SetPairs {
             .map(|(key, text)| (key.as_str(), text.node()))
             .collect();
         for resource in &mut resources.list {
-            self.apply(&pairs, resource)
+            self.apply(&pairs, resource, &mut session.steps)
                 .map_err(|error| resource.blame(error))?;
         }
         Ok(())
@@ -158,7 +163,12 @@ impl Transformer for SetPairs {
 }
 
 impl SetPairs {
-    fn apply(&self, pairs: &[(&str, Node)], resource: &mut Resource) -> Result<(), Error> {
+    fn apply(
+        &self,
+        pairs: &[(&str, Node)],
+        resource: &mut Resource,
+        steps: &mut Steps,
+    ) -> Result<(), Error> {
         let mut new_keys = NewKeys::default();
         for spec in specs_of(&self.specs, &resource.gvk()) {
             let make = if spec.create {
@@ -169,6 +179,8 @@ impl SetPairs {
             let path = split_path(&spec.path);
             let mut given = Vec::new();
             visit(&mut resource.node, &path, make, &mut |node| {
+                let keys = pairs.len() + node.as_mapping().map_or(0, Mapping::len);
+                steps.take_small(pairs.len() * keys)?;
                 let mut new = Vec::new();
                 for (key, value) in pairs {
                     if scalar::set_key(node, key, value)? {

@@ -239,7 +239,7 @@ impl PatchTransformer {
         let Some(target) = &self.target else {
             return Ok(());
         };
-        let positions = resources.select(target)?;
+        let positions = resources.select(target, &mut session.steps)?;
         session.count_patched(positions.len())?;
         for position in positions {
             let resource = &mut resources.list[position];
@@ -255,8 +255,8 @@ impl PatchTransformer {
             if let Some(metadata) = metadata.filter(|_| annotated) {
                 metadata.get_or_insert_with("annotations", Node::mapping);
             }
-            resource.node =
-                json6902::apply(node, operations).map_err(|error| error.during(id.to_string()))?;
+            resource.node = json6902::apply(node, operations, &mut session.steps)
+                .map_err(|error| error.during(id.to_string()))?;
             through_json(&mut resource.node);
             textualize(&mut resource.node, "annotations");
         }
@@ -279,7 +279,7 @@ impl PatchTransformer {
                     .hint("split them into entries of their own"));
             }
         };
-        let positions = resources.select(target)?;
+        let positions = resources.select(target, &mut session.steps)?;
         session.count_patched(positions.len())?;
         for position in positions {
             let resource = &mut resources.list[position];
@@ -300,6 +300,7 @@ impl PatchTransformer {
         session.count_patched(patches.len())?;
         for patch in patches {
             let id = patch.id();
+            session.steps.take(resources.list.len())?;
             let position = resources.position_of(&id).map_err(|error| {
                 let error = Error {
                     message: format!("the patch has no target: {}", error.message),
@@ -349,8 +350,8 @@ impl PatchTransformer {
         let name = field(&["metadata", "name"]).filter(|_| !allow_name_change);
         let namespace = field(&["metadata", "namespace"]);
         let target = std::mem::replace(&mut resource.node, Node::null());
-        let merged =
-            merge(target, patch, &session.schema).map_err(|error| error.during(id.to_string()))?;
+        let merged = merge(target, patch, &session.schema, &mut session.steps)
+            .map_err(|error| error.during(id.to_string()))?;
         for loss in &merged.losses {
             session.warn(loss.mark, lost(&loss.field));
         }

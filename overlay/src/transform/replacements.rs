@@ -136,7 +136,10 @@ fn apply(
         (Some(_), Some(_)) => Err(Error::new("`source` and `sourceValue` exclude each other")),
         (None, None) => Err(Error::new("a replacement needs a `source`")),
         (None, Some(text)) => Ok(untyped(text)),
-        (Some(source), None) => read_source(source, resources),
+        (Some(source), None) => {
+            session.steps.take(2 * resources.list.len())?;
+            read_source(source, resources)
+        }
     }?;
     for target in targets {
         write_target(&value, target, resources, session)?;
@@ -251,6 +254,8 @@ fn write_target(
         return Err(Error::new("a target needs `select`").at_mark(target.mark));
     };
     let chosen = Chosen::new(select, &target.reject)?;
+    let selectors = 1 + target.reject.len();
+    session.steps.take(2 * selectors * resources.list.len())?;
     for resource in &mut resources.list {
         if !chosen.has(resource) {
             continue;
@@ -320,18 +325,22 @@ fn write_path(
     node: &mut Node,
     session: &mut Session<'_>,
 ) -> Result<(), Error> {
+    let steps = &mut session.steps;
     let parts = field_path::split(path);
     let creates = target
         .options
         .as_ref()
         .is_some_and(|options| options.create);
     let create = creates.then(|| Leaf::like(value));
-    if embedded::write(node, &parts, create, value) {
+    steps.copy(value)?;
+    if embedded::write(node, &parts, create, value, steps)? {
         return Ok(());
     }
     let mut forgotten = false;
     let count = field_path::each(node, &parts, create, &mut |field, fresh| {
         forgotten |= fresh == Fresh::Copy;
+        steps.copy(value)?;
+        steps.copy(field)?;
         put(field, fresh, value, target.options.as_ref())
     })
     .map_err(|error| error.during(format!("field `{}`", &**path)))?;

@@ -48,9 +48,8 @@ impl Transformer for Replicas {
         let count = self.replica.count.to_string();
         for spec in &self.field_specs {
             let selector = spec.gvk();
-            let positions = resources.positions_by_any_id(|id| {
-                id.name == *self.replica.name && id.gvk.is_selected_by(&selector)
-            });
+            let positions =
+                resources.positions_of(&self.replica.name, |id| id.gvk.is_selected_by(&selector));
             for position in positions {
                 found = true;
                 let resource = &mut resources.list[position];

@@ -81,10 +81,15 @@ fn check(configured: &ValueAdd) -> Result<(), Error> {
 }
 
 impl Transformer for ValueAdd {
-    fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
+    fn transform(
+        &self,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
         for target in &self.targets {
+            session.steps.take(resources.list.len())?;
             let positions = match &target.selector {
-                Some(selector) => resources.select(selector)?,
+                Some(selector) => resources.select(selector, &mut session.steps)?,
                 None => (0..resources.list.len()).collect(),
             };
             for position in positions {

@@ -52,6 +52,8 @@ pub(super) struct Builder {
     frames: Vec<Frame>,
     /// Finished nodes by the number of their anchor.
     anchors: Vec<Option<Built>>,
+    /// Anchors of the whole file so far.
+    anchored: usize,
     root: Option<Node>,
     /// Nodes of the whole file so far, aliases expanded.
     nodes: usize,
@@ -73,6 +75,7 @@ impl Builder {
             last_key_counts: source.last_key_counts,
             frames: Vec::new(),
             anchors: Vec::new(),
+            anchored: 0,
             root: None,
             nodes: 0,
         }
@@ -101,7 +104,7 @@ impl Builder {
             nodes: 1,
             height: 0,
         };
-        self.remember(event.anchor, &built);
+        self.remember(event.anchor, &built)?;
         let is_root = self.frames.len() == 1;
         if let Some(Frame {
             kind: FrameKind::Mapping {
@@ -171,7 +174,7 @@ impl Builder {
             nodes,
             height: frame.height + 1,
         };
-        self.remember(frame.anchor, &built);
+        self.remember(frame.anchor, &built)?;
         self.finish(built)
     }
 
@@ -217,12 +220,18 @@ impl Builder {
         self.finish(built)
     }
 
-    fn remember(&mut self, anchor: usize, built: &Built) {
-        if anchor != 0 {
-            let count = self.anchors.len().max(anchor + 1);
-            self.anchors.resize(count, None);
-            self.anchors[anchor] = Some(built.clone());
+    fn remember(&mut self, anchor: usize, built: &Built) -> Result<(), Problem> {
+        if anchor == 0 {
+            return Ok(());
         }
+        self.anchored += 1;
+        if self.anchored > self.limits.anchors {
+            return Err(self.limits.too_many_anchors(built.node.mark));
+        }
+        let count = self.anchors.len().max(anchor + 1);
+        self.anchors.resize(count, None);
+        self.anchors[anchor] = Some(built.clone());
+        Ok(())
     }
 
     /// Puts a finished node into the collection around it.

@@ -12,8 +12,10 @@ pub struct Limits {
     pub nodes: usize,
     /// Levels of collections in collections.
     pub depth: usize,
-    /// Documents.
+    /// Documents, empty ones too.
     pub documents: usize,
+    /// Anchors, which only the slower reader knows.
+    pub anchors: usize,
 }
 
 impl Limits {
@@ -21,6 +23,14 @@ impl Limits {
         let budget = ProblemKind::Budget {
             what: "nodes",
             limit: self.nodes,
+        };
+        budget.at(mark.line, u32::from(mark.column))
+    }
+
+    pub(super) fn too_many_anchors(&self, mark: Mark) -> Problem {
+        let budget = ProblemKind::Budget {
+            what: "anchors",
+            limit: self.anchors,
         };
         budget.at(mark.line, u32::from(mark.column))
     }
@@ -37,10 +47,11 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            bytes: 64 << 20,
-            nodes: 1_500_000,
+            bytes: 32 << 20,
+            nodes: 1_000_000,
             depth: 250,
             documents: 100_000,
+            anchors: 50_000,
         }
     }
 }

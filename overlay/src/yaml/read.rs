@@ -43,20 +43,16 @@ fn read_pieces(bytes: &[u8], source: &Source<'_>, is_fast: bool) -> Result<Vec<N
     check_budget(bytes.len(), limits.bytes, "bytes", 0)?;
     let text = to_text(bytes)?;
     let is_fast = check_characters(&text)? && is_fast;
-    let pieces =
-        split_documents(&text).map_err(|bad| ProblemKind::Separator(bad.text).at(bad.line, 1))?;
+    let pieces = split_documents(&text, limits.documents + 1)
+        .map_err(|bad| ProblemKind::Separator(bad.text).at(bad.line, 1))?;
+    let last = pieces.last().map_or(0, |piece| piece.lines_before);
+    check_budget(pieces.len(), limits.documents, "documents", last)?;
     let mut builder = Builder::new(source);
     let mut shared = block::Shared::default();
     let mut documents = Vec::new();
     for piece in &pieces {
         let found = read_document(&mut builder, &mut shared, piece, source, is_fast)?;
         documents.extend(found.filter(|node| !node.is_null()));
-        check_budget(
-            documents.len(),
-            limits.documents,
-            "documents",
-            piece.lines_before,
-        )?;
     }
     Ok(documents)
 }

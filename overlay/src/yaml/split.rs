@@ -20,11 +20,13 @@ pub(super) struct BadSeparator {
     pub(super) text: String,
 }
 
-/// Cuts a text without carriage returns into documents; empty ones are kept.
-pub(super) fn split_documents(text: &str) -> Result<Vec<Piece<'_>>, BadSeparator> {
+/// Cuts a text without carriage returns into documents, at most so many; empty ones are kept.
+pub(super) fn split_documents(text: &str, most: usize) -> Result<Vec<Piece<'_>>, BadSeparator> {
     let mut pieces = Vec::new();
     let (mut start, mut lines_before, mut search) = (0, 0, 0);
-    while let Some(found) = memmem::find(&text.as_bytes()[search..], b"\n---") {
+    while pieces.len() < most
+        && let Some(found) = memmem::find(&text.as_bytes()[search..], b"\n---")
+    {
         let newline = search + found;
         let Some(length) = memchr(b'\n', &text.as_bytes()[newline + 1..]) else {
             break;
@@ -40,10 +42,12 @@ pub(super) fn split_documents(text: &str) -> Result<Vec<Piece<'_>>, BadSeparator
         search = start;
         lines_before = line + 1;
     }
-    pieces.push(Piece {
-        text: &text[start..],
-        lines_before,
-    });
+    if pieces.len() < most {
+        pieces.push(Piece {
+            text: &text[start..],
+            lines_before,
+        });
+    }
     Ok(pieces)
 }
 
