@@ -42,7 +42,7 @@ pub use document::{Document, Plain, SIZE_LIMIT};
 pub use encrypt::{Recipe, edit, encrypt, rotate, update_keys};
 pub use error::{Error, ErrorKind, Position};
 pub use format::{Format, is_encrypted};
-pub use key::{Keyring, NewKey, generate};
+pub use key::{Keyring, NewKey, Outcome, generate};
 pub use mac::MacPolicy;
 pub use metadata::{Metadata, Recipient, Rule, Wrapped};
 pub use opener::{Asked, Opener};

@@ -4,8 +4,8 @@
 //! ```text
 //! Repository ──push──▶ GitServer ◀──fetch── Weir ──▶ (FaultProxy) ──▶ ControlPlane
 //! ```
-//! Nothing here stands in for the real thing, and nothing is a singleton but the control plane that
-//! the tests of one run share, each in a namespace of its own.
+//! Nothing here stands in for the real thing but the key services of clouds, and nothing is a singleton but the control
+//! plane that the tests of one run share, each in a namespace of its own.
 
 #![allow(
     clippy::panic,
@@ -19,6 +19,7 @@ mod eventually;
 mod fault_proxy;
 mod git_server;
 mod http_server;
+pub mod key_service;
 pub mod objects;
 mod repository;
 pub mod scene;
@@ -29,6 +30,7 @@ pub use control_plane::{ControlPlane, ControlPlaneOptions};
 pub use eventually::eventually;
 pub use fault_proxy::{Fault, FaultProxy, Held, RequestLine};
 pub use git_server::{Credentials, GitServer, GitServerOptions};
+pub use key_service::KeyService;
 pub use repository::Repository;
 pub use scene::Scene;
 pub use weir::Weir;

@@ -9,9 +9,6 @@ use zeroize::Zeroizing;
 
 use super::Refusal;
 
-/// How long one exchange may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -79,7 +76,7 @@ fn form(fields: &[(&str, &str)]) -> String {
 pub(super) struct Http(Client);
 
 impl Http {
-    pub(super) fn new(authorities: Option<&[u8]>) -> Result<Self, Refusal> {
+    pub(super) fn new(authorities: Option<&[u8]>, patience: Duration) -> Result<Self, Refusal> {
         // Without this the first handshake panics; an earlier call, of main for instance, wins.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let failed = |error: reqwest::Error| Refusal::Client(innermost(&error));
@@ -89,7 +86,7 @@ impl Http {
             .referer(false)
             .no_proxy()
             .connect_timeout(CONNECT)
-            .timeout(PATIENCE);
+            .timeout(patience);
         if let Some(bundle) = authorities {
             let certificates = reqwest::Certificate::from_pem_bundle(bundle).map_err(failed)?;
             builder = builder.tls_certs_merge(certificates);

@@ -61,7 +61,7 @@ pub trait Unwrap: Send + Sync {
 }
 
 /// What the operator decides about key services.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The keys that may be used.
     pub allowed: AllowList,
@@ -71,6 +71,20 @@ pub struct Settings {
     pub endpoints: Endpoints,
     /// Certificates (PEM) that are trusted besides the well-known ones.
     pub authorities: Option<Vec<u8>>,
+    /// How long one exchange may take.
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            allowed: AllowList::default(),
+            ambient: Credentials::default(),
+            endpoints: Endpoints::default(),
+            authorities: None,
+            patience: Duration::from_secs(10),
+        }
+    }
 }
 
 /// Other addresses than the clouds' own. They come from whoever starts the process, never from a file of a repository.
@@ -103,7 +117,7 @@ impl Services {
     /// Makes the way; nothing is sent yet.
     pub fn new(settings: Settings) -> Result<Self, Refusal> {
         Ok(Self {
-            http: Http::new(settings.authorities.as_deref())?,
+            http: Http::new(settings.authorities.as_deref(), settings.patience)?,
             settings,
             memory: Memory::default(),
         })

@@ -1,0 +1,141 @@
+//! Google's key service, its tokens for accounts and for identities of elsewhere, and the metadata server.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::{Pkcs1v15Sign, RsaPrivateKey};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Refused, field, header, scramble};
+
+/// The key.
+pub const RESOURCE: &str = "projects/shop/locations/global/keyRings/weir/cryptoKeys/sops";
+/// The service account.
+pub const EMAIL: &str = "weir@shop.iam.gserviceaccount.com";
+/// A token that may decrypt.
+pub const TOKEN: &str = "ya29.stand-in";
+/// The pool that identities of elsewhere come from.
+pub const AUDIENCE: &str =
+    "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k8s";
+/// The token of one of them.
+pub const JWT: &str = "header.claims-of-gcp.signature";
+/// The key of the account, made for these tests alone.
+pub const PRIVATE_KEY: &str = include_str!("throw_away.pem");
+
+/// What the exchange gives: it may only be turned into the account's token.
+const FEDERATED: &str = "federated-token";
+
+/// How PKCS #1 says that SHA-256 was signed.
+const SHA256: [u8; 19] = [
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+    0x00, 0x04, 0x20,
+];
+
+const DENIED: Refused = (
+    StatusCode::FORBIDDEN,
+    r#"{"error":{"code":403,"message":"hush-hush","status":"PERMISSION_DENIED"}}"#,
+);
+const INVALID_GRANT: Refused = (StatusCode::BAD_REQUEST, r#"{"error":"invalid_grant"}"#);
+
+/// A data key as the service wraps it.
+pub fn wrap(data_key: &[u8]) -> String {
+    BASE64.encode(scramble(data_key))
+}
+
+/// The key file of the account.
+pub fn key_file() -> String {
+    json!({
+        "type": "service_account", "client_email": EMAIL, "private_key_id": "1",
+        "private_key": PRIVATE_KEY, "token_uri": "https://oauth2.googleapis.com/token",
+    })
+    .to_string()
+}
+
+pub(super) fn answer(parts: &Parts, body: &[u8]) -> Option<Result<String, Refused>> {
+    let path = parts.uri.path();
+    let bearer = header(parts, "authorization");
+    match path {
+        "/token" => Some(account_token(body)),
+        "/v1/token" => Some(exchange(body)),
+        "/computeMetadata/v1/instance/service-accounts/default/token" => {
+            Some(match header(parts, "metadata-flavor") {
+                "Google" => Ok(granted(TOKEN)),
+                _ => Err(DENIED),
+            })
+        }
+        _ if path == format!("/v1/projects/-/serviceAccounts/{EMAIL}:generateAccessToken") => {
+            Some(match bearer == format!("Bearer {FEDERATED}") {
+                true => Ok(json!({ "accessToken": TOKEN }).to_string()),
+                false => Err(DENIED),
+            })
+        }
+        _ if path.ends_with(":decrypt") => {
+            let right = path == format!("/v1/{RESOURCE}:decrypt");
+            Some(match right && bearer == format!("Bearer {TOKEN}") {
+                true => decrypt(body),
+                false => Err(DENIED),
+            })
+        }
+        _ => None,
+    }
+}
+
+fn granted(token: &str) -> String {
+    json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }).to_string()
+}
+
+/// Checks the claim's signature with the account's public key, and what it says.
+fn account_token(body: &[u8]) -> Result<String, Refused> {
+    let claim = field(body, "assertion");
+    let (message, signature) = claim.rsplit_once('.').ok_or(INVALID_GRANT)?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| INVALID_GRANT)?;
+    let key = RsaPrivateKey::from_pkcs8_pem(PRIVATE_KEY).expect("a key");
+    let scheme = Pkcs1v15Sign {
+        hash_len: Some(32),
+        prefix: SHA256.into(),
+    };
+    let hash = Sha256::digest(message);
+    key.to_public_key()
+        .verify(scheme, &hash, &signature)
+        .map_err(|_| INVALID_GRANT)?;
+    let part = |index: usize| -> Value {
+        let text = message.split('.').nth(index).unwrap_or_default();
+        let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    };
+    let (head, claims) = (part(0), part(1));
+    let lifetime = claims["exp"].as_i64().zip(claims["iat"].as_i64());
+    let right = head == json!({ "alg": "RS256", "typ": "JWT", "kid": "1" })
+        && claims["iss"] == EMAIL
+        && claims["aud"] == "https://oauth2.googleapis.com/token"
+        && claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
+        && lifetime.is_some_and(|(end, start)| (1..=3600).contains(&(end - start)))
+        && field(body, "grant_type") == "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    match right {
+        true => Ok(granted(TOKEN)),
+        false => Err(INVALID_GRANT),
+    }
+}
+
+fn exchange(body: &[u8]) -> Result<String, Refused> {
+    let right = field(body, "subject_token") == JWT
+        && field(body, "audience") == AUDIENCE
+        && field(body, "subject_token_type") == "urn:ietf:params:oauth:token-type:jwt"
+        && field(body, "grant_type") == "urn:ietf:params:oauth:grant-type:token-exchange";
+    match right {
+        true => Ok(granted(FEDERATED)),
+        false => Err(INVALID_GRANT),
+    }
+}
+
+fn decrypt(body: &[u8]) -> Result<String, Refused> {
+    let body: Value = serde_json::from_slice(body).map_err(|_| DENIED)?;
+    let ciphertext = body["ciphertext"].as_str().unwrap_or_default();
+    let ciphertext = BASE64.decode(ciphertext).map_err(|_| DENIED)?;
+    Ok(json!({ "plaintext": BASE64.encode(scramble(&ciphertext)) }).to_string())
+}
