@@ -161,12 +161,8 @@ fn values_of_secrets_that_are_files_open() {
     for folder in folders("secret-data") {
         let vector = json(&folder.join("vector.json"));
         let keyring = keyring(&folder, &vector);
-        let opener = Opener {
-            keyring: &keyring,
-            answers: &Answers::new(),
-            policy: MacPolicy::Warn,
-            asked: None,
-        };
+        let answers = Answers::new();
+        let opener = Opener::new(&keyring, &answers, MacPolicy::Warn);
         let secret = json(&folder.join(text(&vector, "input")));
         let mut node = overlay::yaml::from_json(secret);
         let outcome = opener.open_secret_values(&mut node, "secret.json");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::store;
+
 /// How a file is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -31,7 +33,13 @@ const FORMATS: [Description; 5] = [
         name: "yaml",
         endings: &[".yaml", ".yml"],
         // JSON is YAML too.
-        markers: &["mac: ENC[", "mac: \"ENC[", "mac: 'ENC[", "\"mac\": \"ENC["],
+        markers: &[
+            "mac: ENC[",
+            "mac: \"ENC[",
+            "mac: 'ENC[",
+            "\"mac\": \"ENC[",
+            "\"mac\":\"ENC[",
+        ],
     },
     Description {
         format: Format::Json,
@@ -86,9 +94,13 @@ impl Format {
     /// The format of an encrypted file by its content.
     pub fn of_content(bytes: &[u8]) -> Option<Self> {
         const ORDER: [Format; 4] = [Format::Json, Format::Yaml, Format::Dotenv, Format::Ini];
-        ORDER
+        let found = ORDER
             .into_iter()
-            .find(|&format| is_encrypted(bytes, format))
+            .find(|&format| is_encrypted(bytes, format))?;
+        match found == Self::Json && store::wraps_bytes(bytes) {
+            true => Some(Self::Binary),
+            false => Some(found),
+        }
     }
 
     /// The format by name; where the name says nothing, by content; else binary, as the sops program has it.

@@ -12,6 +12,12 @@ type Counter = ctr::Ctr32BE<Aes256>;
 /// Length of the tag that ends a ciphertext.
 pub(crate) const TAG: usize = 16;
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has decrypted something.
+    pub(crate) static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// A data key, ready for use. Its key schedule is wiped when it is dropped.
 pub(crate) struct Gcm {
     key: Zeroizing<[u8; 32]>,
@@ -35,6 +41,8 @@ impl Gcm {
         associated: &[u8],
         sealed: &[u8],
     ) -> Option<Zeroizing<Vec<u8>>> {
+        #[cfg(test)]
+        OPENED.set(OPENED.get() + 1);
         let (ciphertext, tag) = sealed.split_at(sealed.len().checked_sub(TAG)?);
         let mut stream = self.stream(nonce);
         let mut mask = [0; TAG];

@@ -9,6 +9,7 @@
 //! ```
 
 mod age;
+mod cache;
 mod canonical;
 #[cfg(test)]
 mod conformance;
@@ -36,6 +37,7 @@ mod time;
 pub mod tree;
 mod value;
 
+pub use cache::Cache;
 pub use data_key::{Answer, Answers, unasked};
 pub use decrypt::{Decrypted, decrypt, decrypt_to_change, decrypt_with};
 pub use document::{Document, Plain, SIZE_LIMIT};
@@ -45,6 +47,7 @@ pub use format::{Format, is_encrypted};
 pub use key::{Keyring, NewKey, Outcome, generate};
 pub use mac::MacPolicy;
 pub use metadata::{Metadata, Recipient, Rule, Wrapped};
-pub use opener::{Asked, Opener};
+pub use opener::{Asked, Opener, is_left_closed};
 pub use rules::{RULES_FILE, recipe};
+pub use secret_data::sealed_value;
 pub use time::Time;

@@ -1,12 +1,14 @@
 //! The composer's door: encrypted files are opened as it reads them, so that the MAC is checked over the file as stored.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use overlay::build::{Opened, Purpose, Sealed};
 use overlay::{Place, yaml};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::data_key::{self, Answers};
+use crate::cache::{self, Cache};
+use crate::data_key::{self, Answer, Answers};
 use crate::decrypt::decrypt_with;
 use crate::document::{Document, Plain};
 use crate::error::{Error, ErrorKind};
@@ -16,18 +18,21 @@ use crate::mac::MacPolicy;
 use crate::metadata::Wrapped;
 use crate::nodes;
 use crate::secret_data;
+use crate::tree::{Branch, Value, pairs};
+
+/// The annotation that keeps an object as it is stored, for a program in the cluster to decrypt.
+const DECRYPT: &str = "kustomize.toolkit.fluxcd.io/decrypt";
 
 /// Opens the encrypted files of a build with the keys of its owner.
-#[derive(Clone, Copy)]
 pub struct Opener<'a> {
-    /// The keys.
-    pub keyring: &'a Keyring,
-    /// What key services answered.
-    pub answers: &'a Answers,
-    /// What a wrong MAC leads to.
-    pub policy: MacPolicy,
-    /// Where it is noted what key services must be asked for; without it, a file that needs them is an error.
-    pub asked: Option<&'a Asked>,
+    keyring: &'a Keyring,
+    answers: &'a Answers,
+    policy: MacPolicy,
+    asked: Option<&'a Asked>,
+    cache: Option<&'a Cache>,
+    /// Whose keys these are.
+    owner: [u8; 32],
+    warnings: Mutex<Vec<String>>,
 }
 
 /// What a build needs of key services. A file that waits for them stays closed in that build, whose outcome counts for
@@ -59,6 +64,7 @@ impl overlay::build::Opener for Opener<'_> {
         else {
             return Ok(None);
         };
+        self.note(&plain, file.path);
         let opened = match file.purpose {
             Purpose::Resource | Purpose::Patch => documents(&plain).map(Opened::Documents),
             Purpose::GeneratorFile | Purpose::GeneratorEnvs => {
@@ -71,43 +77,63 @@ impl overlay::build::Opener for Opener<'_> {
     }
 }
 
-impl Opener<'_> {
-    /// The opened file, when it is encrypted.
-    fn plain(&self, file: &Sealed<'_>) -> Result<Option<Plain>, Error> {
-        let Some(format) = format_of(file) else {
-            return Ok(None);
-        };
-        match Document::read(file.bytes, format) {
-            Ok(document) => self.decrypt(document),
-            // The mark stood in a text, as in a ConfigMap that carries an encrypted file.
-            Err(error) if error.kind == ErrorKind::MetadataNotFound => Ok(None),
-            Err(error) => Err(error),
+impl<'a> Opener<'a> {
+    /// Opens with these keys and with what key services answered; `policy` says what a wrong MAC leads to.
+    pub fn new(keyring: &'a Keyring, answers: &'a Answers, policy: MacPolicy) -> Self {
+        Self {
+            keyring,
+            answers,
+            policy,
+            asked: None,
+            cache: None,
+            owner: owner(keyring, answers),
+            warnings: Mutex::default(),
         }
     }
 
-    /// Opens the values of a Secret's `data` and `stringData` that are encrypted files themselves; true when there was
-    /// one. Other objects are left alone.
-    pub fn open_secret_values(
-        &self,
-        object: &mut yaml::Node,
-        file: &str,
-    ) -> Result<bool, overlay::Error> {
-        secret_data::open(object, |bytes, format, target| {
-            self.value(bytes, format, target)
-        })
-        .map_err(|error| composer_error(error, file))
+    /// Notes what key services must be asked for; otherwise a file that needs them is an error.
+    #[must_use]
+    pub fn asking(self, asked: &'a Asked) -> Self {
+        Self {
+            asked: Some(asked),
+            ..self
+        }
     }
 
-    fn value(
-        &self,
-        bytes: &[u8],
-        format: Format,
-        target: Format,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let document = Document::read(bytes, format)?;
-        self.decrypt(document)?
-            .map(|plain| plain.write(target))
-            .transpose()
+    /// Looks for files that were opened before with the same keys, and keeps those that are opened now.
+    #[must_use]
+    pub fn with_cache(self, cache: &'a Cache) -> Self {
+        Self {
+            cache: Some(cache),
+            ..self
+        }
+    }
+
+    /// What the user should know about the files that were opened since this was asked last.
+    pub fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.lock_warnings())
+    }
+
+    fn lock_warnings(&self) -> MutexGuard<'_, Vec<String>> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, plain: &Plain, file: &str) {
+        if let Some(problem) = &plain.mac_problem {
+            self.lock_warnings().push(format!("{file}: {problem}"));
+        }
+    }
+
+    /// The opened file, when it is encrypted and not to stay so.
+    fn plain(&self, file: &Sealed<'_>) -> Result<Option<Arc<Plain>>, Error> {
+        let Some(format) = format_of(file) else {
+            return Ok(None);
+        };
+        match self.opened(file.bytes, format, file.purpose == Purpose::Resource) {
+            // The mark stood in a text, as in a ConfigMap that carries an encrypted file.
+            Err(error) if error.kind == ErrorKind::MetadataNotFound => Ok(None),
+            opened => opened,
+        }
     }
 
     /// Decrypts; `None` while key services are still to be asked.
@@ -125,19 +151,123 @@ impl Opener<'_> {
             }
         }
     }
+
+    /// Decrypts, unless that was done before; `None` for a file that stays closed, as it says so or key services are
+    /// still to be asked.
+    fn opened(
+        &self,
+        bytes: &[u8],
+        format: Format,
+        holds_objects: bool,
+    ) -> Result<Option<Arc<Plain>>, Error> {
+        let key = cache::key(bytes, format, self.policy, &self.owner);
+        let document = match self.cache.and_then(|cache| cache.get(&key)) {
+            Some(plain) => return Ok(Some(plain)),
+            None => Document::read(bytes, format)?,
+        };
+        if holds_objects && document.branches.iter().any(stays_closed) {
+            return Ok(None);
+        }
+        let Some(plain) = self.decrypt(document)?.map(Arc::new) else {
+            return Ok(None);
+        };
+        if let Some(cache) = self.cache {
+            cache.insert(key, &plain, bytes.len());
+        }
+        Ok(Some(plain))
+    }
+
+    /// Opens the values of a Secret's `data` and `stringData` that are encrypted files themselves; true when there was
+    /// one. Other objects are left alone, and so are those that are to stay closed.
+    pub fn open_secret_values(
+        &self,
+        object: &mut yaml::Node,
+        file: &str,
+    ) -> Result<bool, overlay::Error> {
+        if is_left_closed(object) {
+            return Ok(false);
+        }
+        secret_data::open(object, |bytes, format, target| {
+            self.value(bytes, format, target, file)
+        })
+        .map_err(|error| composer_error(error, file))
+    }
+
+    fn value(
+        &self,
+        bytes: &[u8],
+        format: Format,
+        target: Format,
+        file: &str,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let Some(plain) = self.opened(bytes, format, false)? else {
+            return Ok(None);
+        };
+        self.note(&plain, file);
+        plain.write(target).map(Some)
+    }
 }
 
-/// The format of an encrypted file on its way through the door; `None` when it is not encrypted.
-fn format_of(file: &Sealed<'_>) -> Option<Format> {
-    let named = Format::of_name(file.name);
-    let format = match file.purpose {
-        Purpose::Resource | Purpose::Patch => named
-            .or_else(|| Format::of_name(file.path))
-            .or_else(|| Format::of_content(file.bytes)),
-        Purpose::GeneratorFile => Some(Format::of(file.name, file.bytes)),
-        Purpose::GeneratorEnvs => named.or(Some(Format::Dotenv)),
+/// What stands for the keys, and for the data keys that key services gave.
+fn owner(keyring: &Keyring, answers: &Answers) -> [u8; 32] {
+    let mut given: Vec<[u8; 32]> = answers
+        .iter()
+        .filter_map(|(wrapped, answer)| match answer {
+            Answer::Opened(share) => Some((wrapped, share)),
+            Answer::Refused(_) => None,
+        })
+        .map(|(wrapped, share)| {
+            let hash = Sha256::new().chain_update(&wrapped.ciphertext);
+            hash.chain_update(&**share).finalize().into()
+        })
+        .collect();
+    given.sort_unstable();
+    let hash = Sha256::new().chain_update(keyring.fingerprint());
+    given
+        .iter()
+        .fold(hash, Digest::chain_update)
+        .finalize()
+        .into()
+}
+
+/// True for an object that says that it is to stay as it is stored.
+pub fn is_left_closed(object: &yaml::Node) -> bool {
+    let wish = object.find_str(&["metadata", "annotations", DECRYPT]);
+    wish.is_some_and(|wish| wish.eq_ignore_ascii_case("disabled"))
+}
+
+/// The same of a document as SOPS read it.
+fn stays_closed(branch: &Branch) -> bool {
+    let find = |branch: &'_ Branch, key: &str| -> Option<Value> {
+        let pair = pairs(branch).find(|pair| pair.key == key)?;
+        Some(pair.node.value.clone())
     };
-    format.filter(|&format| is_encrypted(file.bytes, format))
+    let annotations = match find(branch, "metadata") {
+        Some(Value::Map(metadata)) => find(&metadata, "annotations"),
+        _ => None,
+    };
+    let wish = match annotations {
+        Some(Value::Map(annotations)) => find(&annotations, DECRYPT),
+        _ => None,
+    };
+    let wish = wish.as_ref().and_then(Value::as_str);
+    wish.is_some_and(|wish| wish.eq_ignore_ascii_case("disabled"))
+}
+
+/// The format of an encrypted file on its way through the door; `None` when it is not encrypted. A generator's key
+/// decides before the file's name, as in Flux; where no name says anything, the content does.
+fn format_of(file: &Sealed<'_>) -> Option<Format> {
+    let named = match file.purpose {
+        Purpose::Resource | Purpose::Patch => {
+            Format::of_name(file.name).or_else(|| Format::of_name(file.path))
+        }
+        Purpose::GeneratorFile => secret_data::format_of_key(file.name),
+        Purpose::GeneratorEnvs => Format::of_name(file.name).or(Some(Format::Dotenv)),
+    };
+    match named {
+        Some(format) => is_encrypted(file.bytes, format).then_some(format),
+        None => Format::of_content(file.bytes),
+    }
 }
 
 fn documents(plain: &Plain) -> Result<Vec<yaml::Node>, Error> {

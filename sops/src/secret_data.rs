@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use overlay::yaml::{Node, Secret, Style, Tag, Value};
 use zeroize::Zeroizing;
 
+use crate::document::Document;
 use crate::error::Error;
 use crate::format::Format;
 
@@ -30,7 +31,7 @@ pub(crate) fn open(
             let Some(format) = Format::of_content(&bytes) else {
                 continue;
             };
-            let target = output_format(&key.text);
+            let target = format_of_key(&key.text).unwrap_or(Format::Binary);
             let path = [field.to_owned(), key.text.to_string()];
             let plain = open(&bytes, format, target).map_err(|mut error| {
                 error.path = [&path[..], &error.path].concat();
@@ -50,6 +51,34 @@ pub(crate) fn open(
     Ok(found)
 }
 
+/// What an encrypted value starts with, whatever file it was copied out of.
+const CIPHERTEXT: &str = "ENC[AES256_GCM,";
+
+/// The field of a Secret's first value that is still encrypted: a file of its own, or a value of one.
+pub fn sealed_value(object: &Node) -> Option<String> {
+    if object.find_str(&["kind"]) != Some("Secret") {
+        return None;
+    }
+    ["data", "stringData"].into_iter().find_map(|field| {
+        let values = object.get(field).and_then(Node::as_mapping)?;
+        let (key, _) = values.iter().find(|(_, value)| {
+            let bytes = value
+                .as_str()
+                .and_then(|text| match text.starts_with(CIPHERTEXT) {
+                    true => Some(text.as_bytes().to_vec()),
+                    false => stored(text, field == "data"),
+                });
+            bytes.is_some_and(|bytes| is_sealed(&bytes))
+        })?;
+        Some(format!("{field}.{}", key.text))
+    })
+}
+
+fn is_sealed(bytes: &[u8]) -> bool {
+    let is_file = |format| Document::read(bytes, format).is_ok();
+    bytes.starts_with(CIPHERTEXT.as_bytes()) || Format::of_content(bytes).is_some_and(is_file)
+}
+
 fn stored(text: &str, encoded: bool) -> Option<Vec<u8>> {
     match encoded {
         true => {
@@ -60,11 +89,7 @@ fn stored(text: &str, encoded: bool) -> Option<Vec<u8>> {
     }
 }
 
-/// The format that the entry's name asks for.
-fn output_format(key: &str) -> Format {
-    match Format::of_name(key) {
-        Some(format) => format,
-        None if key.ends_with(".dockerconfigjson") => Format::Json,
-        None => Format::Binary,
-    }
+/// The format that the name of an entry asks for.
+pub(crate) fn format_of_key(key: &str) -> Option<Format> {
+    Format::of_name(key).or_else(|| key.ends_with(".dockerconfigjson").then_some(Format::Json))
 }

@@ -50,12 +50,9 @@ fn every_format_opens_as_sops_prints_it() {
 }
 
 fn open(path: &str, bytes: &[u8], purpose: Purpose) -> Result<Option<Opened>, overlay::Error> {
-    let opener = Opener {
-        keyring: &keyring(),
-        answers: &Answers::new(),
-        policy: MacPolicy::Error,
-        asked: None,
-    };
+    let answers = Answers::new();
+    let keyring = keyring();
+    let opener = Opener::new(&keyring, &answers, MacPolicy::Error);
     opener.open(&Sealed {
         path,
         name: path,
@@ -131,12 +128,8 @@ fn plain_files_pass_and_generators_get_bytes() {
 #[test]
 fn errors_name_the_place_and_never_the_value() {
     let other = Keyring::default();
-    let opener = Opener {
-        keyring: &other,
-        answers: &Answers::new(),
-        policy: MacPolicy::Error,
-        asked: None,
-    };
+    let answers = Answers::new();
+    let opener = Opener::new(&other, &answers, MacPolicy::Error);
     let sealed = |bytes| Sealed {
         path: "envs/secret.yaml",
         name: "secret.yaml",

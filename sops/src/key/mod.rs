@@ -6,6 +6,9 @@ mod pgp;
 mod ssh;
 mod x25519;
 
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::age::{self, FileKey, Header, Stanza, armor, payload};
@@ -24,6 +27,8 @@ pub struct Keyring {
     age: Vec<AgeIdentity>,
     #[cfg(feature = "pgp")]
     pgp: Vec<pgp::Identity>,
+    /// Hashes of the texts that held them.
+    texts: BTreeSet<[u8; 32]>,
 }
 
 /// One private key that opens age stanzas.
@@ -77,6 +82,7 @@ impl Keyring {
             })
             .collect::<Result<Vec<_>, _>>()?;
         self.age.extend(found);
+        self.remember(text);
         Ok(())
     }
 
@@ -84,6 +90,7 @@ impl Keyring {
     pub fn add_ssh(&mut self, text: &str) -> Result<(), Error> {
         let identity = ssh::Identity::parse(text).map_err(bad_key)?;
         self.age.push(AgeIdentity::Ssh(identity));
+        self.remember(text);
         Ok(())
     }
 
@@ -95,6 +102,7 @@ impl Keyring {
         }
         self.pgp
             .extend(pgp::Identity::parse(text).map_err(bad_key)?);
+        self.remember(text);
         Ok(())
     }
 
@@ -102,6 +110,17 @@ impl Keyring {
     #[cfg(not(feature = "pgp"))]
     pub fn add_pgp(&mut self, _text: &str) -> Result<(), Error> {
         Err(bad_key("this build has no OpenPGP"))
+    }
+
+    fn remember(&mut self, text: &str) {
+        self.texts.insert(Sha256::digest(text).into());
+    }
+
+    /// What tells this set of keys from all others. It is made of the private keys, not of the public ones, which
+    /// everyone could write down.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        let hash = self.texts.iter().fold(Sha256::new(), Digest::chain_update);
+        hash.finalize().into()
     }
 
     /// Opens one entry of a key group: those whose recipient is ours first.

@@ -148,6 +148,19 @@ fn only(branches: &[Branch], format: Format) -> Result<&Branch, ErrorKind> {
     }
 }
 
+/// True for JSON of the shape that a binary file is wrapped in: one text and the metadata.
+pub(crate) fn wraps_bytes(bytes: &[u8]) -> bool {
+    let Ok(branches) = read(bytes, Format::Binary) else {
+        return false;
+    };
+    let mut others = branches
+        .iter()
+        .flat_map(|branch| pairs(branch))
+        .filter(|pair| pair.key != METADATA_KEY);
+    let only = (others.next(), others.next());
+    matches!(only, (Some(pair), None) if pair.key == "data" && matches!(pair.node.value, Value::Text(_)))
+}
+
 /// The bytes that a binary file wraps.
 fn binary(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
     pairs(branch)
