@@ -1,5 +1,7 @@
 //! Keeping secrets out of what the API server says: its texts repeat the values that were sent.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use overlay::yaml::{Node, Value};
@@ -9,7 +11,10 @@ use zeroize::Zeroizing;
 use super::error::{Act, Error, ObjectError, Refusal};
 
 /// Shorter values are not replaced in texts of other objects: they would turn up by chance.
-const SHORTEST: usize = 4;
+const SHORTEST: usize = 6;
+
+/// The longest name of a field that is taken for one of a schema.
+const LONGEST_FIELD: usize = 40;
 
 /// The secret values of a set of objects, as they may appear in texts.
 #[derive(Default)]
@@ -60,20 +65,27 @@ impl Redactor {
         }
     }
 
+    /// A value, what it is base64 of, and the forms in which either may be repeated.
     fn add(&mut self, value: &str) {
-        if value.len() < SHORTEST {
-            return;
-        }
-        self.values.push(Zeroizing::new(BASE64.encode(value)));
-        if let Some(decoded) = BASE64
-            .decode(value)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            && decoded.len() >= SHORTEST
+        self.add_forms(value);
+        let decoded = BASE64.decode(value).map(Zeroizing::new);
+        if let Ok(bytes) = decoded
+            && let Ok(text) = std::str::from_utf8(&bytes)
         {
-            self.values.push(Zeroizing::new(decoded));
+            self.add_forms(text);
         }
-        self.values.push(Zeroizing::new(value.to_owned()));
+    }
+
+    fn add_forms(&mut self, value: &str) {
+        for text in [value, value.trim()] {
+            let escaped = Zeroizing::new(serde_json::Value::from(text).to_string());
+            let escaped = escaped.get(1..escaped.len() - 1).unwrap_or_default();
+            for form in [text, &BASE64.encode(text), escaped] {
+                if text.len() >= SHORTEST && !self.values.iter().any(|known| **known == form) {
+                    self.values.push(Zeroizing::new(form.to_owned()));
+                }
+            }
+        }
     }
 
     /// Whether a text is a secret value, or holds one that cannot be there by chance: a user name `postgres` does
@@ -98,7 +110,7 @@ impl Redactor {
     /// An error about an object, fit to be shown.
     pub(super) fn object_error(&self, object: &Object, act: Act, error: &Error) -> ObjectError {
         let message = match error.refusal() {
-            Some(refusal) if is_secret(object) => without_values(refusal),
+            Some(refusal) if is_secret(object) => without_values(refusal, object),
             _ => error.to_string(),
         };
         ObjectError {
@@ -106,7 +118,7 @@ impl Redactor {
             act,
             reason: error
                 .refusal()
-                .map(|refusal| refusal.reason.clone())
+                .map(|refusal| self.clean(&refusal.reason))
                 .unwrap_or_default(),
             code: error
                 .refusal()
@@ -125,15 +137,20 @@ fn is_word(value: &str) -> bool {
 }
 
 /// What can be said of a refusal without the server's own words: the code and the fields at fault.
-fn without_values(refusal: &Refusal) -> String {
+fn without_values(refusal: &Refusal, object: &Object) -> String {
+    let mut keys = BTreeSet::new();
+    collect_keys(&object.node, &mut keys);
     let mut message = format!("the API server answered {}", refusal.code);
     let fields: Vec<_> = refusal
         .causes
         .iter()
         .filter(|cause| !cause.field.is_empty())
-        .map(|cause| match cause.reason.as_str() {
-            "" => cause.field.clone(),
-            reason => format!("{} ({reason})", cause.field),
+        .map(|cause| {
+            let field = known_part(&cause.field, &keys);
+            match cause.reason.as_str() {
+                reason if is_field(reason) => format!("{field} ({reason})"),
+                _ => field,
+            }
         })
         .collect();
     if !fields.is_empty() {
@@ -147,6 +164,63 @@ fn without_values(refusal: &Refusal) -> String {
     });
     message.push_str("; its text is not shown because the object holds secrets");
     message
+}
+
+/// All keys of an object: they stand in Git for everyone to read.
+fn collect_keys<'a>(node: &'a Node, keys: &mut BTreeSet<&'a str>) {
+    match &node.value {
+        Value::Scalar(_) | Value::Secret(_) => {}
+        Value::Sequence(items) => items.iter().for_each(|item| collect_keys(item, keys)),
+        Value::Mapping(mapping) => {
+            for (key, value) in mapping.iter() {
+                keys.insert(&key.text);
+                collect_keys(value, keys);
+            }
+        }
+    }
+}
+
+/// A field's path up to the first step that neither the object nor a schema has: a webhook may write there what it
+/// likes.
+fn known_part(field: &str, keys: &BTreeSet<&str>) -> String {
+    let mut known = String::new();
+    let mut rest = field;
+    while !rest.is_empty() {
+        let (step, after) = next_step(rest);
+        let name = step.trim_start_matches('.');
+        let inside = name.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let is_known = match inside {
+            Some(inside) => keys.contains(inside) || is_index(inside),
+            None => keys.contains(name) || is_field(name),
+        };
+        if !is_known {
+            return known + "…";
+        }
+        known.push_str(step);
+        rest = after;
+    }
+    known
+}
+
+/// The first step of a path: `.name`, or `[key]` with whatever the key holds.
+fn next_step(path: &str) -> (&str, &str) {
+    let end = match path.strip_prefix('[') {
+        Some(inside) => inside.find(']').map_or(path.len(), |at| at + 2),
+        None => path
+            .char_indices()
+            .skip(1)
+            .find(|(_, letter)| matches!(letter, '.' | '['))
+            .map_or(path.len(), |(at, _)| at),
+    };
+    path.split_at(end)
+}
+
+fn is_index(text: &str) -> bool {
+    !text.is_empty() && text.len() < 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_field(text: &str) -> bool {
+    (1..=LONGEST_FIELD).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 #[cfg(test)]
@@ -228,6 +302,49 @@ mod tests {
         assert_eq!(redactor.clean("hunter22 aHVudGVyMjI="), "*** ***");
         assert!(redactor.touches("xhunter22x"));
         assert!(!redactor.touches("hunter"));
+    }
+
+    #[test]
+    fn a_field_is_shown_as_far_as_the_object_or_a_schema_has_it() {
+        let mut node = with_secret("hunter22");
+        let mapping = node.as_mapping_mut().expect("mapping");
+        mapping.insert("tls.crt", Node::string("x"));
+        let mut keys = BTreeSet::new();
+        collect_keys(&node, &mut keys);
+        for (field, shown) in [
+            ("spec.ports[12].nodePort", "spec.ports[12].nodePort"),
+            ("data[tls.crt]", "data[tls.crt]"),
+            ("data[other.crt]", "data…"),
+            ("metadata.annotations.p4ssw0rd", "metadata.annotations…"),
+            ("url", "url"),
+            ("data[open", "data…"),
+            ("sécrét", "…"),
+            ("é", "…"),
+            ("[]", "…"),
+        ] {
+            assert_eq!(known_part(field, &keys), shown, "{field}");
+        }
+    }
+
+    #[test]
+    fn all_forms_of_a_value_are_replaced() {
+        let redactor = Redactor::of([&object("Thing", with_secret("line \"one\"\nline two\n"))]);
+        for text in [
+            "line \"one\"\nline two\n",
+            "line \"one\"\nline two",
+            "line \\\"one\\\"\\nline two",
+            &BASE64.encode("line \"one\"\nline two\n"),
+            &BASE64.encode("line \"one\"\nline two"),
+        ] {
+            let cleaned = redactor.clean(&format!("bad: {text}!"));
+            assert!(
+                !cleaned.contains("one") && cleaned.contains("***"),
+                "{cleaned}"
+            );
+            assert!(!cleaned.contains("bGluZS"), "{cleaned}");
+        }
+        let redactor = Redactor::of([&object("Thing", with_secret("short"))]);
+        assert_eq!(redactor.clean("in short"), "in short");
     }
 
     #[test]
