@@ -7,7 +7,8 @@ use kube::{Api, ResourceExt};
 use overlay::Tree;
 
 use super::connection::Connection;
-use super::{Exit, Failure, Outcome, plan_text};
+use super::sops_flags::SopsFlags;
+use super::{Exit, Failure, Outcome, own_namespace, plan_text};
 use crate::api::kustomization::Kustomization;
 use crate::cluster::{self, Cluster, Identity, Known, Owner, Plan, Wanted};
 use crate::reconcile::{inputs, render, run};
@@ -34,6 +35,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
     #[command(flatten)]
+    sops: SopsFlags,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -43,7 +46,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let cluster = Cluster::new(config, cluster::Limits::default()).map_err(refused)?;
     let client = cluster.client(&Identity::Caller).map_err(refused)?;
     let (tree, kustomization) = find(&client.kube(), &args).await?;
-    let plan = plan(&client, kustomization, tree).await?;
+    let plan = plan(&client, kustomization, tree, &args.sops).await?;
     print!("{}", plan_text::render(&plan));
     match (plan.errors.is_empty(), plan.has_changes()) {
         (false, _) => Err(Failure::new(format!(
@@ -122,6 +125,7 @@ async fn plan(
     client: &cluster::Client,
     kustomization: Kustomization,
     tree: impl Tree + 'static,
+    sops: &SopsFlags,
 ) -> Result<Plan, Failure> {
     let namespace = kustomization.namespace().unwrap_or_default();
     let owner = Owner {
@@ -129,7 +133,8 @@ async fn plan(
         namespace: namespace.clone(),
     };
     let spec = kustomization.spec.clone();
-    let inputs = inputs::gather(&client.kube(), &namespace, &spec)
+    let decrypting = sops.decrypting(&own_namespace());
+    let inputs = inputs::gather(&client.kube(), &namespace, &spec, &decrypting)
         .await
         .map_err(stopped)?;
     let rendered = render::build(&spec, &tree, &inputs).map_err(stopped)?;

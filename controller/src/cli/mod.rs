@@ -11,6 +11,7 @@ mod plan_text;
 mod reconcile;
 mod run;
 mod secrets;
+mod sops_flags;
 mod table;
 mod version;
 
@@ -40,6 +41,9 @@ impl From<Exit> for ExitCode {
 
 /// What a command gives.
 pub type Outcome = Result<Exit, Failure>;
+
+/// Weir's own namespace where the environment names none.
+const DEFAULT_NAMESPACE: &str = "flux-system";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,6 +131,11 @@ fn asynchronously(command: impl Future<Output = Outcome>) -> Outcome {
         .build()
         .map_err(|error| Failure::new(format!("starting the runtime: {error}")))?
         .block_on(command)
+}
+
+/// The namespace that Weir runs in, or would.
+fn own_namespace() -> String {
+    std::env::var("RUNTIME_NAMESPACE").unwrap_or_else(|_| DEFAULT_NAMESPACE.to_owned())
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use super::connection::Connection;
-use super::{Exit, Failure, Outcome};
+use super::sops_flags::SopsFlags;
+use super::{Exit, Failure, Outcome, own_namespace};
 use crate::api::duration;
 use crate::cluster::order::GroupKind;
 use crate::cluster::watch::{Report, Watches};
@@ -38,9 +39,6 @@ const GIT_CACHES: &str = "cache";
 /// How long events that wait may still be written.
 const GRACE_FOR_EVENTS: Duration = Duration::from_secs(3);
 
-/// Namespace of the leases when the environment names none.
-const DEFAULT_NAMESPACE: &str = "flux-system";
-
 /// Reconciles GitRepositories and Kustomizations until it is told to stop.
 #[derive(ClapArgs)]
 #[command(
@@ -57,6 +55,8 @@ pub(super) struct Args {
     pace: PaceFlags,
     #[command(flatten)]
     policy: Policy,
+    #[command(flatten)]
+    sops: SopsFlags,
     /// Hold Flux's leases while working, so that only one process does.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     enable_leader_election: bool,
@@ -184,8 +184,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         .client(&Identity::OwnAccount)
         .map_err(cannot("talk to the cluster"))?;
     let client = own.kube();
-    let namespace =
-        std::env::var("RUNTIME_NAMESPACE").unwrap_or_else(|_| DEFAULT_NAMESPACE.to_owned());
+    let namespace = own_namespace();
     let identity = identity();
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);
@@ -288,6 +287,7 @@ fn start(args: &Args, parts: Parts, namespace: &str) -> (Arc<Context>, JoinHandl
         watches: parts.watches,
         input_watches: InputWatches::default(),
         settings: settings(args),
+        decrypting: args.sops.decrypting(namespace),
         schedule: Arc::new(Schedule::new(pace(&args.pace))),
         git_repositories,
         kustomizations,

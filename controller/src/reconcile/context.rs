@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::dependencies::Readiness;
 use super::desired::Desired;
 use super::inputs::InputWatches;
+use super::keys::Decrypting;
 use super::observe::Listed;
 use super::schedule::{Key, Schedule, Topic, Turns, Wake};
 use crate::api::git_repository::GitRepository;
@@ -48,6 +49,8 @@ pub struct Context {
     pub input_watches: InputWatches,
     /// What the command line decides.
     pub settings: Settings,
+    /// How encrypted files are opened.
+    pub decrypting: Decrypting,
     /// All tasks.
     pub schedule: Arc<Schedule>,
     /// GitRepositories as the watch shows them.

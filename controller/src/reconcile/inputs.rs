@@ -14,15 +14,14 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Resource, ResourceExt};
 use overlay::vars::Variables;
 use serde::de::DeserializeOwned;
-use sops::{Answers, Keyring, MacPolicy, Opener};
+use sops::{Answers, Keyring, Opener};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::keys::{self, Decrypting};
 use super::schedule::{Key, Schedule, Topic, Wake};
-use crate::api::kustomization::{
-    Decryption, KustomizationSpec, PostBuild, SubstituteReference, reason,
-};
+use crate::api::kustomization::{KustomizationSpec, PostBuild, SubstituteReference, reason};
 use crate::report::failure::{Again, Failure};
 
 /// `kind` of a reference to a Secret.
@@ -30,9 +29,6 @@ pub const SECRET: &str = "Secret";
 
 /// `kind` of a reference to a ConfigMap.
 pub const CONFIG_MAP: &str = "ConfigMap";
-
-/// Keys of a decryption Secret that hold age identities end so.
-const AGE_KEYS: &str = ".agekey";
 
 /// The strategy that substitutes without any variable too.
 const ALWAYS: &str = "Always";
@@ -48,17 +44,17 @@ pub struct Inputs {
     /// Keys for encrypted files; none when the spec says nothing of decryption.
     pub keyring: Option<Keyring>,
     answers: Answers,
+    decrypting: Decrypting,
 }
 
 impl Inputs {
     /// Opens encrypted files.
     pub fn opener(&self) -> Option<Opener<'_>> {
-        let (answers, policy) = (&self.answers, MacPolicy::Error);
-        self.keyring.as_ref().map(|keyring| Opener {
-            keyring,
-            answers,
-            policy,
-            asked: None,
+        let keyring = self.keyring.as_ref()?;
+        let opener = Opener::new(keyring, &self.answers, self.decrypting.mac);
+        Some(match &self.decrypting.cache {
+            Some(cache) => opener.with_cache(cache),
+            None => opener,
         })
     }
 }
@@ -67,7 +63,11 @@ impl Inputs {
 type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 /// The ConfigMaps and Secrets that a spec names, as topics.
-pub fn topics(spec: &KustomizationSpec, namespace: &str) -> BTreeSet<Topic> {
+pub fn topics(
+    spec: &KustomizationSpec,
+    namespace: &str,
+    decrypting: &Decrypting,
+) -> BTreeSet<Topic> {
     let mut topics = BTreeSet::new();
     let mut add = |kind: &'static str, name: &str| {
         topics.insert(Topic::Input(kind, namespace.to_owned(), name.to_owned()));
@@ -86,13 +86,8 @@ pub fn topics(spec: &KustomizationSpec, namespace: &str) -> BTreeSet<Topic> {
             &reference.name,
         );
     }
-    let decryption = spec
-        .decryption
-        .as_ref()
-        .and_then(|decryption| decryption.secret_ref.as_ref());
-    if let Some(reference) = decryption {
-        add(SECRET, &reference.name);
-    }
+    let decryption = spec.decryption.as_ref();
+    topics.extend(decryption.and_then(|it| keys::topic(it, namespace, decrypting)));
     topics
 }
 
@@ -102,7 +97,7 @@ pub async fn read(
     key: &Key,
     spec: &KustomizationSpec,
 ) -> Result<Inputs, Failure> {
-    for topic in topics(spec, &key.namespace) {
+    for topic in topics(spec, &key.namespace, &context.decrypting) {
         if let Topic::Input(kind, namespace, _) = topic {
             context
                 .input_watches
@@ -110,7 +105,7 @@ pub async fn read(
                 .await;
         }
     }
-    gather(&context.client, &key.namespace, spec).await
+    gather(&context.client, &key.namespace, spec, &context.decrypting).await
 }
 
 /// Reads all that the spec names, once.
@@ -118,50 +113,22 @@ pub async fn gather(
     client: &kube::Client,
     namespace: &str,
     spec: &KustomizationSpec,
+    decrypting: &Decrypting,
 ) -> Result<Inputs, Failure> {
     let variables = match &spec.post_build {
         Some(post_build) => variables(client, namespace, post_build).await?,
         None => None,
     };
     let keyring = match &spec.decryption {
-        Some(decryption) => Some(keyring(client, namespace, decryption).await?),
+        Some(decryption) => Some(keys::keyring(client, namespace, decryption, decrypting).await?),
         None => None,
     };
     Ok(Inputs {
         variables,
         keyring,
         answers: Answers::default(),
+        decrypting: decrypting.clone(),
     })
-}
-
-/// The keys of the Secret that `spec.decryption` names.
-async fn keyring(
-    client: &kube::Client,
-    namespace: &str,
-    decryption: &Decryption,
-) -> Result<Keyring, Failure> {
-    let mut keyring = Keyring::default();
-    let Some(reference) = &decryption.secret_ref else {
-        return Ok(keyring);
-    };
-    let failed = |message: String, again| {
-        let message = format!(
-            "decryption secret '{namespace}/{}': {message}",
-            reference.name
-        );
-        Failure::new(reason::BUILD_FAILED, message).again(again)
-    };
-    let data = data(client, SECRET, namespace, &reference.name)
-        .await
-        .map_err(|error| failed(error.to_string(), Again::Backoff))?
-        .ok_or_else(|| failed("not found".to_owned(), Again::RetryInterval))?;
-    for (name, value) in data.iter().filter(|(name, _)| name.ends_with(AGE_KEYS)) {
-        let text = Zeroizing::new(String::from_utf8_lossy(value).into_owned());
-        keyring
-            .add_age(&text)
-            .map_err(|error| failed(format!("key {name}: {error}"), Again::RetryInterval))?;
-    }
-    Ok(keyring)
 }
 
 async fn variables(
@@ -374,6 +341,7 @@ fn version(metadata: &ObjectMeta) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::kustomization::Decryption;
     use crate::api::meta::LocalReference;
 
     #[test]
@@ -402,6 +370,6 @@ mod tests {
             input(SECRET, "settings"),
             input(SECRET, "sops-age"),
         ];
-        assert_eq!(topics(&spec, "ns"), expected.into());
+        assert_eq!(topics(&spec, "ns", &Decrypting::default()), expected.into());
     }
 }

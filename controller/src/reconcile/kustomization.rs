@@ -18,7 +18,7 @@ use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next, Topic, Wake};
 use super::{Brought, bring, finalize, inputs, owners, render, support};
-use crate::api::kustomization::{Kustomization, KustomizationSpec};
+use crate::api::kustomization::Kustomization;
 
 use crate::cluster::Proofs;
 
@@ -122,9 +122,7 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
         return finalize::finalize(run, &state.proofs).await;
     }
     run.object = record::finalizer(&run.context.client, run.object.clone(), true).await?;
-    run.context
-        .schedule
-        .subscribe(run.key, topics(run.key, &run.object.spec));
+    run.context.schedule.subscribe(run.key, topics(run));
     if run.object.spec.suspend == Some(true) {
         state.settled = None;
         return suspended(run).await;
@@ -147,8 +145,9 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
 }
 
 /// All that a Kustomization listens to.
-fn topics(key: &Key, spec: &KustomizationSpec) -> BTreeSet<Topic> {
-    let mut topics = inputs::topics(spec, &key.namespace);
+fn topics(run: &Run<'_>) -> BTreeSet<Topic> {
+    let (key, spec) = (run.key, &run.object.spec);
+    let mut topics = inputs::topics(spec, &key.namespace, &run.context.decrypting);
     topics.extend(source_key(spec, &key.namespace).map(Topic::Source));
     topics.extend(
         dependency_keys(spec, &key.namespace)
@@ -200,7 +199,11 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
 
 /// Whether everything that a run takes in, and everything that it applied, is watched.
 fn watched(run: &Run<'_>, proofs: &Proofs) -> bool {
-    let topics = inputs::topics(&run.object.spec, &run.key.namespace);
+    let topics = inputs::topics(
+        &run.object.spec,
+        &run.key.namespace,
+        &run.context.decrypting,
+    );
     run.context.input_watches.cover(&topics) && !run.context.has_unwatchable(proofs)
 }
 

@@ -7,6 +7,7 @@ use overlay::yaml::Node;
 use overlay::{EntryKind, Object, Tree};
 
 use super::context::Context;
+use super::encrypted;
 use super::inputs::Inputs;
 use crate::api::kustomization::{Image, KustomizationSpec, Patch, Selector, reason};
 use crate::report::failure::{Again, Failure};
@@ -97,67 +98,23 @@ pub fn build(
     };
     let mut built =
         overlay::build(tree, &path, &options).map_err(Failure::of(reason::BUILD_FAILED))?;
-    match &opener {
-        Some(opener) => open_values(opener, &mut built.objects)?,
-        None => none_encrypted(&built.objects)?,
+    if let Some(opener) = &opener {
+        encrypted::open_values(opener, &mut built.objects)?;
     }
+    encrypted::refuse(&built.objects, opener.is_some())?;
     if let Some(variables) = &inputs.variables {
         built
             .substitute(variables, true)
             .map_err(Failure::of(reason::BUILD_FAILED))?;
     }
-    let warnings = built.warnings.iter().map(ToString::to_string).collect();
+    let of_opener = opener.iter().flat_map(sops::Opener::warnings);
+    let warnings = built.warnings.iter().map(ToString::to_string);
+    let warnings = warnings.chain(of_opener).collect();
     Ok(Rendered {
         objects: built.objects,
         reads: built.reads,
         warnings,
     })
-}
-
-/// Opens the values of Secrets that are encrypted files themselves.
-fn open_values(opener: &sops::Opener<'_>, objects: &mut [Object]) -> Result<(), Failure> {
-    for object in objects {
-        let file = object.origin.place.file.clone();
-        opener
-            .open_secret_values(&mut object.node, &file)
-            .map_err(|error| {
-                Failure::new(reason::BUILD_FAILED, format!("{}: {error}", object.id))
-            })?;
-    }
-    Ok(())
-}
-
-/// Refuses what nobody was asked to decrypt: it is never applied as it is stored.
-fn none_encrypted(objects: &[Object]) -> Result<(), Failure> {
-    let Some(object) = objects
-        .iter()
-        .find(|object| object.node.find(&["sops", "mac"]).is_some())
-    else {
-        return Ok(());
-    };
-    let message = format!(
-        "{} is SOPS encrypted, configuring decryption is required for this secret to be reconciled{}",
-        object.id,
-        recipients(&object.node)
-    );
-    Err(Failure::new(reason::RECONCILIATION_FAILED, message))
-}
-
-/// Whose key is needed, when the file says so.
-fn recipients(node: &Node) -> String {
-    let entries = node
-        .find(&["sops", "age"])
-        .and_then(Node::as_sequence)
-        .unwrap_or_default();
-    let names: Vec<&str> = entries
-        .iter()
-        .filter_map(|entry| entry.find_str(&["recipient"]))
-        .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(" (recipients: {})", names.join(", "))
-    }
 }
 
 /// The path from the root of the tree; `..` never leads out of it.

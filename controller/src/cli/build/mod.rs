@@ -1,5 +1,6 @@
 //! `weir build PATH`: the manifests of a folder, byte for byte as `kustomize build` prints them.
 
+mod decryption;
 mod files;
 mod why;
 
@@ -8,8 +9,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anstream::eprintln;
-use overlay::build::{LoadRestrictor, Order, Read};
+use overlay::build::{LoadRestrictor, Opener, Order, Read};
 use overlay::{Build, Options, Tree};
+
+use decryption::{Decryption, Keys};
 
 use super::{Exit, Failure, Outcome};
 use crate::source::{revision, work_tree};
@@ -23,7 +26,8 @@ Examples:
   weir build --rev v1.4.0 envs/prod-eu          of a tag, a branch or a commit, without checking it out
   weir build --git-dir fleet.git --rev main envs/prod-eu
   weir build --why Deployment/shop envs/prod-eu which file and line set each field, and what asked for it
-  weir build --why Deployment/shop:spec.replicas envs/prod-eu";
+  weir build --why Deployment/shop:spec.replicas envs/prod-eu
+  weir build --key age.agekey envs/prod-eu      encrypted files opened, their values as ***";
 
 /// Print the manifests of a folder, as `kustomize build` prints them.
 #[derive(clap::Args)]
@@ -67,6 +71,8 @@ pub(super) struct Args {
     /// Print what was read instead of the manifests.
     #[arg(long)]
     reads: bool,
+    #[command(flatten)]
+    decryption: Decryption,
     /// Print counts and the time taken to standard error.
     #[arg(long)]
     stats: bool,
@@ -94,8 +100,15 @@ enum Restrictor {
 pub(super) fn run(args: &Args) -> Outcome {
     let started = Instant::now();
     let (tree, path) = open(args)?;
-    let build = overlay::build(tree.as_ref(), &path, &options(args))
+    let keys = args.decryption.keys()?;
+    let opener = keys.as_ref().map(Keys::opener);
+    let mut options = options(args);
+    options.opener = opener.as_ref().map(|opener| opener as &dyn Opener);
+    let mut build = overlay::build(tree.as_ref(), &path, &options)
         .map_err(|errors| Failure::build(errors, tree.as_ref()))?;
+    if let Some(opener) = &opener {
+        decryption::open_values(opener, &mut build)?;
+    }
     for warning in &build.warnings {
         eprintln!("warning: {warning}");
     }
@@ -120,6 +133,7 @@ fn print(args: &Args, build: &Build) -> Result<(), Failure> {
     }
     match &args.output {
         Some(folder) => files::write(&build.objects, folder),
+        None if args.decryption.reveal => print_text(&decryption::revealed(build)),
         None => print_text(&build.to_yaml()),
     }
 }
@@ -143,7 +157,7 @@ fn open(args: &Args) -> Result<(Box<dyn Tree>, String), Failure> {
     }
 }
 
-fn options(args: &Args) -> Options<'static> {
+fn options<'a>(args: &Args) -> Options<'a> {
     Options {
         flux: args.flux,
         order: if args.reorder == Reorder::None {

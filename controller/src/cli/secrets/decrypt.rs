@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anstream::eprintln;
-use sops::{Answers, Format, MacPolicy};
+use sops::{Answers, Format};
 
+use super::super::sops_flags::Mac;
 use super::super::{Exit, Outcome};
 use super::keys::Keys;
 
@@ -33,24 +34,13 @@ pub(super) struct Args {
     mac: Mac,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Mac {
-    /// The file is refused.
-    Error,
-    /// The file is printed with a warning.
-    Warn,
-}
-
 /// Decrypts and prints.
 pub(super) fn run(args: &Args) -> Outcome {
     let keyring = args.keys.keyring()?;
     let document = super::read(&args.file, args.format)?;
-    let policy = match args.mac {
-        Mac::Error => MacPolicy::Error,
-        Mac::Warn => MacPolicy::Warn,
-    };
     let failed = |error| super::failure(error, &args.file);
-    let plain = sops::decrypt(document, &keyring, &Answers::new(), policy).map_err(failed)?;
+    let plain =
+        sops::decrypt(document, &keyring, &Answers::new(), args.mac.into()).map_err(failed)?;
     if let Some(problem) = &plain.mac_problem {
         eprintln!("warning: {}: {problem}", args.file.display());
     }

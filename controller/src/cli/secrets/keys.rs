@@ -20,12 +20,18 @@ pub(in crate::cli) struct Keys {
 impl Keys {
     /// All keys that were given, else all that are found.
     pub(in crate::cli) fn keyring(&self) -> Result<Keyring, Failure> {
-        let mut keyring = Keyring::default();
-        for file in &self.key_files {
-            add_file(&mut keyring, file)?;
-        }
+        let mut keyring = Self::given(&self.key_files)?;
         if self.key_files.is_empty() {
             add_found(&mut keyring)?;
+        }
+        Ok(keyring)
+    }
+
+    /// The keys of these files and no others.
+    pub(in crate::cli) fn given(files: &[PathBuf]) -> Result<Keyring, Failure> {
+        let mut keyring = Keyring::default();
+        for file in files {
+            add_file(&mut keyring, file)?;
         }
         Ok(keyring)
     }

@@ -17,6 +17,8 @@ use sops::{Answers, Decrypted, Document, Format, Keyring, MacPolicy, Recipe, Tim
 
 use super::{Failure, Outcome};
 
+pub(super) use keys::Keys;
+
 /// Work with files encrypted with SOPS, offline.
 #[derive(clap::Args)]
 pub(super) struct Args {

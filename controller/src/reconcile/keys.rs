@@ -1,0 +1,110 @@
+//! The keys of encrypted files: those that a Kustomization names, else those of the whole cluster. There are no others:
+//! the controller's environment, home and PATH are not looked at.
+
+use std::sync::Arc;
+
+use sops::{Cache, Error, Keyring, MacPolicy};
+use zeroize::Zeroizing;
+
+use super::inputs::{self, SECRET};
+use super::schedule::Topic;
+use crate::api::kustomization::{Decryption, reason};
+use crate::report::failure::{Again, Failure};
+
+/// What holds for the decryption of all Kustomizations.
+#[derive(Clone, Default)]
+pub struct Decrypting {
+    /// Namespace and name of the Secret with age keys for Kustomizations that name none.
+    pub age_secret: Option<(String, String)>,
+    /// What a wrong MAC leads to.
+    pub mac: MacPolicy,
+    /// Files that were opened before.
+    pub cache: Option<Arc<Cache>>,
+}
+
+/// Reads one kind of key.
+type Add = fn(&mut Keyring, &str) -> Result<(), Error>;
+
+/// The ends of the names of a Secret's entries that hold keys, as in Flux, and how each is read.
+const KINDS: [(&str, Add); 2] = [(".agekey", Keyring::add_age), (".asc", Keyring::add_pgp)];
+
+/// The Secret with the keys for a Kustomization of a namespace, and the kinds of keys that it may hold.
+fn named(
+    decryption: &Decryption,
+    namespace: &str,
+    decrypting: &Decrypting,
+) -> Option<(String, String, &'static [(&'static str, Add)])> {
+    if let Some(reference) = &decryption.secret_ref {
+        return Some((namespace.to_owned(), reference.name.clone(), &KINDS));
+    }
+    let (namespace, name) = decrypting.age_secret.clone()?;
+    Some((namespace, name, &KINDS[..1]))
+}
+
+/// The Secret with the keys, as a topic.
+pub fn topic(decryption: &Decryption, namespace: &str, decrypting: &Decrypting) -> Option<Topic> {
+    let (namespace, name, _) = named(decryption, namespace, decrypting)?;
+    Some(Topic::Input(SECRET, namespace, name))
+}
+
+/// The keys for a Kustomization of a namespace.
+pub async fn keyring(
+    client: &kube::Client,
+    namespace: &str,
+    decryption: &Decryption,
+    decrypting: &Decrypting,
+) -> Result<Keyring, Failure> {
+    let mut keyring = Keyring::default();
+    let Some((namespace, name, kinds)) = named(decryption, namespace, decrypting) else {
+        return Ok(keyring);
+    };
+    let failed = |message: String, again| {
+        let message = format!("decryption secret '{namespace}/{name}': {message}");
+        Failure::new(reason::BUILD_FAILED, message).again(again)
+    };
+    let data = inputs::data(client, SECRET, &namespace, &name)
+        .await
+        .map_err(|error| failed(error.to_string(), Again::Backoff))?
+        .ok_or_else(|| failed("not found".to_owned(), Again::RetryInterval))?;
+    for (entry, value) in &data {
+        let Some((_, add)) = kinds.iter().find(|(end, _)| entry.ends_with(end)) else {
+            continue;
+        };
+        let refused =
+            |problem: String| failed(format!("key {entry}: {problem}"), Again::RetryInterval);
+        let text = std::str::from_utf8(value).map_err(|_| refused("not a text".to_owned()))?;
+        add(&mut keyring, &Zeroizing::new(text.to_owned()))
+            .map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(keyring)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::meta::LocalReference;
+
+    fn named_by(reference: Option<&str>, cluster: bool) -> Option<Topic> {
+        let decryption = Decryption {
+            secret_ref: reference.map(|name| LocalReference {
+                name: name.to_owned(),
+            }),
+            ..Decryption::default()
+        };
+        let decrypting = Decrypting {
+            age_secret: cluster.then(|| ("weir".to_owned(), "sops-age".to_owned())),
+            ..Decrypting::default()
+        };
+        topic(&decryption, "apps", &decrypting)
+    }
+
+    #[test]
+    fn the_keys_of_the_cluster_serve_those_who_name_none() {
+        let input =
+            |namespace: &str, name: &str| Topic::Input(SECRET, namespace.into(), name.into());
+        assert_eq!(named_by(Some("own"), true), Some(input("apps", "own")));
+        assert_eq!(named_by(Some("own"), false), Some(input("apps", "own")));
+        assert_eq!(named_by(None, true), Some(input("weir", "sops-age")));
+        assert_eq!(named_by(None, false), None);
+    }
+}
