@@ -373,7 +373,7 @@ fn finish(
         );
     }
     for resource in &mut resources.list {
-        provenance::finish(resource, metadata);
+        provenance::finish(resource, metadata)?;
     }
     history::note(
         resources,

@@ -321,6 +321,11 @@ pub(crate) fn each_exactly(
     true
 }
 
+/// True for what leads into a list: a position, `[key=value]` or `*`.
+pub(crate) fn is_list_part(part: &str) -> bool {
+    !matches!(Part::of(part), Ok(Part::Key(_)) | Err(_))
+}
+
 /// The position that `[key=value]` or `-` means in a list.
 pub(crate) fn element(items: &[Node], part: &str) -> Option<usize> {
     match Part::of(part) {

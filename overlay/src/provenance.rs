@@ -1,8 +1,9 @@
 //! `buildMetadata`: annotations that say where an object came from and what changed it.
 
+use crate::error::Error;
 use crate::kustomization::Kustomization;
 use crate::resource::Resource;
-use crate::yaml::{Mapping, Node};
+use crate::yaml::{Dialect, Key, Mapping, Node, Tag, resolve};
 
 /// Where an object was written.
 const ORIGIN: &str = "config.kubernetes.io/origin";
@@ -138,6 +139,17 @@ fn annotate(resource: &mut Resource, key: &str, text: String) {
     }
 }
 
+/// Makes text of all annotations, as kustomize does when it notes another one.
+fn make_texts(resource: &mut Resource) {
+    let metadata = resource.node.get_mut("metadata");
+    let annotations = metadata.and_then(|metadata| metadata.get_mut("annotations"));
+    if let Some(entries) = annotations.and_then(Node::as_mapping_mut) {
+        for (_, value) in entries.iter_mut() {
+            *value = crate::generate::text_of(value);
+        }
+    }
+}
+
 /// Notes where an object came from, in place of what was noted before.
 pub(crate) fn set_origin(resource: &mut Resource, step: &Step) {
     annotate(resource, ORIGIN, step.text());
@@ -159,6 +171,7 @@ pub(crate) fn keep_origin(new: &mut Resource, old: &Resource) {
 
 /// Notes that a transformer ran over an object; one that no origin is known of was made by it.
 pub(crate) fn add_transformation(resource: &mut Resource, step: &Step) {
+    make_texts(resource);
     if annotation(resource, ORIGIN).is_none() {
         return set_origin(resource, step);
     }
@@ -197,8 +210,23 @@ const INTERNAL: &[&str] = &[
 ];
 
 /// Leaves an object's annotations as they are printed: without internal ones, all of them text, and none when
-/// none is left.
-pub(crate) fn finish(resource: &mut Resource, metadata: BuildMetadata) {
+/// none is left. kustomize writes the keys without quotes on the way, and refuses what it then reads.
+pub(crate) fn finish(resource: &mut Resource, metadata: BuildMetadata) -> Result<(), Error> {
+    let annotations = resource.node.find(&["metadata", "annotations"]);
+    if let Some(key) = annotations.and_then(key_that_is_no_text) {
+        let message = format!("the annotation key `{}` reads as no text", key.text);
+        return Err(resource.blame(Error::new(message).at_mark(key.mark)));
+    }
+    tidy(resource, metadata);
+    Ok(())
+}
+
+fn key_that_is_no_text(annotations: &Node) -> Option<&Key> {
+    let mut keys = annotations.as_mapping()?.iter().map(|(key, _)| key);
+    keys.find(|key| resolve(&key.text, Dialect::Kustomize) != Tag::Str)
+}
+
+fn tidy(resource: &mut Resource, metadata: BuildMetadata) {
     let Some(object) = resource.node.as_mapping_mut() else {
         return;
     };

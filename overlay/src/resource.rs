@@ -9,7 +9,7 @@ use crate::alias::Shared;
 use crate::history::Trace;
 use crate::object::{Object, ObjectId, Origin};
 use crate::scope;
-use crate::yaml::Node;
+use crate::yaml::{Mark, Node};
 
 /// Group, version and kind. As a selector, an empty part matches anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,6 +158,8 @@ pub(crate) struct Resource {
     pub origin: Origin,
     /// Fields that share a value.
     pub shared: Vec<Shared>,
+    /// Fields that replacements made, by their paths, and the mark of the value: they have no type yet.
+    pub untyped: Vec<(Vec<EcoString>, Mark)>,
     /// Where its fields got their values, when that is recorded.
     pub trace: Option<Box<Trace>>,
 }
@@ -175,6 +177,7 @@ impl Resource {
             variables: Vec::new(),
             origin,
             shared: Vec::new(),
+            untyped: Vec::new(),
             trace: None,
         }
     }
@@ -259,6 +262,15 @@ impl Resource {
             name: id.name.clone(),
             namespace: id.effective_namespace().into(),
         });
+    }
+
+    /// Forgets what kustomize keeps in annotations, as it does itself when a patch takes the annotations' place.
+    pub(crate) fn forget(&mut self) {
+        self.previous.clear();
+        self.prefixes.clear();
+        self.suffixes.clear();
+        self.needs_hash = false;
+        self.behavior = Behavior::Unspecified;
     }
 
     /// True when a patch deleted it.

@@ -74,6 +74,11 @@ impl Schema {
         None
     }
 
+    /// True when the fields of an object's kind are known.
+    pub(crate) fn knows(&self, node: &Node) -> bool {
+        self.of_object(node).is_some()
+    }
+
     /// What is known of an object, by its own word.
     pub(super) fn of_object(&self, node: &Node) -> Option<Shape<'_>> {
         let text = |field: &str| node.get(field)?.as_str();

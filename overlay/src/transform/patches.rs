@@ -4,17 +4,19 @@ use super::patch_content::{Content, parse_inline, read_file, read_inline, read_p
 use super::{Asked, Setting, Transformer};
 use crate::decode::{Rules, Text, decode, fields};
 use crate::error::{Error, Errors};
+use crate::field_path;
 use crate::history::Asker;
 use crate::kustomization::{Kustomization, Patch, PatchOptions};
 use crate::load::Session;
 use crate::manifest::manifests;
 use crate::merge::json6902::{self, Operation};
+use crate::merge::schema::Schema;
 use crate::merge::strategic::merge;
 use crate::merge::through_json::through_json;
 use crate::resource::{Behavior, Id, Resource};
 use crate::resources::Resources;
 use crate::select::Selector;
-use crate::yaml::{Dialect, Mapping, Mark, Node};
+use crate::yaml::{Dialect, Mapping, Mark, Node, Style, Tag, Value};
 
 /// A patch and what it is applied to.
 struct PatchTransformer {
@@ -248,6 +250,7 @@ impl PatchTransformer {
             if !self.legacy {
                 resource.remember_id();
             }
+            resource.untyped.clear();
             let id = resource.id();
             let annotated = is_annotated(resource);
             let mut node = std::mem::replace(&mut resource.node, Node::null());
@@ -309,11 +312,15 @@ impl PatchTransformer {
                 advise(error, &id, resources).at_mark(patch.node.mark)
             })?;
             let resource = &mut resources.list[position];
-            let node = if self.legacy {
+            let mut node = if self.legacy {
                 adapted(&patch.node, resource)
             } else {
                 patch.node.clone()
             };
+            if self.options.allow_name_change || self.options.allow_kind_change {
+                // kustomize notes that in the patch's annotations, which makes text of all of them.
+                textualize(&mut node, "annotations");
+            }
             self.merge_one(node, resource, session)?;
         }
         if self.legacy {
@@ -349,6 +356,9 @@ impl PatchTransformer {
         let kind = field(&["kind"]).filter(|_| !allow_kind_change);
         let name = field(&["metadata", "name"]).filter(|_| !allow_name_change);
         let namespace = field(&["metadata", "namespace"]);
+        if replaces_annotations(&patch) {
+            resource.forget();
+        }
         let target = std::mem::replace(&mut resource.node, Node::null());
         let merged = merge(target, patch, &session.schema, &mut session.steps)
             .map_err(|error| error.during(id.to_string()))?;
@@ -356,6 +366,7 @@ impl PatchTransformer {
             session.warn(loss.mark, lost(&loss.field));
         }
         resource.node = merged.node.unwrap_or_else(Node::null);
+        type_as_text(resource, &session.schema);
         if let Some(mapping) = resource.node.as_mapping_mut()
             && !mapping.is_empty()
         {
@@ -368,6 +379,39 @@ impl PatchTransformer {
             }
         }
         Ok(())
+    }
+}
+
+/// True when a patch takes the place of all annotations, with whatever kustomize has noted there.
+fn replaces_annotations(patch: &Node) -> bool {
+    [
+        &["metadata", "annotations", "$patch"][..],
+        &["metadata", "$patch"],
+    ]
+    .iter()
+    .any(|path| matches!(patch.find_str(path), Some("replace" | "delete")))
+}
+
+/// What a replacement made has no type until a merge passes it, which makes text of it, whatever it looks like.
+/// Lists without merge keys are not entered.
+fn type_as_text(resource: &mut Resource, schema: &Schema) {
+    let enters_lists = schema.knows(&resource.node);
+    for (path, mark) in std::mem::take(&mut resource.untyped) {
+        let in_list = path.iter().any(|part| field_path::is_list_part(part));
+        if in_list && !enters_lists {
+            resource.untyped.push((path, mark));
+            continue;
+        }
+        // A path that leads nowhere any more is no mistake here.
+        let _ = field_path::each(&mut resource.node, &path, None, &mut |field, _| {
+            if let Value::Scalar(scalar) = &mut field.value
+                && field.mark == mark
+                && scalar.style == Style::Plain
+            {
+                scalar.tag = Tag::Str;
+            }
+            Ok(())
+        });
     }
 }
 

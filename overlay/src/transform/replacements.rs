@@ -267,7 +267,7 @@ fn write_target(
             paths => paths,
         };
         for path in paths {
-            write_path(value, path, target, &mut resource.node, session)
+            write_path(value, path, target, resource, session)
                 .map_err(|error| error.at_mark(target.mark).during(id.to_string()))?;
         }
     }
@@ -322,10 +322,11 @@ fn write_path(
     value: &Node,
     path: &Text,
     target: &ReplacementTarget,
-    node: &mut Node,
+    resource: &mut Resource,
     session: &mut Session<'_>,
 ) -> Result<(), Error> {
     let steps = &mut session.steps;
+    let node = &mut resource.node;
     let parts = field_path::split(path);
     let creates = target
         .options
@@ -336,11 +337,12 @@ fn write_path(
     if embedded::write(node, &parts, create, value, steps)? {
         return Ok(());
     }
-    let mut forgotten = false;
+    let (mut forgotten, mut made) = (false, false);
     let count = field_path::each(node, &parts, create, &mut |field, fresh| {
         forgotten |= fresh == Fresh::Copy;
         steps.copy(value)?;
         steps.copy(field)?;
+        made |= fresh == Fresh::New && field.tag().is_some();
         put(field, fresh, value, target.options.as_ref())
     })
     .map_err(|error| error.during(format!("field `{}`", &**path)))?;
@@ -349,6 +351,9 @@ fn write_path(
             path.mark,
             format!("`{}` is within a text that cannot hold the value: nothing is written, as in kustomize", &**path),
         );
+    }
+    if made {
+        resource.untyped.push((parts, value.mark));
     }
     match count {
         0 => Err(Error::new(format!("there is no field `{}`", &**path))
@@ -383,6 +388,9 @@ fn put(
     let secret = value.holds_secret();
     let mark = value.mark;
     let new = match fresh {
+        _ if text.is_empty() && (fresh == Fresh::New || field.is_null()) => {
+            scalar::with_text(&Node::string(""), "", secret)
+        }
         Fresh::New => {
             let plain = Node::scalar("", resolve(text, Dialect::Kustomize));
             scalar::with_text(&plain, text, secret)
