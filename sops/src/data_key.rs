@@ -1,6 +1,6 @@
 //! The data key of a file: which entry of which key group opens, and what the groups' shares combine to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use zeroize::Zeroizing;
 
@@ -155,8 +155,10 @@ fn no_matching_key(metadata: &Metadata, refusals: &[String]) -> ErrorKind {
     if more > 0 {
         recipients.push_str(&format!(" and {more} more"));
     }
+    let mut told = BTreeSet::new();
     let refusals = refusals
         .iter()
+        .filter(|reason| told.insert(*reason))
         .map(|reason| format!("; {reason}"))
         .collect();
     ErrorKind::NoMatchingKey {
