@@ -9,11 +9,11 @@ use crate::build::Purpose;
 use crate::configuration::Configuration;
 use crate::crds;
 use crate::decode::{Rules, Text, decode};
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, Mistakes};
 use crate::generate::{self, Generated};
 use crate::history::{self, Asker};
 use crate::kustomization::Kustomization;
-use crate::kustomization_file::{self, Kind};
+use crate::kustomization_file::{self, Kind, Loaded};
 use crate::load::{Folder, Session};
 use crate::manifest;
 use crate::path;
@@ -98,25 +98,27 @@ fn lexical_join(folder: &str, name: &str) -> String {
     parts.join("/")
 }
 
-/// Adds what a kustomization brings to what is there: for a component that is its parent's.
+/// Adds what a kustomization brings to what is there: for a component that is its parent's. What is wrong with its
+/// file is known already.
 pub(crate) fn accumulate(
     place: &Place<'_>,
+    mut mistakes: Mistakes,
     mut into: Accumulated,
     session: &mut Session<'_>,
 ) -> Result<Accumulated, Errors> {
     let kustomization = place.kustomization;
-    let resources = &kustomization.resources;
-    let read = accumulate_entries(place, resources, "resources", &mut into, session);
-    let configured = add_configurations(place, &mut into, session);
-    let generated = generate::from_fields(kustomization, place.folder, session);
-    if read.is_err() || configured.is_err() || generated.is_err() {
-        let made = make_transformers(place, &into, session).map(drop);
-        return Err(all_errors([read, configured, generated.map(drop), made]));
+    let generated = read_own(place, &mut into, session, &mut mistakes);
+    if mistakes.is_empty() {
+        mistakes.of(run_generators(place, generated, &mut into, session));
     }
-    run_generators(place, generated?, &mut into, session)?;
-    for (index, component) in kustomization.components.iter().enumerate() {
-        into = accumulate_component(place, component, into, session)
-            .map_err(|errors| during(errors, component, format!("components[{index}]")))?;
+    if !mistakes.is_empty() {
+        return Err(survey(place, 0, mistakes, session));
+    }
+    for index in 0..kustomization.components.len() {
+        into = match accumulate_component(place, index, into, session) {
+            Ok(into) => into,
+            Err(errors) => return Err(survey(place, index + 1, Mistakes(errors.0), session)),
+        };
     }
     run_transformers(place, &mut into, session)?;
     run_validators(place, &mut into, session)?;
@@ -125,15 +127,44 @@ pub(crate) fn accumulate(
     Ok(into)
 }
 
-/// The mistakes of steps that do not depend on one another.
-fn all_errors<const N: usize>(results: [Result<(), Errors>; N]) -> Errors {
-    let errors = results.into_iter().filter_map(Result::err);
-    Errors(errors.flat_map(|errors| errors.0).collect())
+/// Reads what a kustomization itself names, and makes what its generator fields ask for.
+fn read_own(
+    place: &Place<'_>,
+    into: &mut Accumulated,
+    session: &mut Session<'_>,
+    mistakes: &mut Mistakes,
+) -> Vec<Generated> {
+    let kustomization = place.kustomization;
+    let resources = &kustomization.resources;
+    mistakes.of(accumulate_entries(
+        place,
+        resources,
+        "resources",
+        into,
+        session,
+    ));
+    mistakes.of(add_configurations(place, into, session));
+    let generated = generate::from_fields(kustomization, place.folder, session);
+    mistakes.of(generated).unwrap_or_default()
+}
+
+/// Looks at what comes after a mistake and can be judged without what the mistake hides: the transformers, and the
+/// components from one on.
+fn survey(
+    place: &Place<'_>,
+    from: usize,
+    mut mistakes: Mistakes,
+    session: &mut Session<'_>,
+) -> Errors {
+    mistakes.of(make_transformers(place, &Accumulated::default(), session));
+    for index in from..place.kustomization.components.len() {
+        mistakes.of(survey_component(place, index, session));
+    }
+    Errors(mistakes.0)
 }
 
 fn during(errors: Errors, entry: &Text, act: String) -> Errors {
-    let tell = |error: Error| error.at_mark(entry.mark).during(act.clone());
-    Errors(errors.0.into_iter().map(tell).collect())
+    errors.map(|error| error.at_mark(entry.mark).during(act.clone()))
 }
 
 /// Reads the files and folders of a list. Mistakes in one entry do not hide those of another.
@@ -215,15 +246,34 @@ fn accumulate_base(
         origin: place.origin_of(entry),
         file_name: loaded.file_name,
     };
-    accumulate(&base, Accumulated::default(), session)
+    accumulate(&base, loaded.mistakes, Accumulated::default(), session)
 }
 
-fn accumulate_component(
+/// Does something with a component.
+fn with_component<T>(
+    place: &Place<'_>,
+    index: usize,
+    session: &mut Session<'_>,
+    act: impl FnOnce(&Place<'_>, Mistakes, &mut Session<'_>) -> Result<T, Errors>,
+) -> Result<T, Errors> {
+    let entry = &place.kustomization.components[index];
+    let done = enter_component(place, entry, session).and_then(|(folder, loaded)| {
+        let component = Place {
+            kustomization: &loaded.kustomization,
+            folder: &folder,
+            origin: place.origin_of(entry),
+            file_name: loaded.file_name,
+        };
+        act(&component, loaded.mistakes, session)
+    });
+    done.map_err(|errors| during(errors, entry, format!("components[{index}]")))
+}
+
+fn enter_component(
     place: &Place<'_>,
     entry: &Text,
-    into: Accumulated,
     session: &mut Session<'_>,
-) -> Result<Accumulated, Errors> {
+) -> Result<(Folder, Loaded), Errors> {
     path::check(entry)?;
     let folder = match session.find(place.folder, entry)? {
         Some((_, EntryKind::Folder)) => session.enter(place.folder, entry)?,
@@ -235,13 +285,31 @@ fn accumulate_component(
         None => return Err(not_there(entry)),
     };
     let loaded = kustomization_file::load(&folder, Kind::Component, session)?;
-    let component = Place {
-        kustomization: &loaded.kustomization,
-        folder: &folder,
-        origin: place.origin_of(entry),
-        file_name: loaded.file_name,
-    };
-    accumulate(&component, into, session)
+    Ok((folder, loaded))
+}
+
+fn accumulate_component(
+    place: &Place<'_>,
+    index: usize,
+    into: Accumulated,
+    session: &mut Session<'_>,
+) -> Result<Accumulated, Errors> {
+    with_component(place, index, session, |component, mistakes, session| {
+        accumulate(component, mistakes, into, session)
+    })
+}
+
+/// The mistakes of a component that can be judged without its parent's objects.
+fn survey_component(
+    place: &Place<'_>,
+    index: usize,
+    session: &mut Session<'_>,
+) -> Result<(), Errors> {
+    with_component(place, index, session, |component, mut mistakes, session| {
+        let mut own = Accumulated::default();
+        read_own(component, &mut own, session, &mut mistakes);
+        Mistakes(survey(component, 0, mistakes, session).0).or(())
+    })
 }
 
 /// The field specs of the defaults, of `configurations` and of `crds`.
@@ -252,18 +320,21 @@ fn add_configurations(
 ) -> Result<(), Errors> {
     let kustomization = place.kustomization;
     let mut own = Configuration::defaults();
+    let mut mistakes = Mistakes::default();
     for (index, entry) in kustomization.configurations.iter().enumerate() {
-        let more = read_configuration(place, entry, session)
-            .map_err(|errors| during(errors, entry, format!("configurations[{index}]")))?;
-        Arc::make_mut(&mut own).merge(&more)?;
+        let added = read_configuration(place, entry, session)
+            .and_then(|more| Ok(Arc::make_mut(&mut own).merge(&more)?));
+        let tell = |errors| during(errors, entry, format!("configurations[{index}]"));
+        mistakes.of(added.map_err(tell));
     }
-    into.configure(&own)?;
+    mistakes.of(into.configure(&own));
     for (index, entry) in kustomization.crds.iter().enumerate() {
-        let more = crds::read(place.folder, entry, session)
-            .map_err(|errors| during(errors, entry, format!("crds[{index}]")))?;
-        into.configure(&Arc::new(more))?;
+        let added = crds::read(place.folder, entry, session)
+            .and_then(|more| Ok(into.configure(&Arc::new(more))?));
+        let tell = |errors| during(errors, entry, format!("crds[{index}]"));
+        mistakes.of(added.map_err(tell));
     }
-    Ok(())
+    mistakes.or(())
 }
 
 fn read_configuration(
@@ -288,6 +359,7 @@ fn run_generators(
     into: &mut Accumulated,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
+    let mut mistakes = Mistakes::default();
     for Generated {
         generator,
         asker,
@@ -295,19 +367,24 @@ fn run_generators(
     } in generated
     {
         session.steps.take(2 * into.resources.list.len())?;
-        absorb(resource, place.step(generator), into)?;
+        mistakes.of(absorb(resource, place.step(generator), into));
         history::note(&mut into.resources, asker, session.options);
     }
     let entries = &place.kustomization.generators;
-    for object in plugin_objects(place, entries, "generators", session)? {
-        let kind = plugins::builtin_kind(&object)?;
-        let resource = generate::from_object(kind, &object.node, place.folder, session)?;
+    let objects = plugin_objects(place, entries, "generators", session);
+    for object in mistakes.of(objects).unwrap_or_default() {
+        let generated = plugins::builtin_kind(&object)
+            .map_err(Errors::from)
+            .and_then(|kind| generate::from_object(kind, &object.node, place.folder, session));
+        let Some(resource) = mistakes.of(generated) else {
+            continue;
+        };
         session.steps.take(2 * into.resources.list.len())?;
-        absorb(resource, Step::object(&object), into)?;
+        mistakes.of(absorb(resource, Step::object(&object), into));
         let asker = Asker::field("generators", object.node.mark);
         history::note(&mut into.resources, asker, session.options);
     }
-    Ok(())
+    mistakes.or(())
 }
 
 fn absorb(mut resource: Resource, step: Option<Step>, into: &mut Accumulated) -> Result<(), Error> {
@@ -336,20 +413,17 @@ fn make_transformers(
         folder: place.folder,
         configuration,
     };
-    let made = transform::from_fields(place.kustomization, &mut setting)?;
+    let mut mistakes = Mistakes::default();
+    let made = mistakes.of(transform::from_fields(place.kustomization, &mut setting));
     let mut transformers: Vec<Stepped> = made
         .into_iter()
+        .flatten()
         .map(|(kind, asked)| (place.step(kind), asked))
         .collect();
     let entries = &place.kustomization.transformers;
-    transformers.extend(configured(
-        place,
-        entries,
-        "transformers",
-        configuration,
-        session,
-    )?);
-    Ok(transformers)
+    let more = configured(place, entries, "transformers", configuration, session);
+    transformers.extend(mistakes.of(more).into_iter().flatten());
+    mistakes.or(transformers)
 }
 
 fn run_transformers(
@@ -357,10 +431,14 @@ fn run_transformers(
     into: &mut Accumulated,
     session: &mut Session<'_>,
 ) -> Result<(), Errors> {
+    let mut mistakes = Mistakes::default();
     for (step, asked) in make_transformers(place, into, session)? {
         let work = into.resources.list.len() * Steps::PER_OBJECT;
-        session.steps.take(work)?;
-        asked.transformer.transform(&mut into.resources, session)?;
+        if mistakes.of(session.steps.take(work)).is_none() {
+            break;
+        }
+        let transformed = asked.transformer.transform(&mut into.resources, session);
+        mistakes.of(transformed.map_err(|errors| asked.asker.blame(errors)));
         into.resources.drop_gone();
         into.resources.list.iter_mut().for_each(alias::settle);
         if let Some(step) = step {
@@ -371,7 +449,7 @@ fn run_transformers(
         }
         history::note(&mut into.resources, asked.asker, session.options);
     }
-    Ok(())
+    mistakes.or(())
 }
 
 /// The transformers that objects under a field describe.
@@ -383,17 +461,21 @@ fn configured(
     session: &mut Session<'_>,
 ) -> Result<Vec<Stepped>, Errors> {
     let mut made = Vec::new();
+    let mut mistakes = Mistakes::default();
     for object in plugin_objects(place, entries, field, session)? {
-        let kind = plugins::builtin_kind(&object)?;
         let mut setting = Setting {
             session: &mut *session,
             folder: place.folder,
             configuration,
         };
-        let asked = transform::from_object(kind, &object.node, &mut setting)?;
-        made.push((Step::object(&object), asked));
+        let asked = plugins::builtin_kind(&object)
+            .map_err(Errors::from)
+            .and_then(|kind| transform::from_object(kind, &object.node, &mut setting));
+        if let Some(asked) = mistakes.of(asked) {
+            made.push((Step::object(&object), asked));
+        }
     }
-    Ok(made)
+    mistakes.or(made)
 }
 
 /// Validators are transformers that leave everything as it was, but for a label of their own.

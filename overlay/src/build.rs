@@ -11,7 +11,7 @@ use crate::accumulate::{self, Accumulated, accumulate};
 use crate::alias;
 use crate::configuration::Configuration;
 use crate::decode::Text;
-use crate::error::{Error, Errors, Place, Warning};
+use crate::error::{Error, Errors, Mistakes, Place, Warning};
 use crate::flux;
 use crate::history::{self, Asker, History};
 use crate::kustomization::Kustomization;
@@ -211,9 +211,20 @@ pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build
                 }
                 error
             };
-            Err(Errors(errors.into_iter().map(place).collect()))
+            let mut told = Vec::with_capacity(errors.len());
+            for error in errors.into_iter().map(place) {
+                // A base that two folders name is wrong once.
+                if !told.iter().any(|other| is_same(other, &error)) {
+                    told.push(error);
+                }
+            }
+            Err(Errors(told))
         }
     }
+}
+
+fn is_same(one: &Error, other: &Error) -> bool {
+    one.place.is_some() && one.place == other.place && one.message == other.message
 }
 
 fn reads(session: &mut Session<'_>) -> Reads {
@@ -285,7 +296,7 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<(Vec<Object>, History), 
         mut resources,
         configuration,
         variables,
-    } = accumulate(&place, Accumulated::default(), session)?;
+    } = accumulate(&place, loaded.mistakes, Accumulated::default(), session)?;
     let configuration = configuration.unwrap_or_else(Configuration::defaults);
     let note = |resources: &mut Resources, step| {
         history::note(resources, Asker::step(step), session.options);
@@ -298,7 +309,11 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<(Vec<Object>, History), 
     variables.resolve(&mut resources, &configuration.var_reference, steps)?;
     resources.list.iter_mut().for_each(alias::settle);
     note(&mut resources, "vars");
-    resources.list.iter().try_for_each(check_identity)?;
+    let mut mistakes = Mistakes::default();
+    for resource in &resources.list {
+        mistakes.of(check_identity(resource));
+    }
+    mistakes.or(())?;
     resources.check_unique()?;
     resources.drop_those(is_local);
     note(&mut resources, LOCAL);

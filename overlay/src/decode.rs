@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ecow::EcoString;
 
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, Mistakes};
 use crate::suggest::nearest;
 use crate::yaml::{Mark, Node, Secrets, Tag, Value, to_json};
 
@@ -35,17 +35,21 @@ pub(crate) trait Decode: Sized + Default {
 
 /// Reads a whole node as one value.
 pub(crate) fn decode<T: Decode>(node: &Node, rules: Rules) -> Result<T, Errors> {
+    let mut mistakes = Mistakes::default();
+    let value = decode_rest(node, rules, &mut mistakes);
+    mistakes.or(value)
+}
+
+/// The same with what can be read in spite of mistakes.
+pub(crate) fn decode_rest<T: Decode>(node: &Node, rules: Rules, mistakes: &mut Mistakes) -> T {
     let mut decoder = Decoder {
         rules,
         errors: Vec::new(),
         path: Vec::new(),
     };
     let value = T::decode(node, &mut decoder);
-    if decoder.errors.is_empty() {
-        Ok(value)
-    } else {
-        Err(Errors(decoder.errors))
-    }
+    mistakes.0.append(&mut decoder.errors);
+    value
 }
 
 impl Decoder {

@@ -127,6 +127,49 @@ impl fmt::Display for Errors {
     }
 }
 
+impl Errors {
+    /// The same with something said of each.
+    #[must_use]
+    pub(crate) fn map(self, tell: impl FnMut(Error) -> Error) -> Self {
+        Self(self.0.into_iter().map(tell).collect())
+    }
+}
+
+/// So many mistakes are told at once; whoever has more will build again.
+const MOST_MISTAKES: usize = 100;
+
+/// The mistakes of steps that do not depend on one another, as they are met.
+#[derive(Debug, Default)]
+pub(crate) struct Mistakes(pub Vec<Error>);
+
+impl Mistakes {
+    /// What a step gives; its mistakes are kept.
+    pub(crate) fn of<T>(&mut self, result: Result<T, impl Into<Errors>>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(errors) => {
+                let room = MOST_MISTAKES.saturating_sub(self.0.len());
+                self.0.extend(errors.into().0.into_iter().take(room));
+                None
+            }
+        }
+    }
+
+    /// True when there is none so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value, unless there was a mistake.
+    pub(crate) fn or<T>(self, value: T) -> Result<T, Errors> {
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(Errors(self.0))
+        }
+    }
+}
+
 impl From<Error> for Errors {
     fn from(error: Error) -> Self {
         Self(vec![error])

@@ -2,7 +2,7 @@
 
 use crate::build::Additions;
 use crate::decode::{Rules, Text, decode};
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, Mistakes};
 use crate::kustomization::{Image, Kustomization, Patch};
 use crate::kustomization_file::{self, Kind, Loaded};
 use crate::load::{Folder, Session};
@@ -28,12 +28,13 @@ pub(crate) fn load(folder: &Folder, session: &mut Session<'_>) -> Result<Loaded,
         None => generated(folder, session)?,
     };
     let options = session.options;
-    add(
+    let added = add(
         &options.additions,
         &mut loaded.kustomization,
         folder,
         session,
-    )?;
+    );
+    loaded.mistakes.of(added);
     Ok(loaded)
 }
 
@@ -48,6 +49,7 @@ fn generated(folder: &Folder, session: &mut Session<'_>) -> Result<Loaded, Error
         },
         file_name: "kustomization.yaml",
         lists_resources: true,
+        mistakes: Mistakes::default(),
     })
 }
 

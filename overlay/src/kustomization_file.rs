@@ -1,7 +1,7 @@
 //! Finding and reading the kustomization file of a folder.
 
-use crate::decode::{Rules, decode};
-use crate::error::{Error, Errors};
+use crate::decode::{Rules, decode_rest};
+use crate::error::{Error, Errors, Mistakes};
 use crate::generate::NO_CHARTS;
 use crate::kustomization::{FILE_NAMES, Kustomization};
 use crate::load::{Folder, Session};
@@ -29,6 +29,8 @@ pub(crate) struct Loaded {
     pub file_name: &'static str,
     /// It has entries under `resources` itself, not only under old fields.
     pub lists_resources: bool,
+    /// What is wrong with it: the rest is read, so that what it names is looked at all the same.
+    pub mistakes: Mistakes,
 }
 
 const API_VERSION: &str = "kustomize.config.k8s.io/v1beta1";
@@ -48,13 +50,15 @@ pub(crate) fn load(
         Kind::Any if session.options.flux => Rules::Configuration,
         _ => Rules::File,
     };
-    let (kustomization, lists_resources) = read(&real, rules, session)?;
-    openapi::decide(&kustomization, folder, session)?;
+    let mut mistakes = Mistakes::default();
+    let (kustomization, lists_resources) = read(&real, rules, session, &mut mistakes)?;
+    mistakes.of(openapi::decide(&kustomization, folder, session));
     check_kind(&kustomization, kind, folder)?;
     Ok(Loaded {
         kustomization,
         file_name,
         lists_resources,
+        mistakes,
     })
 }
 
@@ -97,6 +101,7 @@ fn read(
     real: &str,
     rules: Rules,
     session: &mut Session<'_>,
+    mistakes: &mut Mistakes,
 ) -> Result<(Kustomization, bool), Errors> {
     let bytes = session.read_real(real)?;
     let documents = session.parse_lenient(real, &bytes)?;
@@ -109,11 +114,11 @@ fn read(
     let Some(node) = documents.first() else {
         return Err(empty().into());
     };
-    let mut kustomization: Kustomization = decode(node, rules)?;
-    if says_nothing(node) {
+    let mut kustomization: Kustomization = decode_rest(node, rules, mistakes);
+    if says_nothing(node) && mistakes.is_empty() {
         return Err(empty().into());
     }
-    check(&kustomization)?;
+    mistakes.of(check(&kustomization));
     warn_of_old_fields(node, session);
     let lists_resources = !kustomization.resources.is_empty();
     modernize(&mut kustomization);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::error::Error;
+use crate::error::{Error, Errors, Mistakes};
 use crate::load::Files;
 use crate::object::Origin;
 use crate::resource::{PreviousId, Resource};
@@ -10,32 +10,37 @@ use crate::resources::Resources;
 use crate::yaml::{Node, Value};
 
 /// The manifests of the documents of one file. The items of a `…List` stand behind the other documents.
-pub(crate) fn manifests(documents: &[Node], files: &Files) -> Result<Vec<Resource>, Error> {
+pub(crate) fn manifests(documents: &[Node], files: &Files) -> Result<Vec<Resource>, Errors> {
     let mut waiting: VecDeque<Node> = VecDeque::new();
+    let mut mistakes = Mistakes::default();
     for document in documents {
-        add_checked(document, &mut waiting)?;
+        mistakes.of(add_checked(document, &mut waiting));
     }
     let mut found = Vec::with_capacity(waiting.len());
     while let Some(node) = waiting.pop_front() {
-        match list_items(&node)? {
-            Some(items) => items
-                .iter()
-                .try_for_each(|item| add_checked(item, &mut waiting))?,
-            None => {
-                let node = with_open_identity(node);
-                let origin = Origin {
-                    place: files.place(node.mark),
-                    generator: None,
-                };
-                let previous = written_ids(&node)?;
-                found.push(Resource {
-                    previous,
-                    ..Resource::new(node, origin)
-                });
+        match mistakes.of(list_items(&node)).flatten() {
+            Some(items) => {
+                for item in &items {
+                    mistakes.of(add_checked(item, &mut waiting));
+                }
             }
+            None => found.extend(mistakes.of(manifest(node, files))),
         }
     }
-    Ok(found)
+    mistakes.or(found)
+}
+
+fn manifest(node: Node, files: &Files) -> Result<Resource, Error> {
+    let node = with_open_identity(node);
+    let origin = Origin {
+        place: files.place(node.mark),
+        generator: None,
+    };
+    let previous = written_ids(&node)?;
+    Ok(Resource {
+        previous,
+        ..Resource::new(node, origin)
+    })
 }
 
 /// Earlier ids that the manifest itself says, in the annotations in which kustomize keeps them.
@@ -92,8 +97,8 @@ fn with_open_identity(mut node: Node) -> Node {
 }
 
 /// The same as a collection, in which no object is there twice.
-pub(crate) fn collection(documents: &[Node], files: &Files) -> Result<Resources, Error> {
-    Resources::from_list(manifests(documents, files)?)
+pub(crate) fn collection(documents: &[Node], files: &Files) -> Result<Resources, Errors> {
+    Ok(Resources::from_list(manifests(documents, files)?)?)
 }
 
 /// The items of an object that is a list; none when it is an object of its own.

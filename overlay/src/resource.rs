@@ -9,7 +9,7 @@ use crate::alias::Shared;
 use crate::history::Trace;
 use crate::object::{Object, ObjectId, Origin};
 use crate::scope;
-use crate::yaml::{Mark, Node};
+use crate::yaml::{Mapping, Mark, Node};
 
 /// Group, version and kind. As a selector, an empty part matches anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,6 +160,8 @@ pub(crate) struct Resource {
     pub shared: Vec<Shared>,
     /// Fields that replacements made, by their paths, and the mark of the value: they have no type yet.
     pub untyped: Vec<(Vec<EcoString>, Mark)>,
+    /// A transformer failed on it: it is there, but nothing more can be said of it.
+    pub broken: bool,
     /// Where its fields got their values, when that is recorded.
     pub trace: Option<Box<Trace>>,
 }
@@ -178,6 +180,7 @@ impl Resource {
             origin,
             shared: Vec::new(),
             untyped: Vec::new(),
+            broken: false,
             trace: None,
         }
     }
@@ -271,6 +274,21 @@ impl Resource {
         self.suffixes.clear();
         self.needs_hash = false;
         self.behavior = Behavior::Unspecified;
+    }
+
+    /// Keeps nothing but who it is: what a patch that failed made of it is unknown.
+    pub(crate) fn break_off(&mut self, id: &Id) {
+        let mut metadata = Mapping::default();
+        metadata.insert("name", Node::string(id.name.clone()));
+        if !id.namespace.is_empty() {
+            metadata.insert("namespace", Node::string(id.namespace.clone()));
+        }
+        let mut object = Mapping::default();
+        object.insert("apiVersion", Node::string(id.gvk.api_version()));
+        object.insert("kind", Node::string(id.gvk.kind.clone()));
+        object.insert("metadata", metadata.into());
+        self.node = object.into();
+        self.broken = true;
     }
 
     /// True when a patch deleted it.

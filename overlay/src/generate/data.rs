@@ -2,7 +2,7 @@
 
 use crate::build::Purpose;
 use crate::decode::Text;
-use crate::error::Error;
+use crate::error::{Error, Errors, Mistakes};
 use crate::kustomization::GeneratorEntry;
 use crate::load::{Bytes, Content, Folder, Session};
 use crate::path;
@@ -28,8 +28,9 @@ pub(super) fn pairs(
     opens: bool,
     folder: &Folder,
     session: &mut Session<'_>,
-) -> Result<Vec<Pair>, Error> {
+) -> Result<Vec<Pair>, Errors> {
     let mut pairs = Vec::new();
+    let mut mistakes = Mistakes::default();
     let envs = entry
         .envs
         .iter()
@@ -38,20 +39,21 @@ pub(super) fn pairs(
         let purpose = opens.then_some(Purpose::GeneratorEnvs);
         let content = session.content(folder, source, path::base(source), purpose, source.mark);
         let lines = content.and_then(|content| read_lines(&content, source, session));
-        pairs.extend(lines.map_err(|error| error.at_mark(source.mark).during("envs"))?);
+        let lines = lines.map_err(|error| error.at_mark(source.mark).during("envs"));
+        pairs.extend(mistakes.of(lines).into_iter().flatten());
     }
     for literal in &entry.literals {
-        pairs.push(
-            read_literal(literal)
-                .map_err(|error| error.at_mark(literal.mark).during("literals"))?,
-        );
+        let pair = read_literal(literal);
+        let tell = |error: Error| error.at_mark(literal.mark).during("literals");
+        pairs.extend(mistakes.of(pair.map_err(tell)));
     }
     for source in &entry.files {
         let pair = read_file(source, opens, folder, session);
-        pairs.push(pair.map_err(|error| error.at_mark(source.mark).during("files"))?);
+        let tell = |error: Error| error.at_mark(source.mark).during("files");
+        pairs.extend(mistakes.of(pair.map_err(tell)));
     }
-    refuse_repeats(&pairs)?;
-    Ok(pairs)
+    mistakes.of(refuse_repeats(&pairs));
+    mistakes.or(pairs)
 }
 
 fn refuse_repeats(pairs: &[Pair]) -> Result<(), Error> {

@@ -23,7 +23,7 @@ use crate::resource::{Behavior, Resource};
 use crate::yaml::{Mapping, Node, Tag};
 
 /// Makes the object of an entry.
-type Generate = fn(&GeneratorEntry, &Folder, &mut Session<'_>) -> Result<Resource, Error>;
+type Generate = fn(&GeneratorEntry, &Folder, &mut Session<'_>) -> Result<Resource, Errors>;
 
 /// A generated object.
 pub(crate) struct Generated {
@@ -65,11 +65,11 @@ pub(crate) fn from_fields(
                     asker: Asker::entry(field, index, entry.mark),
                     resource,
                 }),
-                Err(error) => errors.push(
+                Err(Errors(more)) => errors.extend(more.into_iter().map(|error| {
                     error
                         .at_mark(entry.mark)
-                        .during(format!("{field}[{index}]")),
-                ),
+                        .during(format!("{field}[{index}]"))
+                })),
             }
         }
     }
@@ -110,7 +110,8 @@ pub(crate) fn from_object(
             entry.namespace = metadata.namespace;
         }
     }
-    Ok(generate(&entry, folder, session).map_err(|error| error.at_mark(node.mark))?)
+    let generated = generate(&entry, folder, session);
+    generated.map_err(|errors| errors.map(|error| error.at_mark(node.mark)))
 }
 
 /// Why charts are refused.

@@ -2,7 +2,7 @@
 
 use super::data::{Pair, pairs};
 use super::{base, finish, wrapped_base64};
-use crate::error::Error;
+use crate::error::Errors;
 use crate::kustomization::GeneratorEntry;
 use crate::load::{Folder, Session};
 use crate::resource::Resource;
@@ -13,7 +13,7 @@ pub(super) fn generate(
     entry: &GeneratorEntry,
     folder: &Folder,
     session: &mut Session<'_>,
-) -> Result<Resource, Error> {
+) -> Result<Resource, Errors> {
     let mut node = base("Secret", entry)?;
     let mut data = Mapping::default();
     for Pair {

@@ -11,7 +11,7 @@ pub use path::{FieldPath, PathPart};
 pub use query::{Answer, Unanswered};
 pub(crate) use trace::{Gone, Trace, collect, note};
 
-use crate::error::Place;
+use crate::error::{Errors, Place};
 use crate::object::ObjectId;
 use crate::yaml::{Mark, Node};
 
@@ -42,6 +42,14 @@ impl Asker {
             field,
             index: Some(index),
             mark,
+        }
+    }
+
+    /// Says in errors which entry asked for what failed. A field of one value says nothing that its place does not.
+    pub(crate) fn blame(&self, errors: Errors) -> Errors {
+        match self.index {
+            Some(index) => errors.map(|error| error.during(format!("{}[{index}]", self.field))),
+            None => errors,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ecow::EcoString;
 
 use crate::budget::Steps;
-use crate::error::Error;
+use crate::error::{Error, Errors, Mistakes};
 use crate::field_path;
 use crate::fieldspec::{FieldSpec, Make};
 use crate::kustomization::Variable;
@@ -80,12 +80,15 @@ impl Variables {
         resources: &mut Resources,
         specs: &[FieldSpec],
         steps: &mut Steps,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Errors> {
         let mut values: BTreeMap<&str, Node> = BTreeMap::new();
+        let mut mistakes = Mistakes::default();
         for (name, variable) in &self.all {
             steps.take(resources.list.len())?;
-            values.insert(name, value_of(variable, resources)?);
+            let value = mistakes.of(value_of(variable, resources));
+            values.extend(value.map(|value| (name.as_str(), value)));
         }
+        mistakes.or(())?;
         if values.is_empty() {
             return Ok(());
         }

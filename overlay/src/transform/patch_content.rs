@@ -3,7 +3,7 @@
 use super::Setting;
 use crate::build::Purpose;
 use crate::decode::Text;
-use crate::error::Error;
+use crate::error::{Error, Errors};
 use crate::load::Session;
 use crate::manifest::manifests;
 use crate::merge::json6902::{self, Operation};
@@ -22,8 +22,9 @@ pub(super) enum Content {
 pub(super) fn read_path_or_inline(
     text: &Text,
     setting: &mut Setting<'_, '_>,
-) -> Result<Vec<Resource>, Error> {
+) -> Result<Vec<Resource>, Errors> {
     let inline = parse_inline(text, Dialect::Kustomize, setting.session)
+        .map_err(Errors::from)
         .and_then(|documents| manifests(&documents, &setting.session.files));
     match inline {
         Ok(patches) => Ok(patches),
@@ -46,7 +47,7 @@ pub(super) fn parse_inline(
     session.parse_inline(&path, text, dialect)
 }
 
-pub(super) fn read_inline(text: &Text, session: &mut Session<'_>) -> Result<Content, Error> {
+pub(super) fn read_inline(text: &Text, session: &mut Session<'_>) -> Result<Content, Errors> {
     let trimmed = Text {
         text: text.trim().into(),
         mark: text.mark,
@@ -60,7 +61,7 @@ pub(super) fn read_inline(text: &Text, session: &mut Session<'_>) -> Result<Cont
     })
 }
 
-pub(super) fn read_file(path: &Text, setting: &mut Setting<'_, '_>) -> Result<Content, Error> {
+pub(super) fn read_file(path: &Text, setting: &mut Setting<'_, '_>) -> Result<Content, Errors> {
     let session = &mut *setting.session;
     let real = session.file(setting.folder, path)?;
     let bytes = session.read_real(&real)?;
@@ -86,7 +87,7 @@ fn content_of(
     documents: Result<Vec<Node>, Error>,
     session: &mut Session<'_>,
     read_again: impl FnOnce(&mut Session<'_>) -> Result<Vec<Node>, Error>,
-) -> Result<Content, Error> {
+) -> Result<Content, Errors> {
     let documents = match documents {
         Ok(documents) if !is_list(&documents) => documents,
         Ok(documents) => match read_again(session) {
@@ -112,7 +113,7 @@ fn has_items(node: &Node) -> bool {
 }
 
 /// A text that begins with `[` is JSON, and no YAML that looks like it.
-fn strict_json(text: &str, mark: Mark) -> Result<Content, Error> {
+fn strict_json(text: &str, mark: Mark) -> Result<Content, Errors> {
     let json = serde_json::from_str(text).map_err(|error| {
         Error::new(format!("the JSON patch is no JSON: {error}"))
             .at_mark(mark)

@@ -3,7 +3,7 @@
 use super::patch_content::{Content, parse_inline, read_file, read_inline, read_path_or_inline};
 use super::{Asked, Setting, Transformer};
 use crate::decode::{Rules, Text, decode, fields};
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, Mistakes};
 use crate::field_path;
 use crate::history::Asker;
 use crate::kustomization::{Kustomization, Patch, PatchOptions};
@@ -66,7 +66,10 @@ pub(super) fn strategic_from_fields(
     each(
         &kustomization.patches_strategic_merge,
         "patchesStrategicMerge",
-        |text| make_strategic(text, setting).map_err(|error| error.at_mark(text.mark)),
+        |text| {
+            make_strategic(text, setting)
+                .map_err(|errors| errors.map(|error| error.at_mark(text.mark)))
+        },
     )
 }
 
@@ -94,21 +97,20 @@ pub(super) fn json6902_from_fields(
 fn each<T>(
     entries: &[T],
     field: &'static str,
-    mut make: impl FnMut(&T) -> Result<PatchTransformer, Error>,
+    mut make: impl FnMut(&T) -> Result<PatchTransformer, Errors>,
 ) -> Made {
     let mut made = Vec::with_capacity(entries.len());
-    let mut errors = Vec::new();
+    let mut mistakes = Mistakes::default();
     for (index, entry) in entries.iter().enumerate() {
         match make(entry) {
             Ok(patch) => made.push(Asked::new(Asker::entry(field, index, patch.mark), patch)),
-            Err(error) => errors.push(error.during(format!("{field}[{index}]"))),
+            Err(errors) => {
+                let tell = |error: Error| error.during(format!("{field}[{index}]"));
+                mistakes.of::<()>(Err(errors.map(tell)));
+            }
         }
     }
-    if errors.is_empty() {
-        Ok(made)
-    } else {
-        Err(Errors(errors))
-    }
+    mistakes.or(made)
 }
 
 /// `PatchTransformer`
@@ -146,17 +148,19 @@ pub(super) fn json6902_from_object(
     Ok(Box::new(make_json6902(&object, setting)?))
 }
 
-fn make_patch(patch: &Patch, setting: &mut Setting<'_, '_>) -> Result<PatchTransformer, Error> {
+fn make_patch(patch: &Patch, setting: &mut Setting<'_, '_>) -> Result<PatchTransformer, Errors> {
     let inline = !patch.patch.trim().is_empty();
     let content = match (inline, patch.path.is_empty()) {
         (true, true) => read_inline(&patch.patch, setting.session),
         (false, false) => read_file(&patch.path, setting),
-        (true, false) => Err(Error::new("`path` and `patch` exclude each other")),
-        (false, true) => Err(Error::new("a patch needs `path` or `patch`")),
+        (true, false) => Err(Error::new("`path` and `patch` exclude each other").into()),
+        (false, true) => Err(Error::new("a patch needs `path` or `patch`").into()),
     };
-    let content = content.map_err(|error| error.at_mark(patch.mark))?;
+    let content = content.map_err(|errors| errors.map(|error| error.at_mark(patch.mark)))?;
     if let (Content::Json(_), None) = (&content, &patch.target) {
-        return Err(Error::new("a JSON patch needs a `target`").at_mark(patch.mark));
+        return Err(Error::new("a JSON patch needs a `target`")
+            .at_mark(patch.mark)
+            .into());
     }
     Ok(PatchTransformer {
         mark: patch.mark,
@@ -167,13 +171,13 @@ fn make_patch(patch: &Patch, setting: &mut Setting<'_, '_>) -> Result<PatchTrans
     })
 }
 
-fn make_strategic(text: &Text, setting: &mut Setting<'_, '_>) -> Result<PatchTransformer, Error> {
+fn make_strategic(text: &Text, setting: &mut Setting<'_, '_>) -> Result<PatchTransformer, Errors> {
     strategic(text.mark, read_path_or_inline(text, setting)?)
 }
 
-fn strategic(mark: Mark, patches: Vec<Resource>) -> Result<PatchTransformer, Error> {
+fn strategic(mark: Mark, patches: Vec<Resource>) -> Result<PatchTransformer, Errors> {
     if patches.is_empty() {
-        return Err(Error::new("the patch is empty").at_mark(mark));
+        return Err(Error::new("the patch is empty").at_mark(mark).into());
     }
     Ok(PatchTransformer {
         mark,
@@ -187,8 +191,8 @@ fn strategic(mark: Mark, patches: Vec<Resource>) -> Result<PatchTransformer, Err
 fn make_json6902(
     object: &Json6902Object,
     setting: &mut Setting<'_, '_>,
-) -> Result<PatchTransformer, Error> {
-    let wrong = |what: &str| Err(Error::new(what).at_mark(object.mark));
+) -> Result<PatchTransformer, Errors> {
+    let wrong = |what: &str| Err(Error::new(what).at_mark(object.mark).into());
     let named = object
         .target
         .as_ref()
@@ -202,7 +206,7 @@ fn make_json6902(
         (false, true) => read_file(&object.path, setting),
         (true, false) => read_inline(&object.json_op, setting.session),
     };
-    match content.map_err(|error| error.at_mark(object.mark))? {
+    match content.map_err(|errors| errors.map(|error| error.at_mark(object.mark)))? {
         Content::Json(operations) if !operations.is_empty() => Ok(PatchTransformer {
             mark: object.mark,
             content: Content::Json(operations),
@@ -227,7 +231,7 @@ impl Transformer for PatchTransformer {
                 None => self.merge_by_id(patches, resources, session),
             },
         };
-        Ok(done.map_err(|error| error.at_mark(self.mark))?)
+        done.map_err(|errors| errors.map(|error| error.at_mark(self.mark)))
     }
 }
 
@@ -237,14 +241,18 @@ impl PatchTransformer {
         operations: &[Operation],
         resources: &mut Resources,
         session: &mut Session<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Errors> {
         let Some(target) = &self.target else {
             return Ok(());
         };
         let positions = resources.select(target, &mut session.steps)?;
         session.count_patched(positions.len())?;
+        let mut mistakes = Mistakes::default();
         for position in positions {
             let resource = &mut resources.list[position];
+            if resource.broken {
+                continue;
+            }
             // The object is printed and read again, after which no two fields share a value.
             resource.shared.clear();
             if !self.legacy {
@@ -258,12 +266,17 @@ impl PatchTransformer {
             if let Some(metadata) = metadata.filter(|_| annotated) {
                 metadata.get_or_insert_with("annotations", Node::mapping);
             }
-            resource.node = json6902::apply(node, operations, &mut session.steps)
-                .map_err(|error| error.during(id.to_string()))?;
+            let patched = json6902::apply(node, operations, &mut session.steps)
+                .map_err(|error| error.during(id.to_string()));
+            let Some(patched) = mistakes.of(patched) else {
+                resource.break_off(&id);
+                continue;
+            };
+            resource.node = patched;
             through_json(&mut resource.node);
             textualize(&mut resource.node, "annotations");
         }
-        Ok(())
+        mistakes.or(())
     }
 
     /// One patch for everything that a selector accepts.
@@ -273,24 +286,27 @@ impl PatchTransformer {
         target: &Selector,
         resources: &mut Resources,
         session: &mut Session<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Errors> {
         let patch = match patches {
             [] => return Ok(()),
             [patch] => patch,
             _ => {
                 return Err(Error::new("a `target` is for one patch, and here are more")
-                    .hint("split them into entries of their own"));
+                    .hint("split them into entries of their own")
+                    .into());
             }
         };
         let positions = resources.select(target, &mut session.steps)?;
         session.count_patched(positions.len())?;
+        let mut mistakes = Mistakes::default();
         for position in positions {
             let resource = &mut resources.list[position];
             let node = adapted(&patch.node, resource);
-            self.merge_one(node, resource, session)?;
+            mistakes.of(self.merge_one(node, resource, session));
         }
         resources.drop_gone();
-        resources.check_unique()
+        mistakes.of(resources.check_unique());
+        mistakes.or(())
     }
 
     /// Each patch for the one object that is or was what the patch says.
@@ -299,8 +315,9 @@ impl PatchTransformer {
         patches: &[Resource],
         resources: &mut Resources,
         session: &mut Session<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Errors> {
         session.count_patched(patches.len())?;
+        let mut mistakes = Mistakes::default();
         for patch in patches {
             let id = patch.id();
             session.steps.take(resources.list.len())?;
@@ -310,7 +327,10 @@ impl PatchTransformer {
                     ..error
                 };
                 advise(error, &id, resources).at_mark(patch.node.mark)
-            })?;
+            });
+            let Some(position) = mistakes.of(position) else {
+                continue;
+            };
             let resource = &mut resources.list[position];
             let mut node = if self.legacy {
                 adapted(&patch.node, resource)
@@ -321,13 +341,13 @@ impl PatchTransformer {
                 // kustomize notes that in the patch's annotations, which makes text of all of them.
                 textualize(&mut node, "annotations");
             }
-            self.merge_one(node, resource, session)?;
+            mistakes.of(self.merge_one(node, resource, session));
         }
         if self.legacy {
             resources.drop_gone();
-            resources.check_unique()?;
+            mistakes.of(resources.check_unique());
         }
-        Ok(())
+        mistakes.or(())
     }
 
     /// Kind and name stay unless the patch may change them; the namespace always stays.
@@ -337,6 +357,9 @@ impl PatchTransformer {
         resource: &mut Resource,
         session: &mut Session<'_>,
     ) -> Result<(), Error> {
+        if resource.broken {
+            return Ok(());
+        }
         let PatchOptions {
             allow_name_change,
             allow_kind_change,
@@ -360,8 +383,11 @@ impl PatchTransformer {
             resource.forget();
         }
         let target = std::mem::replace(&mut resource.node, Node::null());
-        let merged = merge(target, patch, &session.schema, &mut session.steps)
-            .map_err(|error| error.during(id.to_string()))?;
+        let merged = merge(target, patch, &session.schema, &mut session.steps);
+        let merged = merged.map_err(|error| {
+            resource.break_off(&id);
+            error.during(id.to_string())
+        })?;
         for loss in &merged.losses {
             session.warn(loss.mark, lost(&loss.field));
         }

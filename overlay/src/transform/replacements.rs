@@ -2,7 +2,7 @@
 
 use super::{Asked, Setting, Transformer, embedded};
 use crate::decode::{Rules, Text, decode, fields};
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, Mistakes};
 use crate::field_path::{self, Fresh, Leaf};
 use crate::history::{self, Asker};
 use crate::kustomization::{
@@ -112,15 +112,31 @@ impl Transformer for ReplacementTransformer {
         resources: &mut Resources,
         session: &mut Session<'_>,
     ) -> Result<(), Errors> {
+        let mut mistakes = Mistakes::default();
         for (index, replacement) in &self.replacements {
-            apply(replacement, resources, session).map_err(|error| {
+            let applied = apply(replacement, resources, session).map_err(|error| {
+                break_targets(replacement, resources);
                 let entry = format!("{FIELD}[{index}]");
                 error.at_mark(replacement.mark).during(entry)
-            })?;
+            });
+            mistakes.of(applied);
             let asker = Asker::entry(FIELD, *index, replacement.mark);
             history::note(resources, asker, session.options);
         }
-        Ok(())
+        mistakes.or(())
+    }
+}
+
+/// What a replacement that failed would have changed cannot be judged any more.
+fn break_targets(replacement: &Replacement, resources: &mut Resources) {
+    for target in replacement.targets.iter().flatten() {
+        let select = target.select.as_ref();
+        let chosen = select.map(|select| Chosen::new(select, &target.reject));
+        if let Some(Ok(chosen)) = chosen {
+            for resource in &mut resources.list {
+                resource.broken |= chosen.has(resource);
+            }
+        }
     }
 }
 
@@ -135,12 +151,16 @@ fn apply(
     let value = match (&replacement.source, &replacement.source_value) {
         (Some(_), Some(_)) => Err(Error::new("`source` and `sourceValue` exclude each other")),
         (None, None) => Err(Error::new("a replacement needs a `source`")),
-        (None, Some(text)) => Ok(untyped(text)),
+        (None, Some(text)) => Ok(Some(untyped(text))),
         (Some(source), None) => {
             session.steps.take(2 * resources.list.len())?;
             read_source(source, resources)
         }
     }?;
+    let Some(value) = value else {
+        break_targets(replacement, resources);
+        return Ok(());
+    };
     for target in targets {
         write_target(&value, target, resources, session)?;
     }
@@ -152,8 +172,12 @@ fn untyped(text: &Text) -> Node {
     Node::scalar(text.text.clone(), resolve(text, Dialect::Kustomize)).at(text.mark)
 }
 
-fn read_source(source: &ReplacementSource, resources: &Resources) -> Result<Node, Error> {
+/// The value; none when its object is broken.
+fn read_source(source: &ReplacementSource, resources: &Resources) -> Result<Option<Node>, Error> {
     let resource = find_source(source, resources)?;
+    if resource.broken {
+        return Ok(None);
+    }
     let path = non_empty(&source.field_path);
     let found = field_path::find(&resource.node, &field_path::split(path))
         .map_err(|error| resource.blame(error))?;
@@ -163,8 +187,8 @@ fn read_source(source: &ReplacementSource, resources: &Resources) -> Result<Node
         );
     };
     match &source.options {
-        Some(options) if !options.delimiter.is_empty() => part_of(value, options),
-        _ => Ok(value.clone()),
+        Some(options) if !options.delimiter.is_empty() => part_of(value, options).map(Some),
+        _ => Ok(Some(value.clone())),
     }
 }
 
@@ -257,7 +281,7 @@ fn write_target(
     let selectors = 1 + target.reject.len();
     session.steps.take(2 * selectors * resources.list.len())?;
     for resource in &mut resources.list {
-        if !chosen.has(resource) {
+        if resource.broken || !chosen.has(resource) {
             continue;
         }
         let id = resource.id();
