@@ -160,6 +160,8 @@ pub(crate) struct Resource {
     pub shared: Vec<Shared>,
     /// Fields that replacements made, by their paths, and the mark of the value: they have no type yet.
     pub untyped: Vec<(Vec<EcoString>, Mark)>,
+    /// A prefix or suffix took the type of its name: a value that replaces the name is what it looks like.
+    pub untyped_name: bool,
     /// A transformer failed on it: it is there, but nothing more can be said of it.
     pub broken: bool,
     /// Where its fields got their values, when that is recorded.
@@ -180,6 +182,7 @@ impl Resource {
             origin,
             shared: Vec::new(),
             untyped: Vec::new(),
+            untyped_name: false,
             broken: false,
             trace: None,
         }

@@ -171,6 +171,7 @@ impl Affix {
             End::Back => resource.suffixes.push(self.text.text.clone()),
         }
         resource.remember_id();
+        resource.untyped_name = true;
     }
 
     fn set(&self, node: &mut Node) -> Result<(), Error> {

@@ -259,6 +259,7 @@ impl PatchTransformer {
                 resource.remember_id();
             }
             resource.untyped.clear();
+            resource.untyped_name = false;
             let id = resource.id();
             let annotated = is_annotated(resource);
             let mut node = std::mem::replace(&mut resource.node, Node::null());

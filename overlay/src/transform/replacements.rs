@@ -13,7 +13,7 @@ use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
 use crate::scalar;
 use crate::select::{Matcher, Selector};
-use crate::yaml::{Dialect, Node, resolve};
+use crate::yaml::{Dialect, Node, Style, Value, resolve};
 
 /// All replacements of one kustomization, in order, each with the number of its entry.
 struct ReplacementTransformer {
@@ -352,6 +352,7 @@ fn write_path(
     let steps = &mut session.steps;
     let node = &mut resource.node;
     let parts = field_path::split(path);
+    let untyped = resource.untyped_name && parts == ["metadata", "name"];
     let creates = target
         .options
         .as_ref()
@@ -367,6 +368,11 @@ fn write_path(
         steps.copy(value)?;
         steps.copy(field)?;
         made |= fresh == Fresh::New && field.tag().is_some();
+        let fresh = if untyped && is_plain(field) {
+            Fresh::New
+        } else {
+            fresh
+        };
         put(field, fresh, value, target.options.as_ref())
     })
     .map_err(|error| error.during(format!("field `{}`", &**path)))?;
@@ -385,6 +391,10 @@ fn write_path(
             .hint("`options: {create: true}` makes it")),
         _ => Ok(()),
     }
+}
+
+fn is_plain(field: &Node) -> bool {
+    matches!(&field.value, Value::Scalar(scalar) if scalar.style == Style::Plain)
 }
 
 /// Puts a value in a field. A scalar takes the text and keeps its own type; anything else is replaced.
