@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release demo test fmt lint unit e2e score fuzz bench-sops deny crds controlplane clean
+.PHONY: help build release demo test fmt lint unit e2e score fuzz fuzz-sops bench-sops deny crds controlplane clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,9 @@ score: ## the conformance cases, when they are at hand beside the repository
 SECONDS ?= 5
 fuzz: ## fuzz the composer: each target for SECONDS (default 5); TARGETS names some
 	@SECONDS_EACH=$(SECONDS) overlay/fuzz/run $(TARGETS)
+
+fuzz-sops: ## fuzz the reader of encrypted files, likewise
+	@SECONDS_EACH=$(SECONDS) sops/fuzz/run $(TARGETS)
 
 bench-sops: ## how fast encrypted files open, beside the sops program (from PATH, or SOPS=PROGRAM)
 	$(CARGO) run -q --release -p weir-sops --example bench -- --sops "$(or $(SOPS),$(shell command -v sops))"

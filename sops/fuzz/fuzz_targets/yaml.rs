@@ -1,0 +1,8 @@
+//! Any bytes as a plain yaml file that is encrypted and opened again.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sops::Format;
+
+fuzz_target!(|bytes: &[u8]| weir_sops_fuzz::there_and_back(bytes, Format::Yaml));
