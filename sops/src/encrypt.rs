@@ -49,6 +49,10 @@ pub fn encrypt(
     now: Time,
 ) -> Result<Vec<u8>, Error> {
     let branches = store::read_plain(plain, format)?;
+    if branches.is_empty() {
+        let problem = "there is nothing in it to encrypt".to_owned();
+        return Err(ErrorKind::Syntax { format, problem }.error());
+    }
     let data_key = random::bytes::<32>()?;
     let metadata = Metadata {
         groups: data_key::wrap(

@@ -86,6 +86,16 @@ fn every_format_opens_as_it_was() -> Result<(), Error> {
 }
 
 #[test]
+fn a_file_without_a_document_has_no_place_for_metadata() {
+    let (keyring, recipient) = key();
+    let sealed = sops::encrypt(b"", Format::Yaml, &recipe(&[recipient]), &keyring, now());
+    assert!(matches!(
+        sealed.map_err(|error| error.kind),
+        Err(ErrorKind::Syntax { .. })
+    ));
+}
+
+#[test]
 fn an_edit_changes_what_was_edited() -> Result<(), Error> {
     let (keyring, recipient) = key();
     let sealed = sops::encrypt(

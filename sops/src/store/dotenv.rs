@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{flat_text, replace};
+use super::{flat_text, replace, room};
 use crate::error::{Error, ErrorKind, Position};
 use crate::flat;
 use crate::format::Format;
@@ -79,7 +79,7 @@ pub(crate) fn metadata_items(metadata: &Branch) -> Branch {
 
 /// Writes lines.
 pub(crate) fn write(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
-    let mut out = Zeroizing::new(Vec::new());
+    let mut out = Zeroizing::new(Vec::with_capacity(room(branch, 0)));
     for item in branch {
         match item {
             Item::Comment(comment) => {

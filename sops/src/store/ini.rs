@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{flat_text, replace};
+use super::{flat_text, replace, room};
 use crate::error::{Error, ErrorKind, Position};
 use crate::flat;
 use crate::format::Format;
@@ -315,9 +315,21 @@ pub(crate) fn metadata_items(metadata: &Branch) -> Branch {
     vec![Item::pair(METADATA_KEY, Value::Map(keys.collect()))]
 }
 
+/// No less than the blanks before equals signs take.
+fn room_to_align(branch: &Branch) -> usize {
+    let keys = |pair: &Pair| match &pair.node.value {
+        Value::Map(items) => {
+            let longest = pairs(items).map(|pair| pair.key.len()).max();
+            items.len() * longest.unwrap_or(0)
+        }
+        _ => 0,
+    };
+    pairs(branch).map(keys).sum()
+}
+
 /// Writes sections, the equals signs of each aligned.
 pub(crate) fn write(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
-    let mut out = Zeroizing::new(Vec::new());
+    let mut out = Zeroizing::new(Vec::with_capacity(room(branch, 0) + room_to_align(branch)));
     let count = pairs(branch).count();
     for (index, pair) in pairs(branch).enumerate() {
         let Value::Map(items) = &pair.node.value else {

@@ -251,7 +251,7 @@ fn number(text: &str) -> Option<Value> {
 
 /// Writes an object, indented with tabs, comments left out.
 pub(crate) fn write(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
-    let mut out = Zeroizing::new(String::new());
+    let mut out = Zeroizing::new(String::with_capacity(super::room(branch, 0)));
     write_object(&mut out, branch, 0)?;
     out.push('\n');
     Ok(Zeroizing::new(out.as_bytes().to_vec()))

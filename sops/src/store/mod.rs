@@ -12,7 +12,7 @@ use crate::document::SIZE_LIMIT;
 use crate::error::{Error, ErrorKind};
 use crate::format::Format;
 use crate::metadata::{self, METADATA_KEY, Metadata};
-use crate::tree::{Branch, Item, Value, pairs};
+use crate::tree::{Branch, Element, Item, Value, pairs};
 
 /// Where a comment goes that stood behind a value, on its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,46 @@ fn only(branches: &[Branch], format: Format) -> Result<&Branch, ErrorKind> {
     }
 }
 
+/// No less than the items take when they are written in any of the formats: a buffer that never grows leaves no copies
+/// of plain texts behind.
+fn room(branch: &Branch, depth: usize) -> usize {
+    let item = |item: &Item| match item {
+        Item::Comment(comment) => room_of_text(&comment.text, depth),
+        Item::Pair(pair) => {
+            room_of_text(pair.key.as_bytes(), depth) + room_of_value(&pair.node.value, depth)
+        }
+    };
+    branch.iter().map(item).sum::<usize>() + LINE
+}
+
+/// More than the marks around a value and the longest number take.
+const LINE: usize = 64;
+
+fn room_of_value(value: &Value, depth: usize) -> usize {
+    match value {
+        Value::Text(bytes) => room_of_text(bytes, depth),
+        Value::Map(branch) => room(branch, depth + 1) + LINE,
+        Value::List(elements) => {
+            let element = |element: &Element| match element {
+                Element::Comment(comment) => room_of_text(&comment.text, depth + 1),
+                Element::Node(node) => room_of_value(&node.value, depth + 1) + LINE,
+            };
+            elements.iter().map(element).sum::<usize>() + LINE
+        }
+        // A float without exponent has up to 330 digits.
+        Value::Float(_) => 6 * LINE,
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Time(_) => LINE,
+    }
+}
+
+/// Each character escaped, each line indented.
+fn room_of_text(text: &[u8], depth: usize) -> usize {
+    const LONGEST_ESCAPE: usize = 10;
+    const INDENT: usize = 4;
+    let lines = text.iter().filter(|byte| **byte == b'\n').count() + 1;
+    text.len() * LONGEST_ESCAPE + lines * (INDENT * (depth + 1)) + LINE
+}
+
 /// True for JSON of the shape that a binary file is wrapped in: one text and the metadata.
 pub(crate) fn wraps_bytes(bytes: &[u8]) -> bool {
     let Ok(branches) = read(bytes, Format::Binary) else {
@@ -173,4 +213,33 @@ fn binary(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, ErrorKind> {
             format: Format::Binary,
             problem: "there is no text under the key data",
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inline, read, room, write};
+    use crate::format::Format;
+
+    #[test]
+    fn what_is_written_fits_the_room_that_it_was_given() {
+        let value = "\u{1}\u{2028}\u{e9}".repeat(50);
+        let long = "k".repeat(300);
+        let json = format!(
+            "{{\"{long}\": \"{}\", \"f\": 1e-300, \"g\": -1.5e300, \"s\": {{\"a\": {{\"b\": [[\"x\\ny\\nz\"], null, true]}}}}}}",
+            value.replace('\u{1}', "\\u0001")
+        );
+        let flat = format!(
+            "{{\"s\": {{\"{long}\": \"a\\nb\", \"k1\": \"'\", \"k2\": \"\\\"\", \"k3\": 1e300}}}}"
+        );
+        for (text, formats) in [
+            (&json, &[Format::Json, Format::Yaml][..]),
+            (&flat, &[Format::Ini, Format::Yaml, Format::Json]),
+        ] {
+            let branches = read(text.as_bytes(), Format::Json).expect("reads");
+            for &format in formats {
+                let written = write(&branches, format, Inline::Above).expect("writes");
+                assert!(written.len() <= room(&branches[0], 0), "{format}");
+            }
+        }
+    }
 }

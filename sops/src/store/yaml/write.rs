@@ -5,7 +5,7 @@
 
 use zeroize::Zeroizing;
 
-use super::super::Inline;
+use super::super::{Inline, room};
 use super::emitted::{Content, Emitted, mapping};
 use super::scalar::{Analysis, Style, Text, escape, is_break, string_text, text_of};
 use crate::tree::Branch;
@@ -14,7 +14,9 @@ const INDENT: isize = 4;
 
 /// Writes documents.
 pub(crate) fn write(branches: &[Branch], inline: Inline) -> Zeroizing<Vec<u8>> {
+    let size = branches.iter().map(|branch| room(branch, 0)).sum();
     let mut writer = Writer {
+        out: Zeroizing::new(Vec::with_capacity(size)),
         indention: true,
         whitespace: true,
         foot_indent: -1,
