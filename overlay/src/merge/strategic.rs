@@ -11,7 +11,7 @@ use super::elements::{Elements, Origin, list_directive, merge_elements};
 use super::schema::{Schema, Shape};
 
 /// The field, in a mapping or an element of its own, that says what a patch does there.
-pub(super) const DIRECTIVE: &str = "$patch";
+pub(crate) const DIRECTIVE: &str = "$patch";
 
 /// What a patch asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::load::Session;
 use crate::manifest::manifests;
 use crate::merge::json6902::{self, Operation};
 use crate::merge::schema::Schema;
-use crate::merge::strategic::merge;
+use crate::merge::strategic::{DIRECTIVE, merge};
 use crate::merge::through_json::through_json;
 use crate::resource::{Behavior, Id, Resource};
 use crate::resources::Resources;
@@ -411,12 +411,12 @@ impl PatchTransformer {
 
 /// True when a patch takes the place of all annotations, with whatever kustomize has noted there.
 fn replaces_annotations(patch: &Node) -> bool {
-    [
-        &["metadata", "annotations", "$patch"][..],
-        &["metadata", "$patch"],
-    ]
-    .iter()
-    .any(|path| matches!(patch.find_str(path), Some("replace" | "delete")))
+    let replaced = |path: &[&str]| matches!(patch.find_str(path), Some("replace" | "delete"));
+    replaced(&["metadata", "annotations", DIRECTIVE])
+        || replaced(&["metadata", DIRECTIVE])
+        || patch
+            .find(&["metadata", "annotations"])
+            .is_some_and(Node::is_null)
 }
 
 /// What a replacement made has no type until a merge passes it, which makes text of it, whatever it looks like.

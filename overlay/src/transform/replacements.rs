@@ -4,6 +4,7 @@ use super::{Asked, Setting, Transformer, embedded};
 use crate::decode::{Rules, Text, decode, fields};
 use crate::error::{Error, Errors, Mistakes};
 use crate::field_path::{self, Fresh, Leaf};
+use crate::generate::text_of;
 use crate::history::{self, Asker};
 use crate::kustomization::{
     FieldOptions, Kustomization, Replacement, ReplacementSource, ReplacementTarget,
@@ -353,6 +354,7 @@ fn write_path(
     let node = &mut resource.node;
     let parts = field_path::split(path);
     let untyped = resource.untyped_name && parts == ["metadata", "name"];
+    let is_annotation = matches!(&parts[..], [a, b, _] if a == "metadata" && b == "annotations");
     let creates = target
         .options
         .as_ref()
@@ -368,6 +370,10 @@ fn write_path(
         steps.copy(value)?;
         steps.copy(field)?;
         made |= fresh == Fresh::New && field.tag().is_some();
+        if is_annotation && fresh == Fresh::Old && field.tag().is_some() {
+            // Whatever it was, it is text in the end.
+            *field = text_of(field);
+        }
         let fresh = if untyped && is_plain(field) {
             Fresh::New
         } else {
