@@ -52,6 +52,12 @@ impl Weir {
         Command::new(binary())
     }
 
+    /// The same with one argument more.
+    pub fn restart_with(&mut self, argument: String) {
+        self.arguments.push(argument);
+        self.restart();
+    }
+
     /// Ends the process if it runs, and starts it with the same arguments. The log goes on.
     pub fn restart(&mut self) {
         self.kill();

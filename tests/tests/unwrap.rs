@@ -254,7 +254,9 @@ async fn whoever_a_file_names_sees_no_connection() {
         assert!(!opened(&told, &entry) && !told.transient, "{entry:?}");
     }
     let told = ask(&services, &token, vec![vec![transit(&address)]]).await;
-    let expected = format!("start Weir with --sops-allow=vault={address}/transit/weir");
+    let expected = format!(
+        "is not allowed; whoever runs Weir allows it with --sops-allow=vault={address}/transit/weir"
+    );
     assert!(refusal(&told).ends_with(&expected), "{}", refusal(&told));
     let seen = attacker.accept().map(|(_, from)| from);
     assert_eq!(

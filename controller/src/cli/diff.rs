@@ -11,6 +11,7 @@ use super::sops_flags::SopsFlags;
 use super::{Exit, Failure, Outcome, own_namespace, plan_text};
 use crate::api::kustomization::Kustomization;
 use crate::cluster::{self, Cluster, Identity, Known, Owner, Plan, Wanted};
+use crate::reconcile::asking::settle;
 use crate::reconcile::{inputs, render, run};
 use crate::report::failure::Failure as Stopped;
 use crate::source::work_tree;
@@ -133,11 +134,12 @@ async fn plan(
         namespace: namespace.clone(),
     };
     let spec = kustomization.spec.clone();
-    let decrypting = sops.decrypting(&own_namespace());
+    let decrypting = sops.decrypting(&own_namespace())?;
     let inputs = inputs::gather(&client.kube(), &namespace, &spec, &decrypting)
         .await
         .map_err(stopped)?;
-    let rendered = render::build(&spec, &tree, &inputs).map_err(stopped)?;
+    let build = |inputs| std::future::ready(Ok(render::attempt(&spec, &tree, inputs)));
+    let rendered = settle(inputs, build).await.map_err(stopped)?;
     for warning in &rendered.warnings {
         eprint!("warning: {warning}\n");
     }

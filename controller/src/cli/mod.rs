@@ -6,6 +6,7 @@ mod connection;
 mod diff;
 mod failure;
 mod get;
+mod key_services;
 mod output;
 mod plan_text;
 mod reconcile;

@@ -22,6 +22,7 @@ use crate::reconcile::context::{Context, Settings, Snapshots};
 use crate::reconcile::dependencies::Readiness;
 use crate::reconcile::desired::Desired;
 use crate::reconcile::inputs::InputWatches;
+use crate::reconcile::keys::Decrypting;
 use crate::reconcile::observe::{self, Listed, Scope};
 use crate::reconcile::schedule::{self, Pace, Schedule, Turns};
 use crate::report::metrics::Metrics;
@@ -185,6 +186,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         .map_err(cannot("talk to the cluster"))?;
     let client = own.kube();
     let namespace = own_namespace();
+    let decrypting = args.sops.decrypting(&namespace)?;
     let identity = identity();
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);
@@ -239,6 +241,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         storage,
         identity,
         stopping: stopping.clone(),
+        decrypting,
     };
     let (context, event_writer) = start(&args, parts, &namespace);
     ready.send_replace(true);
@@ -273,6 +276,7 @@ struct Parts {
     storage: Storage,
     identity: String,
     stopping: watch::Receiver<bool>,
+    decrypting: Decrypting,
 }
 
 /// Makes the context and starts all that runs in it.
@@ -287,7 +291,7 @@ fn start(args: &Args, parts: Parts, namespace: &str) -> (Arc<Context>, JoinHandl
         watches: parts.watches,
         input_watches: InputWatches::default(),
         settings: settings(args),
-        decrypting: args.sops.decrypting(namespace),
+        decrypting: parts.decrypting,
         schedule: Arc::new(Schedule::new(pace(&args.pace))),
         git_repositories,
         kustomizations,

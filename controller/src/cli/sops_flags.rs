@@ -1,11 +1,16 @@
 //! The flags of decryption, for the controller and for those who want to see what it would do.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use sops::{Cache, MacPolicy};
 
+use super::Failure;
+use super::key_services::KeyServices;
 use crate::reconcile::keys::Decrypting;
+use crate::unwrap::credentials::{Credentials, Token};
+use crate::unwrap::vault::Login;
 
 /// How much memory opened files may take.
 const CACHE: usize = 64 << 20;
@@ -20,6 +25,17 @@ pub(super) struct SopsFlags {
     /// What a wrong or missing MAC of an encrypted file leads to.
     #[arg(long, value_enum, default_value_t = Mac::Error)]
     sops_mac: Mac,
+    #[command(flatten)]
+    services: KeyServices,
+    /// Log in to Vault with this role for Kustomizations that bring no token.
+    #[arg(long, value_name = "ROLE", requires = "sops_vault_jwt_file")]
+    sops_vault_role: Option<String>,
+    /// The token to log in to Vault with: a projected one whose audience is Vault alone.
+    #[arg(long, value_name = "FILE", requires = "sops_vault_role")]
+    sops_vault_jwt_file: Option<PathBuf>,
+    /// Where Vault takes the token.
+    #[arg(long, value_name = "PATH", default_value = "auth/kubernetes/login")]
+    sops_vault_login_path: String,
 }
 
 /// What a wrong or missing MAC leads to.
@@ -42,14 +58,31 @@ impl From<Mac> for MacPolicy {
 
 impl SopsFlags {
     /// What holds for all Kustomizations; the Secret is in this namespace.
-    pub(super) fn decrypting(&self, namespace: &str) -> Decrypting {
+    pub(super) fn decrypting(&self, namespace: &str) -> Result<Decrypting, Failure> {
         let name = self.sops_age_secret.clone();
-        Decrypting {
+        let ambient = Credentials {
+            vault: self.vault_login(),
+            ..self.services.lent()?
+        };
+        Ok(Decrypting {
             age_secret: name
                 .filter(|name| !name.is_empty())
                 .map(|name| (namespace.to_owned(), name)),
             mac: self.sops_mac.into(),
             cache: Some(Arc::new(Cache::new(CACHE))),
-        }
+            services: Some(Arc::new(self.services.services(ambient)?)),
+        })
+    }
+
+    fn vault_login(&self) -> Option<Login> {
+        let (role, file) = (
+            self.sops_vault_role.as_ref()?,
+            self.sops_vault_jwt_file.as_ref()?,
+        );
+        Some(Login::Jwt {
+            path: self.sops_vault_login_path.clone(),
+            role: role.clone(),
+            token: Token::File(file.clone()),
+        })
     }
 }

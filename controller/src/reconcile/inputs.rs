@@ -14,12 +14,12 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Resource, ResourceExt};
 use overlay::vars::Variables;
 use serde::de::DeserializeOwned;
-use sops::{Answers, Keyring, Opener};
+use sops::{Answers, Asked, Opener};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::keys::{self, Decrypting};
+use super::keys::{self, Decrypting, Keys};
 use super::schedule::{Key, Schedule, Topic, Wake};
 use crate::api::kustomization::{KustomizationSpec, PostBuild, SubstituteReference, reason};
 use crate::report::failure::{Again, Failure};
@@ -42,20 +42,25 @@ pub struct Inputs {
     /// Variables to substitute; none when nothing is to be substituted.
     pub variables: Option<Variables>,
     /// Keys for encrypted files; none when the spec says nothing of decryption.
-    pub keyring: Option<Keyring>,
-    answers: Answers,
-    decrypting: Decrypting,
+    pub keys: Option<Keys>,
+    /// What key services answered.
+    pub answers: Answers,
+    /// What holds for all.
+    pub decrypting: Decrypting,
 }
 
 impl Inputs {
-    /// Opens encrypted files.
-    pub fn opener(&self) -> Option<Opener<'_>> {
-        let keyring = self.keyring.as_ref()?;
-        let opener = Opener::new(keyring, &self.answers, self.decrypting.mac);
-        Some(match &self.decrypting.cache {
-            Some(cache) => opener.with_cache(cache),
-            None => opener,
-        })
+    /// Opens encrypted files, and notes what key services must be asked for.
+    pub fn opener<'a>(&'a self, asked: &'a Asked) -> Option<Opener<'a>> {
+        let keys = self.keys.as_ref()?;
+        let mut opener = Opener::new(&keys.keyring, &self.answers, self.decrypting.mac);
+        if let Some(cache) = &self.decrypting.cache {
+            opener = opener.with_cache(cache);
+        }
+        if self.decrypting.services.is_some() {
+            opener = opener.asking(asked);
+        }
+        Some(opener)
     }
 }
 
@@ -119,13 +124,13 @@ pub async fn gather(
         Some(post_build) => variables(client, namespace, post_build).await?,
         None => None,
     };
-    let keyring = match &spec.decryption {
-        Some(decryption) => Some(keys::keyring(client, namespace, decryption, decrypting).await?),
+    let keys = match &spec.decryption {
+        Some(decryption) => Some(keys::read(client, namespace, decryption, decrypting).await?),
         None => None,
     };
     Ok(Inputs {
         variables,
-        keyring,
+        keys,
         answers: Answers::default(),
         decrypting: decrypting.clone(),
     })

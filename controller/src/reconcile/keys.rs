@@ -1,5 +1,5 @@
 //! The keys of encrypted files: those that a Kustomization names, else those of the whole cluster. There are no others:
-//! the controller's environment, home and PATH are not looked at.
+//! the controller's environment, home and PATH are not looked at, but for identities that a flag lends out.
 
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use super::inputs::{self, SECRET};
 use super::schedule::Topic;
 use crate::api::kustomization::{Decryption, reason};
 use crate::report::failure::{Again, Failure};
+use crate::unwrap::Services;
+use crate::unwrap::credentials::Credentials;
 
 /// What holds for the decryption of all Kustomizations.
 #[derive(Clone, Default)]
@@ -20,6 +22,17 @@ pub struct Decrypting {
     pub mac: MacPolicy,
     /// Files that were opened before.
     pub cache: Option<Arc<Cache>>,
+    /// The way to key services; without it none is asked.
+    pub services: Option<Arc<Services>>,
+}
+
+/// What a Kustomization opens files with.
+#[derive(Default)]
+pub struct Keys {
+    /// Keys at hand.
+    pub keyring: Keyring,
+    /// Who it is to key services.
+    pub credentials: Credentials,
 }
 
 /// Reads one kind of key.
@@ -48,15 +61,15 @@ pub fn topic(decryption: &Decryption, namespace: &str, decrypting: &Decrypting) 
 }
 
 /// The keys for a Kustomization of a namespace.
-pub async fn keyring(
+pub async fn read(
     client: &kube::Client,
     namespace: &str,
     decryption: &Decryption,
     decrypting: &Decrypting,
-) -> Result<Keyring, Failure> {
-    let mut keyring = Keyring::default();
+) -> Result<Keys, Failure> {
+    let mut keys = Keys::default();
     let Some((namespace, name, kinds)) = named(decryption, namespace, decrypting) else {
-        return Ok(keyring);
+        return Ok(keys);
     };
     let failed = |message: String, again| {
         let message = format!("decryption secret '{namespace}/{name}': {message}");
@@ -73,10 +86,14 @@ pub async fn keyring(
         let refused =
             |problem: String| failed(format!("key {entry}: {problem}"), Again::RetryInterval);
         let text = std::str::from_utf8(value).map_err(|_| refused("not a text".to_owned()))?;
-        add(&mut keyring, &Zeroizing::new(text.to_owned()))
+        add(&mut keys.keyring, &Zeroizing::new(text.to_owned()))
             .map_err(|error| refused(error.to_string()))?;
     }
-    Ok(keyring)
+    if decryption.secret_ref.is_some() {
+        keys.credentials = Credentials::of_secret(&data)
+            .map_err(|problem| failed(problem, Again::RetryInterval))?;
+    }
+    Ok(keys)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!                                          └────▶ follow (health), finalize (deletion)
 //! ```
 
+pub mod asking;
 pub mod barrier;
 pub mod conclude;
 pub mod context;

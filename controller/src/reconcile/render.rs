@@ -5,7 +5,9 @@ use std::sync::Arc;
 use overlay::build::{Additions, Options, Read, Reads};
 use overlay::yaml::Node;
 use overlay::{EntryKind, Object, Tree};
+use sops::Asked;
 
+use super::asking::{Attempt, settle};
 use super::context::Context;
 use super::encrypted;
 use super::inputs::Inputs;
@@ -24,18 +26,31 @@ pub struct Rendered {
     pub warnings: Vec<String>,
 }
 
-/// Builds and substitutes.
+/// Builds and substitutes, with what key services answer.
 pub async fn render(
     context: &Context,
     spec: &KustomizationSpec,
     snapshot: Arc<Snapshot>,
     inputs: Inputs,
 ) -> Result<Rendered, Failure> {
-    let spec = spec.clone();
-    blocking(context, move || {
-        build(&spec, snapshot.tree.as_ref(), &inputs)
+    settle(inputs, |inputs| {
+        let (spec, snapshot) = (spec.clone(), snapshot.clone());
+        blocking(context, move || {
+            attempt(&spec, snapshot.tree.as_ref(), inputs)
+        })
     })
-    .await?
+    .await
+}
+
+/// One build, here and now, and what it lacks.
+pub fn attempt(spec: &KustomizationSpec, tree: &dyn Tree, inputs: Inputs) -> Attempt {
+    let asked = Asked::default();
+    let outcome = build(spec, tree, &inputs, &asked);
+    Attempt {
+        inputs,
+        outcome,
+        asked: asked.groups(),
+    }
 }
 
 /// Whether a tree holds exactly what was read before, so that the same build gives the same objects.
@@ -72,11 +87,11 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| failed(&error))
 }
 
-/// Builds and substitutes, here and now.
-pub fn build(
+fn build(
     spec: &KustomizationSpec,
     tree: &dyn Tree,
     inputs: &Inputs,
+    asked: &Asked,
 ) -> Result<Rendered, Failure> {
     let path = inside(spec.path.as_deref().unwrap_or_default());
     if !matches!(
@@ -86,7 +101,7 @@ pub fn build(
         let message = format!("kustomization path not found: {path}");
         return Err(Failure::new(reason::ARTIFACT_FAILED, message));
     }
-    let opener = inputs.opener();
+    let opener = inputs.opener(asked);
     let options = Options {
         flux: true,
         additions: additions(spec),
@@ -222,8 +237,8 @@ mod tests {
             path: Some("./none".to_owned()),
             ..Default::default()
         };
-        let failure =
-            build(&spec, &MemTree::new(), &Inputs::default()).expect_err("no such folder");
+        let attempt = attempt(&spec, &MemTree::new(), Inputs::default());
+        let failure = attempt.outcome.expect_err("no such folder");
         assert_eq!(failure.reason, reason::ARTIFACT_FAILED);
         assert_eq!(failure.message, "kustomization path not found: none");
     }
@@ -263,7 +278,8 @@ mod tests {
         };
         let mut inputs = Inputs::default();
         inputs.variables = Some(overlay::vars::Variables::default());
-        let failure = build(&spec, &tree, &inputs).expect_err("nobody sets the variable");
+        let attempt = attempt(&spec, &tree, inputs);
+        let failure = attempt.outcome.expect_err("nobody sets the variable");
         assert_eq!(failure.reason, reason::BUILD_FAILED);
         assert_eq!(
             failure.message,

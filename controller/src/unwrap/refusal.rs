@@ -7,7 +7,7 @@ use super::allow::Service;
 pub enum Refusal {
     /// The operator has not allowed the key.
     #[error(
-        "the operator has not allowed {target}; start Weir with --sops-allow={}={target}",
+        "{target} is not allowed; whoever runs Weir allows it with --sops-allow={}={target}",
         service.name()
     )]
     NotAllowed {

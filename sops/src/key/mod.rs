@@ -152,7 +152,12 @@ impl Keyring {
             Recipient::Age { recipient } => seal_age(recipient, share)?,
             #[cfg(feature = "pgp")]
             Recipient::Pgp { fingerprint } => pgp::seal(&self.pgp, fingerprint, share)?,
-            other => return Err(bad_recipient(other.name(), "its key lies with a service")),
+            other => {
+                return Err(bad_recipient(
+                    other.name(),
+                    "Weir opens what key services have wrapped, and wraps nothing with them; the sops program does",
+                ));
+            }
         };
         Ok(Wrapped {
             recipient: recipient.clone(),

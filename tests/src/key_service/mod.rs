@@ -4,6 +4,7 @@
 pub mod aws;
 pub mod azure;
 pub mod gcp;
+mod sealed;
 pub mod vault;
 
 use std::io;
@@ -15,6 +16,8 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
+
+pub use sealed::seal;
 
 use crate::http_server::{Body, Handler, HttpServer, answer};
 

@@ -12,6 +12,7 @@ mod deploy;
 mod drift;
 mod examples;
 mod failures;
+mod key_services;
 mod kill;
 mod outages;
 mod owners;

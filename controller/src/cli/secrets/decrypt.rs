@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anstream::eprintln;
-use sops::{Answers, Format};
+use sops::Format;
 
+use super::super::key_services::KeyServices;
 use super::super::sops_flags::Mac;
 use super::super::{Exit, Outcome};
 use super::keys::Keys;
@@ -23,6 +24,8 @@ pub(super) struct Args {
     file: PathBuf,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    services: KeyServices,
     /// How the file is stored; default by its name, else binary.
     #[arg(long, value_parser = super::parse_format, value_name = "yaml|json|dotenv|ini|binary")]
     format: Option<Format>,
@@ -35,12 +38,12 @@ pub(super) struct Args {
 }
 
 /// Decrypts and prints.
-pub(super) fn run(args: &Args) -> Outcome {
+pub(super) async fn run(args: &Args) -> Outcome {
     let keyring = args.keys.keyring()?;
     let document = super::read(&args.file, args.format)?;
+    let answers = super::answers(&document, &keyring, &args.services).await?;
     let failed = |error| super::failure(error, &args.file);
-    let plain =
-        sops::decrypt(document, &keyring, &Answers::new(), args.mac.into()).map_err(failed)?;
+    let plain = sops::decrypt(document, &keyring, &answers, args.mac.into()).map_err(failed)?;
     if let Some(problem) = &plain.mac_problem {
         eprintln!("warning: {}: {problem}", args.file.display());
     }

@@ -8,6 +8,7 @@ use anstream::eprintln;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
+use super::super::key_services::KeyServices;
 use super::super::{Exit, Failure, Outcome};
 use super::keys::Keys;
 use super::scratch::Scratch;
@@ -25,6 +26,8 @@ pub(super) struct Args {
     file: PathBuf,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    services: KeyServices,
     /// Let the plain text lie in the temporary folder on disk when there is no file system in memory.
     #[arg(long)]
     insecure_temp: bool,
@@ -33,7 +36,7 @@ pub(super) struct Args {
 /// Opens the editor until what it leaves can be encrypted, or is what it was.
 pub(super) async fn run(args: &Args) -> Outcome {
     let keyring = args.keys.keyring()?;
-    let opened = super::open_to_change(&args.file, None, &keyring)?;
+    let opened = super::open_to_change(&args.file, &keyring, &args.services).await?;
     let failed = |error| super::failure(error, &args.file);
     let mut before = opened.plain.write_to_edit().map_err(failed)?;
     let scratch = Scratch::new(args.insecure_temp)?;

@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 
 use sops::{Answers, Decrypted, Document, Format, Keyring, MacPolicy, Recipe, Time};
 
+use super::key_services::KeyServices;
 use super::{Failure, Outcome};
+use crate::unwrap;
+use crate::unwrap::credentials::Credentials;
 
 pub(super) use keys::Keys;
 
@@ -41,11 +44,11 @@ enum Command {
 pub(super) fn run(args: &Args) -> Outcome {
     match &args.command {
         Command::Status(args) => status::run(args),
-        Command::Decrypt(args) => decrypt::run(args),
+        Command::Decrypt(args) => super::asynchronously(decrypt::run(args)),
         Command::Edit(args) => super::asynchronously(edit::run(args)),
         Command::Encrypt(args) => encrypt::run(args),
-        Command::Rotate(args) => rotate::run(args),
-        Command::Updatekeys(args) => updatekeys::run(args),
+        Command::Rotate(args) => super::asynchronously(rotate::run(args)),
+        Command::Updatekeys(args) => super::asynchronously(updatekeys::run(args)),
         Command::Keygen(args) => keygen::run(args),
     }
 }
@@ -69,14 +72,30 @@ fn read(path: &Path, format: Option<Format>) -> Result<Document, Failure> {
 }
 
 /// An encrypted file, opened to be written again. Its MAC must be right: a change would give it a new one.
-fn open_to_change(
+async fn open_to_change(
     path: &Path,
-    format: Option<Format>,
     keyring: &Keyring,
+    services: &KeyServices,
 ) -> Result<Decrypted, Failure> {
-    let document = read(path, format)?;
-    sops::decrypt_to_change(document, keyring, &Answers::new(), MacPolicy::Error)
+    let document = read(path, None)?;
+    let answers = answers(&document, keyring, services).await?;
+    sops::decrypt_to_change(document, keyring, &answers, MacPolicy::Error)
         .map_err(|error| failure(error, path))
+}
+
+/// What key services say to a file that the keys at hand do not open. Nobody is asked for one that they open.
+async fn answers(
+    document: &Document,
+    keyring: &Keyring,
+    services: &KeyServices,
+) -> Result<Answers, Failure> {
+    let groups = sops::unasked(&document.metadata, keyring, &Answers::new());
+    if groups.is_empty() {
+        return Ok(Answers::new());
+    }
+    let credentials = services.of_user()?;
+    let services = services.services(Credentials::default())?;
+    Ok(unwrap::ask(&services, &credentials, groups).await.answers)
 }
 
 /// A file that could not be opened: the place and the key, never a text of it.

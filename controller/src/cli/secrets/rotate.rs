@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anstream::eprintln;
 
+use super::super::key_services::KeyServices;
 use super::super::{Exit, Outcome};
 use super::keys::Keys;
 
@@ -20,13 +21,15 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    services: KeyServices,
 }
 
 /// Rotates each file.
-pub(super) fn run(args: &Args) -> Outcome {
+pub(super) async fn run(args: &Args) -> Outcome {
     let keyring = args.keys.keyring()?;
     for file in &args.files {
-        let opened = super::open_to_change(file, None, &keyring)?;
+        let opened = super::open_to_change(file, &keyring, &args.services).await?;
         let sealed = sops::rotate(&opened, &keyring, super::now())
             .map_err(|error| super::failure(error, file))?;
         super::replace(file, &sealed)?;

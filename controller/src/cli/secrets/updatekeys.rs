@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anstream::eprintln;
 
+use super::super::key_services::KeyServices;
 use super::super::{Exit, Outcome};
 use super::keys::Keys;
 
@@ -20,17 +21,19 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    services: KeyServices,
     /// The file of rules; default the nearest .sops.yaml around each file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 /// Updates each file.
-pub(super) fn run(args: &Args) -> Outcome {
+pub(super) async fn run(args: &Args) -> Outcome {
     let keyring = args.keys.keyring()?;
     for file in &args.files {
         let recipe = super::recipe_by_rules(file, args.config.as_deref())?;
-        let opened = super::open_to_change(file, None, &keyring)?;
+        let opened = super::open_to_change(file, &keyring, &args.services).await?;
         let updated = sops::update_keys(&opened, &recipe, &keyring, super::now())
             .map_err(|error| super::failure(error, file))?;
         match updated {

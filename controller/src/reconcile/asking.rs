@@ -1,0 +1,53 @@
+//! Builds that need key services: one build says what to ask for, the next has the answers.
+
+use sops::Wrapped;
+
+use super::inputs::Inputs;
+use super::render::Rendered;
+use crate::api::kustomization::reason;
+use crate::report::failure::{Again, Failure};
+use crate::unwrap;
+
+/// How many builds there are at most: one for each depth of encrypted files in encrypted files, and the last.
+const ROUNDS: usize = 4;
+
+/// One build.
+pub struct Attempt {
+    /// What it took in.
+    pub inputs: Inputs,
+    /// What came of it; counts only when nothing is left to ask for.
+    pub outcome: Result<Rendered, Failure>,
+    /// The wrapped data keys that files wait for, by file and key group.
+    pub asked: Vec<Vec<Wrapped>>,
+}
+
+/// Builds until nothing is left to ask for. What was refused is an error of the file that needs it.
+pub async fn settle<B: Future<Output = Result<Attempt, Failure>>>(
+    mut inputs: Inputs,
+    build: impl Fn(Inputs) -> B,
+) -> Result<Rendered, Failure> {
+    let mut transient = false;
+    for _ in 0..ROUNDS {
+        let attempt = build(inputs).await?;
+        if attempt.asked.is_empty() {
+            return attempt.outcome.map_err(|failure| match transient {
+                true => failure.again(Again::Backoff),
+                false => failure,
+            });
+        }
+        inputs = attempt.inputs;
+        transient |= ask(&mut inputs, attempt.asked).await;
+    }
+    let message = format!("encrypted files lie in one another more than {ROUNDS} deep");
+    Err(Failure::new(reason::BUILD_FAILED, message))
+}
+
+/// Asks, and says whether a refusal may pass by itself.
+async fn ask(inputs: &mut Inputs, asked: Vec<Vec<Wrapped>>) -> bool {
+    let (Some(keys), Some(services)) = (&inputs.keys, &inputs.decrypting.services) else {
+        return false;
+    };
+    let told = unwrap::ask(services, &keys.credentials, asked).await;
+    inputs.answers.extend(told.answers);
+    told.transient
+}
