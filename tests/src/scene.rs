@@ -131,8 +131,13 @@ impl Scene {
 
     /// Changes an object as somebody with `kubectl` would.
     pub async fn merge(&self, resource: &ApiResource, name: &str, patch: Value) {
+        self.merge_as("kubectl-edit", resource, name, patch).await;
+    }
+
+    /// Changes an object under the name of a field manager.
+    pub async fn merge_as(&self, manager: &str, resource: &ApiResource, name: &str, patch: Value) {
         let parameters = PatchParams {
-            field_manager: Some("kubectl-edit".into()),
+            field_manager: Some(manager.to_owned()),
             ..Default::default()
         };
         let patched = self
@@ -226,6 +231,20 @@ impl Scene {
             _ => Err("it is something else"),
         };
         message(&self.until(&what, &kustomization_kind(), name, is_so).await)
+    }
+
+    /// Waits until a Kustomization has answered a request.
+    pub async fn answered(&self, name: &str, token: &str) {
+        let what = format!("{name} answers the request");
+        self.until(&what, &kustomization_kind(), name, |object| {
+            let handled = &object.data["status"]["lastHandledReconcileAt"];
+            if *handled == token {
+                Ok(())
+            } else {
+                Err(format!("handled: {handled}"))
+            }
+        })
+        .await;
     }
 
     /// What a Kustomization has in its inventory.

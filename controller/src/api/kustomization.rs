@@ -19,6 +19,8 @@ pub const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 pub mod condition {
     /// The objects under `wait` or `healthChecks` are as they should be.
     pub const HEALTHY: &str = "Healthy";
+    /// Objects are not as they were applied, and are left so for now. Not there when all is in line.
+    pub const DRIFTED: &str = "Drifted";
 }
 
 /// Reasons of a Kustomization's conditions and events, besides those that all kinds have.
@@ -35,6 +37,10 @@ pub mod reason {
     pub const PRUNE_FAILED: &str = "PruneFailed";
     /// Objects are not as they should be.
     pub const HEALTH_CHECK_FAILED: &str = "HealthCheckFailed";
+    /// Drift is told and left, as the Kustomization asks.
+    pub const DRIFT_REPORTED: &str = "DriftReported";
+    /// Another writer keeps changing the same fields.
+    pub const FIELDS_CONTESTED: &str = "FieldsContested";
     /// Another Kustomization must be ready first.
     pub const DEPENDENCY_NOT_READY: &str = "DependencyNotReady";
     /// A reference crosses namespaces, and may not.

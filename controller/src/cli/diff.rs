@@ -135,7 +135,12 @@ async fn plan(
     };
     let spec = kustomization.spec.clone();
     let decrypting = sops.decrypting(&own_namespace())?;
-    let inputs = inputs::gather(&client.kube(), &namespace, &spec, &decrypting)
+    let kube = client.kube();
+    let reader = inputs::Reader {
+        client: &kube,
+        watches: None,
+    };
+    let inputs = inputs::gather(reader, &namespace, &spec, &decrypting)
         .await
         .map_err(stopped)?;
     let build = |inputs| std::future::ready(Ok(render::attempt(&spec, &tree, inputs)));

@@ -21,7 +21,7 @@ use crate::cluster::{Cluster, Identity, Limits};
 use crate::reconcile::context::{Context, Settings, Snapshots};
 use crate::reconcile::dependencies::Readiness;
 use crate::reconcile::desired::Desired;
-use crate::reconcile::inputs::InputWatches;
+use crate::reconcile::input_watches::InputWatches;
 use crate::reconcile::keys::Decrypting;
 use crate::reconcile::observe::{self, Listed, Scope};
 use crate::reconcile::schedule::{self, Pace, Schedule, Turns};
@@ -142,6 +142,9 @@ struct PaceFlags {
     /// How soon dependencies that are not ready are looked at again when no event comes.
     #[arg(long, default_value = "30s", value_parser = go_duration)]
     requeue_dependency: Duration,
+    /// The shortest time between two status writes of one Kustomization for revisions that change nothing.
+    #[arg(long, default_value = "1m", value_parser = go_duration)]
+    unchanged_status_interval: Duration,
     /// Jitter of intervals, in percent.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..100))]
     interval_jitter_percentage: u8,
@@ -344,6 +347,7 @@ fn storage(servers: &Servers, namespace: &str) -> Result<Storage, Failure> {
 fn settings(args: &Args) -> Settings {
     Settings {
         requeue_dependency: args.pace.requeue_dependency,
+        unchanged_status_interval: args.pace.unchanged_status_interval,
         no_cross_namespace_references: args.policy.no_cross_namespace_refs,
         default_service_account: args
             .policy

@@ -227,7 +227,10 @@ impl Writer<'_> {
             .client
             .apply(&path(&step), body(&step), ApplyMode::Force)
             .await?;
-        Ok(self.written(&step, written, step.action == Action::Configure))
+        // Where nothing was compared, the answer tells whether anything changed.
+        let differed = !step.changes.is_empty() || !step.clean_up.is_empty();
+        let differed = differed && step.action == Action::Configure;
+        Ok(self.written(&step, written, differed))
     }
 
     async fn clean_up(&self, step: &Step) -> Result<(), Error> {

@@ -7,8 +7,9 @@ use super::changes::{Mask, changes, differs};
 use super::clean_up::clean_up;
 use super::client::{ApplyMode, Client, Written};
 use super::error::{Act, Error, ObjectError};
+use super::held_fields;
 use super::live::Proof;
-use super::managed_fields::{Digest, TakenOver, own_entry, taken_over_digest};
+use super::managed_fields::{Digest, TakenOver, own_entry, own_fields, rivals, taken_over_digest};
 use super::plan::{Action, Incarnation, Skip, Step};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
@@ -80,6 +81,30 @@ impl Checker<'_> {
         })?;
         let warning = |text: String| format!("{}: {}", step.id, self.redactor.clean(&text));
         Ok(warnings.into_iter().map(warning).collect())
+    }
+
+    /// The same for an object that was accepted as it is wanted and changed by somebody since: where fields were
+    /// taken from us, no dry-run is needed to know that they are to be put right.
+    pub(super) async fn look(&self, step: &mut Step) -> Result<Vec<String>, ObjectError> {
+        let path = step
+            .resource
+            .as_ref()
+            .map(|resource| resource.object_path(&step.id));
+        if let Some(path) = path
+            && let Ok(live) = self.client.get(&path).await
+            && live["metadata"]["deletionTimestamp"].is_null()
+        {
+            if Settings::of_json(&live).reconcile_disabled {
+                step.action = Action::Skip(Skip::ReconcileDisabled);
+                return Ok(Vec::new());
+            }
+            self.look_again(step, &live);
+            if is_taken_from(step, &live) || !step.clean_up.is_empty() {
+                step.action = Action::Configure;
+                return Ok(Vec::new());
+            }
+        }
+        self.check(step).await
     }
 
     async fn check_at(&self, step: &mut Step, path: &str) -> Result<Vec<String>, Error> {
@@ -207,9 +232,10 @@ impl Checker<'_> {
         }
     }
 
-    /// Notes which incarnation is there and what is to be cleaned off it.
+    /// Notes which incarnation is there, who has taken fields from us, and what is to be cleaned off it.
     pub(super) fn look_again(&self, step: &mut Step, live: &Value) {
         step.live = incarnation(live);
+        step.rivals = rivals(live, &to_json(&step.object.node, Secrets::Masked));
         step.clean_up = clean_up(live, &step.object.node, self.taken_over);
     }
 
@@ -227,6 +253,13 @@ impl Checker<'_> {
         };
         Ok(())
     }
+}
+
+/// Whether a live object has lost fields that we set, to another writer or altogether.
+fn is_taken_from(step: &Step, live: &Value) -> bool {
+    let own = own_fields(live).and_then(|own| serde_json::from_str(&own).ok());
+    let wanted = to_json(&step.object.node, Secrets::Masked);
+    !step.rivals.is_empty() || own.is_none_or(|own: Value| !held_fields::holds(&own, &wanted))
 }
 
 /// The server dates our entry anew with every apply that changes anything, and leaves the date alone when it

@@ -62,6 +62,46 @@ fn holds_value(node: &Value, value: &Value) -> bool {
     }
 }
 
+/// The fields that an object sets, that another's entry holds and that ours does not.
+pub(super) fn taken(theirs: &Value, ours: &Value, object: &Value) -> Vec<String> {
+    let mut fields = Vec::new();
+    collect(theirs, ours, object, "", &mut fields);
+    fields
+}
+
+fn collect(theirs: &Value, ours: &Value, value: &Value, path: &str, fields: &mut Vec<String>) {
+    let is_leaf = theirs.as_object().is_some_and(Map::is_empty);
+    match value {
+        _ if is_leaf => {
+            if ours.is_null() {
+                fields.push(path.trim_start_matches('.').to_owned());
+            }
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                let name = format!("f:{key}");
+                if let Some(theirs) = theirs.get(&name) {
+                    let path = format!("{path}.{key}");
+                    collect(theirs, &ours[&name], value, &path, fields);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let theirs = theirs.as_object().into_iter().flatten();
+                for (name, theirs) in theirs.filter(|(name, _)| names(name, item)) {
+                    let index = item["name"]
+                        .as_str()
+                        .map_or(index.to_string(), str::to_owned);
+                    let path = format!("{path}[{index}]");
+                    collect(theirs, &ours[name], item, &path, fields);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Whether `k:{…}` or `v:…` names an item.
 fn names(name: &str, item: &Value) -> bool {
     if let Some(keys) = name.strip_prefix("k:") {

@@ -1,7 +1,11 @@
 //! Who owns which fields of a live object: our own entry, and entries of managers whose fields Weir takes over.
 
-use serde_json::{Map, Value};
+use std::fmt;
+
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+
+use super::held_fields;
 
 /// The field manager that Weir applies with: Flux's, so that a cluster can change hands without a conflict.
 pub const FIELD_MANAGER: &str = "kustomize-controller";
@@ -98,6 +102,38 @@ pub fn own_fields(object: &Value) -> Option<String> {
     entry.get("fieldsV1").map(Value::to_string)
 }
 
+/// Another manager, and a field that it has taken from us.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rival {
+    /// The field, for example `spec.replicas`.
+    pub field: String,
+    /// The manager.
+    pub manager: String,
+}
+
+impl fmt::Display for Rival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is written by {}", self.field, self.manager)
+    }
+}
+
+/// Who holds fields that a wanted object sets and that we do not hold any more.
+pub fn rivals(live: &Value, wanted: &Value) -> Vec<Rival> {
+    let nothing = json!({});
+    let own = entries(live).iter().find(|entry| is_own(entry));
+    let ours = own.map_or(&nothing, |own| &own["fieldsV1"]);
+    let others = entries(live).iter().filter(|entry| !is_own(entry));
+    let taken = others.flat_map(|entry| {
+        let fields = held_fields::taken(&entry["fieldsV1"], ours, wanted);
+        let manager = text(entry, "manager");
+        fields.into_iter().map(|field| Rival {
+            field,
+            manager: manager.to_owned(),
+        })
+    });
+    taken.collect()
+}
+
 /// Whether the server keeps managed fields for this object at all; some aggregated API servers do not.
 pub fn has_managed_fields(object: &Value) -> bool {
     !entries(object).is_empty()
@@ -108,9 +144,10 @@ pub fn taken_over_digest(object: &Value, managers: &[TakenOver]) -> Option<Diges
     let mut hash = Sha256::new();
     let mut any = false;
     for entry in entries(object) {
-        if !is_own(entry) && is_taken(entry, managers) {
+        let taken = (!is_own(entry) && is_taken(entry, managers)).then(|| part(entry).0);
+        if let Some(taken) = taken.flatten() {
             any = true;
-            hash.update(entry.to_string());
+            hash.update(taken.to_string());
         }
     }
     any.then(|| Digest(hash.finalize().into()))
@@ -124,7 +161,8 @@ pub fn take_over(object: &Value, managers: &[TakenOver]) -> Option<Vec<Value>> {
         .filter(|entry| !is_own(entry))
         .cloned()
         .partition(|entry| is_taken(entry, managers));
-    let mut taken = taken.into_iter();
+    let (taken, stay): (Vec<_>, Vec<_>) = taken.iter().map(part).unzip();
+    let mut taken = taken.into_iter().flatten();
     let own = entries(object).iter().find(|entry| is_own(entry)).cloned();
     let first = taken.next()?;
     let mut ours = match own {
@@ -135,8 +173,53 @@ pub fn take_over(object: &Value, managers: &[TakenOver]) -> Option<Vec<Value>> {
         None => renamed(first),
     };
     taken.for_each(|entry| merge_fields(&mut ours, &entry));
+    kept.extend(stay.into_iter().flatten());
     kept.push(ours);
     Some(kept)
+}
+
+/// Where `kubectl rollout restart` writes the time of the restart. To take it over would be to undo the restart.
+const RESTARTED_AT: [&str; 5] = [
+    "f:spec",
+    "f:template",
+    "f:metadata",
+    "f:annotations",
+    "f:kubectl.kubernetes.io/restartedAt",
+];
+
+/// Parts an entry's fields in those that are taken over and the time of a restart, which stays with its manager.
+fn part(entry: &Value) -> (Option<Value>, Option<Value>) {
+    let mut rest = entry.clone();
+    if !take_out(&mut rest["fieldsV1"], &RESTARTED_AT) {
+        return (Some(rest), None);
+    }
+    let mut stays = entry.clone();
+    stays["fieldsV1"] = RESTARTED_AT
+        .iter()
+        .rev()
+        .fold(json!({}), |inner, key| json!({ *key: inner }));
+    let is_empty = rest["fieldsV1"].as_object().is_some_and(Map::is_empty);
+    ((!is_empty).then_some(rest), Some(stays))
+}
+
+/// Takes a field out of a tree, with all above it that hold nothing else; false when it is not there.
+fn take_out(node: &mut Value, path: &[&str]) -> bool {
+    let ([first, rest @ ..], Some(fields)) = (path, node.as_object_mut()) else {
+        return path.is_empty();
+    };
+    let Some(child) = fields.get_mut(*first) else {
+        return false;
+    };
+    let found = take_out(child, rest);
+    let is_bare = |child: &Value| {
+        child
+            .as_object()
+            .is_some_and(|child| child.keys().all(|key| key == "."))
+    };
+    if found && (rest.is_empty() || is_bare(child)) {
+        fields.remove(*first);
+    }
+    found
 }
 
 fn renamed(mut entry: Value) -> Value {
@@ -211,6 +294,47 @@ mod tests {
                     "fieldsV1": {"f:data": {}, "f:type": {}}})
             ]
         );
+    }
+
+    #[test]
+    fn the_time_of_a_restart_stays_with_its_manager() {
+        let restart = |rest: Value| {
+            let mut annotations = json!({"f:kubectl.kubernetes.io/restartedAt": {}});
+            unite(
+                annotations.as_object_mut().expect("a map"),
+                rest.as_object().expect("a map"),
+            );
+            json!({"f:spec": {"f:template": {"f:metadata": {"f:annotations": annotations}}}})
+        };
+        let own = json!({"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+        let with = |fields: Value| {
+            let theirs =
+                json!({"manager": "kubectl-rollout", "operation": "Update", "fieldsV1": fields});
+            object(json!([own, theirs]))
+        };
+        let alone = with(restart(json!({".": {}})));
+        assert_eq!(take_over(&alone, &taken_over()), None);
+        assert_eq!(taken_over_digest(&alone, &taken_over()), None);
+        let more = with(restart(json!({"f:note": {}})));
+        let after = take_over(&more, &taken_over()).expect("the note is taken over");
+        assert_eq!(after[0]["manager"], "kubectl-rollout");
+        assert_eq!(after[0]["fieldsV1"], restart(json!({})));
+        let note = json!({"f:spec": {"f:replicas": {}, "f:template": {"f:metadata": {"f:annotations": {"f:note": {}}}}}});
+        assert_eq!(after[1]["fieldsV1"], note);
+    }
+
+    #[test]
+    fn rivals_are_who_holds_what_we_want() {
+        let live = object(json!([
+            {"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {"f:spec": {"f:paused": {}}}},
+            {"manager": "hpa", "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}, "f:other": {}}}},
+        ]));
+        let wanted = json!({"kind": "Deployment", "spec": {"replicas": 2, "paused": true}});
+        let rivals: Vec<String> = rivals(&live, &wanted)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(rivals, ["spec.replicas is written by hpa"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::discovery::Resource;
 use super::error::ObjectError;
 use super::inventory::Inventory;
 use super::live::{Live, Proof, Proofs};
-use super::managed_fields::Digest;
+use super::managed_fields::{Digest, Rival};
 use super::order::{GroupKind, Stage};
 use super::owner::Owner;
 
@@ -88,6 +88,8 @@ pub enum Skip {
     Ignored,
     /// `kustomize.toolkit.fluxcd.io/ssa: IfNotPresent`, and it is present.
     Present,
+    /// It has drifted, and its Kustomization asks to be told and not to have it put right.
+    DriftReported,
 }
 
 /// A value as a plan may show it.
@@ -132,6 +134,8 @@ pub struct Step {
     pub action: Action,
     /// The leaves that change, when a dry-run was compared with the live object.
     pub changes: Vec<Change>,
+    /// Other writers that have taken fields from us, where the live object was read.
+    pub rivals: Vec<Rival>,
     /// Where requests for it go; none while its kind is pending and for skipped objects.
     pub resource: Option<Resource>,
     /// The live object, where one was read.

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::discovery::{Resource, defined_by};
 use super::error::{Act, Error, ObjectError};
 use super::held_fields;
-use super::live::{ObjectKey, Observed, Proof};
+use super::live::{Drift, ObjectKey, Observed, Proof};
 use super::managed_fields::{Digest, taken_over};
 use super::normalise::normalise;
 use super::order;
@@ -163,6 +163,7 @@ fn step(object: Object, stage: Stage, action: Action, resource: Option<Resource>
         stage,
         action,
         changes: Vec::new(),
+        rivals: Vec::new(),
         resource,
         live: None,
         clean_up: Vec::new(),
@@ -244,8 +245,9 @@ async fn decide(
         let needed = by_rule(&mut step, &owner, known, pending);
         async move {
             let result = match needed {
-                true => checker.check(&mut step).await,
-                false => Ok(Vec::new()),
+                Needed::DryRun => checker.check(&mut step).await,
+                Needed::Look => checker.look(&mut step).await,
+                Needed::Nothing => Ok(Vec::new()),
             };
             (step, result)
         }
@@ -264,22 +266,31 @@ async fn decide(
     }
 }
 
-/// Decides without a request where that is possible; true when a dry-run is needed.
+/// What it takes to decide what is to be done with a step.
+enum Needed {
+    Nothing,
+    /// The server is asked what it would make of the object.
+    DryRun,
+    /// The object as it is now is read: it was accepted as it is wanted, and somebody has changed it since.
+    Look,
+}
+
+/// Decides without a request where that is possible.
 fn by_rule(
     step: &mut Step,
     owner: &super::Owner,
     known: &Known,
     pending: &BTreeSet<String>,
-) -> bool {
+) -> Needed {
     if step.action != Action::Create {
-        return false;
+        return Needed::Nothing;
     }
     if pending.contains(&step.id.namespace) {
         step.action = Action::CreateUnchecked(Unchecked::NamespacePending);
-        return false;
+        return Needed::Nothing;
     }
     if known.check_all {
-        return true;
+        return Needed::DryRun;
     }
     let key = ObjectKey::from(&step.id);
     let observed = known.live.get(&key);
@@ -289,17 +300,24 @@ fn by_rule(
         .filter(|proof| proof.desired == step.digest);
     let recalled = recall(step, known, &key, observed.as_ref());
     let proof = proof.cloned().or(recalled);
-    if let Some(proof) = proof.filter(|proof| proof.drift(owner, observed.as_ref()).is_none()) {
-        step.action = Action::Unchanged;
-        step.proof = Some(proof);
-        return false;
+    let drift = proof
+        .as_ref()
+        .map(|proof| proof.drift(owner, observed.as_ref()));
+    match drift {
+        Some(None) => {
+            step.action = Action::Unchanged;
+            step.proof = proof;
+            return Needed::Nothing;
+        }
+        Some(Some(Drift::FieldsTaken | Drift::TakenOver)) => return Needed::Look,
+        Some(Some(_)) | None => {}
     }
     let conditional = Settings::of_node(&step.object.node).ssa == Ssa::IfNotPresent;
     if known.inventory.objects.is_empty() && observed.is_none() && !conditional {
         step.action = Action::CreateUnchecked(Unchecked::FirstDeploy);
-        return false;
+        return Needed::Nothing;
     }
-    true
+    Needed::DryRun
 }
 
 /// The proof that another process would have of a step's object, from what the watch has seen of it.

@@ -22,9 +22,6 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 /// The status of a revision that changes nothing is written after those that do have been served.
 const AFTERWARDS: Duration = Duration::from_secs(1);
 
-/// The shortest time between two such writes for one Kustomization.
-const LAZY_INTERVAL: Duration = Duration::from_secs(60);
-
 /// What is to be written to the status, and when.
 pub struct Unsaid {
     /// What is to be said.
@@ -131,9 +128,9 @@ pub fn lazily(context: &Context, state: &mut State) -> Duration {
     if let Some(unsaid) = &state.unsaid {
         return unsaid.at.saturating_duration_since(now);
     }
-    let rested = state
-        .verified
-        .map(|verified| (verified + LAZY_INTERVAL).saturating_duration_since(now));
+    let rested = state.verified.map(|verified| {
+        (verified + context.settings.unchanged_status_interval).saturating_duration_since(now)
+    });
     let delay = match rested {
         Some(rest) if !rest.is_zero() => jittered(rest, 10),
         _ => context
@@ -154,7 +151,8 @@ pub fn rest(run: &Run<'_>, state: &mut State) -> Next {
     let following = state.following.as_ref();
     let look = following.and_then(|following| following.due(&following.verdict()));
     let say = state.unsaid.as_ref().map(|unsaid| unsaid.at);
-    let next = [look.map(|look| now + look), say]
+    let over = state.drift.fights.due();
+    let next = [look.map(|look| now + look), say, over]
         .into_iter()
         .flatten()
         .fold(due, Instant::min);

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::dependencies::Readiness;
 use super::desired::Desired;
-use super::inputs::InputWatches;
+use super::input_watches::InputWatches;
 use super::keys::Decrypting;
 use super::observe::Listed;
 use super::schedule::{Key, Schedule, Topic, Turns, Wake};
@@ -27,6 +27,8 @@ use crate::source::{Repositories, Snapshot, Storage};
 pub struct Settings {
     /// How soon a Kustomization whose dependencies are not ready is looked at again without any event.
     pub requeue_dependency: Duration,
+    /// The shortest time between two status writes of a Kustomization for revisions that change nothing.
+    pub unchanged_status_interval: Duration,
     /// Refuse references to sources and dependencies of other namespaces.
     pub no_cross_namespace_references: bool,
     /// The account of Kustomizations that name none; Weir's own when this is not given.

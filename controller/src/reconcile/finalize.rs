@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
+use kube::api::Api;
 use overlay::ObjectId;
 
 use super::context::Context;
@@ -16,12 +18,15 @@ use crate::api::kustomization::deletion_policy::{DELETE, MIRROR_PRUNE, WAIT_FOR_
 use crate::api::kustomization::{Kustomization, reason};
 use crate::api::meta::FINALIZER;
 use crate::cluster::order;
-use crate::cluster::{ChangeSet, Client, Inventory, ObjectKey, Proofs};
+use crate::cluster::{ChangeSet, Client, Inventory, ObjectKey, Proofs, Pruned};
 use crate::cluster::{await_termination, prune};
 use crate::report::Report;
 use crate::report::events::Severity;
 use crate::report::failure::Failure;
 use crate::report::kustomization::event;
+
+/// How many objects a message lists.
+const LISTED: usize = 20;
 
 /// Cleans up behind a Kustomization that is being deleted, and lets it go.
 pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, RecordError> {
@@ -38,15 +43,10 @@ pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, Record
         tracing::info!(name = run.key.name, namespace = run.key.namespace, %dependent, "goes after its dependent");
         return Ok(Next::After(Times::of(&run.object.spec).timeout));
     }
-    if let Err(failure) = clean_up(run, proofs).await {
-        tell(
-            run,
-            Severity::Error,
-            failure.reason,
-            format!("pruning for deleted resource failed: {failure}"),
-        );
-        tracing::warn!(%failure, overdue, "pruning for deleted resource failed");
-        if !overdue {
+    if let Err(unfinished) = clean_up(run, proofs).await {
+        let gives_up = overdue || in_ending_namespace(run).await;
+        complain(run, &unfinished, gives_up);
+        if !gives_up {
             return Ok(Next::Backoff(Times::of(&run.object.spec).retry));
         }
     }
@@ -103,11 +103,68 @@ fn overdue(object: &Kustomization) -> bool {
     waited > Times::of(&object.spec).timeout
 }
 
-async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Failure> {
-    let inventory = run::applied(&run.object)?;
+/// What could not be deleted, and why.
+struct Unfinished {
+    failure: Failure,
+    left: Vec<ObjectId>,
+}
+
+/// Says what is in the way; at the end, what is left.
+fn complain(run: &Run<'_>, unfinished: &Unfinished, gives_up: bool) {
+    let Unfinished { failure, left } = unfinished;
+    let mut message = format!("pruning for deleted resource failed: {failure}");
+    if gives_up {
+        let names: Vec<String> = left.iter().take(LISTED).map(ToString::to_string).collect();
+        message.push_str(&format!(
+            "\n{} objects are left behind: {}",
+            left.len(),
+            names.join(", ")
+        ));
+        if left.len() > LISTED {
+            message.push_str(" and others");
+        }
+    }
+    tracing::warn!(
+        name = run.key.name,
+        namespace = run.key.namespace,
+        gives_up,
+        "{message}"
+    );
+    tell(run, Severity::Error, failure.reason, message);
+}
+
+/// Whether the Kustomization's namespace is being deleted: it waits for this finalizer, and takes what is in it along.
+async fn in_ending_namespace(run: &Run<'_>) -> bool {
+    let namespaces: Api<Namespace> = Api::all(run.context.client.clone());
+    match namespaces.get_opt(&run.key.namespace).await {
+        Ok(Some(namespace)) => namespace.metadata.deletion_timestamp.is_some(),
+        Ok(None) => true,
+        Err(error) => {
+            tracing::debug!(%error, "namespace not read");
+            false
+        }
+    }
+}
+
+async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Unfinished> {
+    let inventory = run::applied(&run.object).map_err(|failure| Unfinished {
+        failure,
+        left: Vec::new(),
+    })?;
     if !deletes(&run.object) || inventory.objects.is_empty() {
         return Ok(());
     }
+    let all = inventory.objects.clone();
+    let pruned = delete(run, inventory, proofs).await;
+    let pruned = pruned.map_err(|failure| Unfinished { failure, left: all })?;
+    let left = pruned.errors.iter().map(|error| error.id.clone()).collect();
+    run::none_failed(reason::PRUNE_FAILED, &pruned.errors)
+        .map_err(|failure| Unfinished { failure, left })
+}
+
+/// Deletes what nobody else wants.
+async fn delete(run: &Run<'_>, inventory: Inventory, proofs: &Proofs) -> Result<Pruned, Failure> {
+    // The server does not need the account to exist, so impersonation is tried whatever has become of it.
     let client = run.client()?;
     hear_all(run).await?;
     let handed = owners::handed_over(run, &inventory.objects).await;
@@ -115,11 +172,11 @@ async fn clean_up(run: &Run<'_>, proofs: &Proofs) -> Result<(), Failure> {
     objects.retain(|id| !handed.contains(&ObjectKey::from(id)));
     let pruned = prune(&client, &run.owner(), &objects, proofs).await;
     tell_changes(run, &pruned.changes);
-    super::run::none_failed(reason::PRUNE_FAILED, &pruned.errors)?;
-    if run.object.spec.deletion_policy.as_deref() == Some(WAIT_FOR_TERMINATION) {
+    let waits = run.object.spec.deletion_policy.as_deref() == Some(WAIT_FOR_TERMINATION);
+    if waits && pruned.errors.is_empty() {
         wait(run, &client, &pruned.deleting).await;
     }
-    Ok(())
+    Ok(pruned)
 }
 
 /// Waits until the others have said what they want of the newest snapshot; who says nothing is not waited for ever.

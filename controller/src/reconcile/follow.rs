@@ -14,6 +14,7 @@ use overlay::ObjectId;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::conclude::PATIENCE;
 use super::run::{Run, Times};
 use super::schedule::{Key, Schedule, Wake};
 use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
@@ -42,6 +43,8 @@ pub struct Following {
     pub timeout: Duration,
     begun: Option<Instant>,
     deadline: Instant,
+    /// Since when objects that were healthy are not.
+    lost: Option<Instant>,
     objects: BTreeMap<ObjectKey, Followed>,
     client: Client,
     /// Watches by name of objects that the shared watches do not show; they end with this.
@@ -92,6 +95,7 @@ pub async fn follow(
         timeout,
         begun: Some(begun),
         deadline: begun + timeout,
+        lost: None,
         objects,
         client,
         _watches: watches,
@@ -266,16 +270,19 @@ impl Following {
         if Instant::now() < self.deadline {
             return Verdict::Pending;
         }
-        let message = format!(
-            "health check failed: timeout waiting for: [{}]",
-            waiting.join(", ")
-        );
+        let what = match self.lost {
+            Some(_) => "no longer healthy",
+            None => "timeout waiting for",
+        };
+        let message = format!("health check failed: {what}: [{}]", waiting.join(", "));
         Verdict::Failed(Failure::new(reason::HEALTH_CHECK_FAILED, message))
     }
 
-    /// Gives the objects their whole time again: they were healthy, and something has happened.
-    pub fn restart(&mut self) {
-        self.deadline = Instant::now() + self.timeout;
+    /// Objects that were healthy are not any more. What is over in a moment is not told.
+    pub fn lose(&mut self) {
+        let now = Instant::now();
+        self.lost = Some(now);
+        self.deadline = now + PATIENCE;
     }
 
     /// How long until the next look or verdict is due; none when only an event can bring news.

@@ -1,26 +1,19 @@
 //! What a build takes from the cluster: variables and keys. They are read with Weir's own account in the
 //! Kustomization's namespace, and watched (metadata only, one watch a kind and namespace in use).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, PartialObjectMeta};
-use kube::core::NamespaceResourceScope;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Resource, ResourceExt};
+use kube::api::Api;
 use overlay::vars::Variables;
-use serde::de::DeserializeOwned;
 use sops::{Answers, Asked, Opener};
-use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::input_watches::InputWatches;
 use super::keys::{self, Decrypting, Keys};
-use super::schedule::{Key, Schedule, Topic, Wake};
+use super::schedule::{Key, Topic};
 use crate::api::kustomization::{KustomizationSpec, PostBuild, SubstituteReference, reason};
 use crate::report::failure::{Again, Failure};
 
@@ -32,9 +25,6 @@ pub const CONFIG_MAP: &str = "ConfigMap";
 
 /// The strategy that substitutes without any variable too.
 const ALWAYS: &str = "Always";
-
-/// How long a run waits for the first sight of a watch; without it a change in between could go unseen.
-const FIRST_SIGHT: Duration = Duration::from_secs(10);
 
 /// What a build takes from the cluster.
 #[derive(Default)]
@@ -65,7 +55,7 @@ impl Inputs {
 }
 
 /// The values of a ConfigMap or Secret.
-type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
+pub type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 /// The ConfigMaps and Secrets that a spec names, as topics.
 pub fn topics(
@@ -110,22 +100,53 @@ pub async fn read(
                 .await;
         }
     }
-    gather(&context.client, &key.namespace, spec, &context.decrypting).await
+    let reader = Reader {
+        client: &context.client,
+        watches: Some(&context.input_watches),
+    };
+    gather(reader, &key.namespace, spec, &context.decrypting).await
+}
+
+/// Reads inputs: where they are watched, what was read a moment ago need not be read again.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// Speaks as whoever may read them.
+    pub client: &'a kube::Client,
+    /// The watches that show whether what was read still holds; none outside the controller.
+    pub watches: Option<&'a InputWatches>,
+}
+
+impl Reader<'_> {
+    /// The values of a ConfigMap or Secret; `None` when it is missing.
+    pub async fn data(
+        self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> kube::Result<Option<Arc<Data>>> {
+        match self.watches {
+            Some(watches) => watches.data(self.client, kind, namespace, name).await,
+            None => {
+                let read = fetch(self.client, kind, namespace, name).await?;
+                Ok(read.map(|(_, data)| Arc::new(data)))
+            }
+        }
+    }
 }
 
 /// Reads all that the spec names, once.
 pub async fn gather(
-    client: &kube::Client,
+    reader: Reader<'_>,
     namespace: &str,
     spec: &KustomizationSpec,
     decrypting: &Decrypting,
 ) -> Result<Inputs, Failure> {
     let variables = match &spec.post_build {
-        Some(post_build) => variables(client, namespace, post_build).await?,
+        Some(post_build) => variables(reader, namespace, post_build).await?,
         None => None,
     };
     let keys = match &spec.decryption {
-        Some(decryption) => Some(keys::read(client, namespace, decryption, decrypting).await?),
+        Some(decryption) => Some(keys::read(reader, namespace, decryption, decrypting).await?),
         None => None,
     };
     Ok(Inputs {
@@ -137,17 +158,17 @@ pub async fn gather(
 }
 
 async fn variables(
-    client: &kube::Client,
+    reader: Reader<'_>,
     namespace: &str,
     post_build: &PostBuild,
 ) -> Result<Option<Variables>, Failure> {
     let mut variables = Variables::default();
     for reference in &post_build.substitute_from {
         let source = format!("{}/{}", reference.kind, reference.name);
-        let Some(data) = referenced(client, namespace, reference, &source).await? else {
+        let Some(data) = referenced(reader, namespace, reference, &source).await? else {
             continue;
         };
-        for (name, value) in &data {
+        for (name, value) in data.iter() {
             let text = String::from_utf8_lossy(value);
             variables.set(name, &text, reference.kind == SECRET, &source);
         }
@@ -161,16 +182,19 @@ async fn variables(
 
 /// The values of a reference; `None` when it is missing and may be.
 async fn referenced(
-    client: &kube::Client,
+    reader: Reader<'_>,
     namespace: &str,
     reference: &SubstituteReference,
     source: &str,
-) -> Result<Option<Data>, Failure> {
+) -> Result<Option<Arc<Data>>, Failure> {
     let failed = |message: String, again| {
         let message = format!("substitute from '{source}' error: {message}");
         Err(Failure::new(reason::BUILD_FAILED, message).again(again))
     };
-    match data(client, &reference.kind, namespace, &reference.name).await {
+    match reader
+        .data(&reference.kind, namespace, &reference.name)
+        .await
+    {
         Ok(Some(data)) => Ok(Some(data)),
         Ok(None) if reference.optional => Ok(None),
         Ok(None) => failed("not found".to_owned(), Again::RetryInterval),
@@ -185,162 +209,35 @@ pub async fn data(
     namespace: &str,
     name: &str,
 ) -> kube::Result<Option<Data>> {
+    let read = fetch(client, kind, namespace, name).await?;
+    Ok(read.map(|(_, data)| data))
+}
+
+/// The resource version and the values of a ConfigMap or Secret.
+pub async fn fetch(
+    client: &kube::Client,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+) -> kube::Result<Option<(String, Data)>> {
     if kind == SECRET {
-        let secret = Api::<Secret>::namespaced(client.clone(), namespace)
-            .get_opt(name)
-            .await?;
-        let data = secret.map(|secret| secret.data.unwrap_or_default());
-        return Ok(data.map(|data| {
-            data.into_iter()
-                .map(|(key, value)| (key, value.0.into()))
-                .collect()
+        let api = Api::<Secret>::namespaced(client.clone(), namespace);
+        let secret = api.get_opt(name).await?;
+        return Ok(secret.map(|secret| {
+            let data = secret.data.unwrap_or_default().into_iter();
+            let data = data.map(|(key, value)| (key, value.0.into())).collect();
+            (secret.metadata.resource_version.unwrap_or_default(), data)
         }));
     }
-    let map = Api::<ConfigMap>::namespaced(client.clone(), namespace)
-        .get_opt(name)
-        .await?;
-    let data = map.map(|map| map.data.unwrap_or_default());
-    Ok(data.map(|data| {
-        data.into_iter()
+    let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    let map = api.get_opt(name).await?;
+    Ok(map.map(|map| {
+        let data = map.data.unwrap_or_default().into_iter();
+        let data = data
             .map(|(key, value)| (key, value.into_bytes().into()))
-            .collect()
+            .collect();
+        (map.metadata.resource_version.unwrap_or_default(), data)
     }))
-}
-
-/// The watches of ConfigMaps and Secrets, by kind and namespace; each says when it has seen all.
-#[derive(Default)]
-pub struct InputWatches(Mutex<HashMap<(&'static str, String), watch::Receiver<bool>>>);
-
-impl InputWatches {
-    /// Makes sure that the kind is watched in the namespace, and waits until all was seen once.
-    pub async fn ensure(&self, context: &Context, kind: &'static str, namespace: &str) {
-        let mut complete = self.start(context, kind, namespace);
-        let seen = tokio::time::timeout(FIRST_SIGHT, complete.wait_for(|complete| *complete)).await;
-        if seen.is_err() {
-            tracing::warn!(
-                kind,
-                namespace,
-                "the watch of inputs is not in place: changes are seen at the interval"
-            );
-        }
-    }
-
-    fn start(
-        &self,
-        context: &Context,
-        kind: &'static str,
-        namespace: &str,
-    ) -> watch::Receiver<bool> {
-        let mut started = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (kind, namespace.to_owned());
-        if let Some(complete) = started.get(&key) {
-            return complete.clone();
-        }
-        let (sender, complete) = watch::channel(false);
-        let (schedule, client) = (context.schedule.clone(), context.client.clone());
-        let watched = Watched {
-            kind,
-            namespace: namespace.to_owned(),
-            schedule,
-            complete: sender,
-            known: HashMap::new(),
-            seen: false,
-        };
-        if kind == SECRET {
-            tokio::spawn(watched.follow::<Secret>(client));
-        } else {
-            tokio::spawn(watched.follow::<ConfigMap>(client));
-        }
-        started.insert(key, complete.clone());
-        complete
-    }
-
-    /// Whether changes of all the inputs of a spec are seen by a watch.
-    pub fn cover(&self, topics: &BTreeSet<Topic>) -> bool {
-        let started = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let covered = |topic: &Topic| match topic {
-            Topic::Input(kind, namespace, _) => started
-                .get(&(*kind, namespace.clone()))
-                .is_some_and(|complete| *complete.borrow()),
-            Topic::Source(_) | Topic::Ready(_) => true,
-        };
-        topics.iter().all(covered)
-    }
-}
-
-/// One watch, and the resource versions that it has seen, by name.
-struct Watched {
-    kind: &'static str,
-    namespace: String,
-    schedule: Arc<Schedule>,
-    complete: watch::Sender<bool>,
-    known: HashMap<String, String>,
-    /// Whether all have been seen once: until then nobody has read anything.
-    seen: bool,
-}
-
-impl Watched {
-    async fn follow<K>(mut self, client: kube::Client)
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + std::fmt::Debug
-            + Send
-            + 'static,
-    {
-        let api: Api<PartialObjectMeta<K>> = Api::namespaced(client, &self.namespace);
-        let events = watcher(api, watcher::Config::default()).default_backoff();
-        pin_mut!(events);
-        let mut listed = HashMap::new();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init) => listed = HashMap::new(),
-                Ok(watcher::Event::InitApply(object)) => {
-                    listed.extend(version(&object.metadata));
-                }
-                Ok(watcher::Event::InitDone) => self.replace(std::mem::take(&mut listed)),
-                Ok(watcher::Event::Apply(object)) => {
-                    if let Some((name, version)) = version(&object.metadata) {
-                        self.known.insert(name.clone(), version);
-                        self.tell(&name);
-                    }
-                }
-                Ok(watcher::Event::Delete(object)) => {
-                    self.known.remove(&object.name_any());
-                    self.tell(&object.name_any());
-                }
-                Err(error) => {
-                    self.complete.send_replace(false);
-                    tracing::debug!(%error, kind = self.kind, namespace = self.namespace, "watch of inputs");
-                }
-            }
-        }
-    }
-
-    /// Tells of all that differs from what was known before, unless this is the first sight.
-    fn replace(&mut self, listed: HashMap<String, String>) {
-        let before = std::mem::replace(&mut self.known, listed);
-        if self.seen {
-            let names: BTreeSet<&String> = before.keys().chain(self.known.keys()).collect();
-            for name in names {
-                if before.get(name) != self.known.get(name) {
-                    self.tell(name);
-                }
-            }
-        }
-        self.seen = true;
-        self.complete.send_replace(true);
-    }
-
-    fn tell(&self, name: &str) {
-        let topic = Topic::Input(self.kind, self.namespace.clone(), name.to_owned());
-        self.schedule.publish(&topic, &Wake::input());
-    }
-}
-
-fn version(metadata: &ObjectMeta) -> Option<(String, String)> {
-    Some((metadata.name.clone()?, metadata.resource_version.clone()?))
 }
 
 #[cfg(test)]

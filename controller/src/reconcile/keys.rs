@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sops::{Cache, Error, Keyring, MacPolicy};
 use zeroize::Zeroizing;
 
-use super::inputs::{self, SECRET};
+use super::inputs::{Reader, SECRET};
 use super::schedule::Topic;
 use crate::api::kustomization::{Decryption, reason};
 use crate::report::failure::{Again, Failure};
@@ -62,7 +62,7 @@ pub fn topic(decryption: &Decryption, namespace: &str, decrypting: &Decrypting) 
 
 /// The keys for a Kustomization of a namespace.
 pub async fn read(
-    client: &kube::Client,
+    reader: Reader<'_>,
     namespace: &str,
     decryption: &Decryption,
     decrypting: &Decrypting,
@@ -75,11 +75,12 @@ pub async fn read(
         let message = format!("decryption secret '{namespace}/{name}': {message}");
         Failure::new(reason::BUILD_FAILED, message).again(again)
     };
-    let data = inputs::data(client, SECRET, &namespace, &name)
+    let data = reader
+        .data(SECRET, &namespace, &name)
         .await
         .map_err(|error| failed(error.to_string(), Again::Backoff))?
         .ok_or_else(|| failed("not found".to_owned(), Again::RetryInterval))?;
-    for (entry, value) in &data {
+    for (entry, value) in data.iter() {
         let Some((_, add)) = kinds.iter().find(|(end, _)| entry.ends_with(end)) else {
             continue;
         };

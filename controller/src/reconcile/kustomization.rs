@@ -17,10 +17,10 @@ use super::follow::{self, Following, Verdict};
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next, Topic, Wake};
-use super::{Brought, bring, finalize, inputs, owners, render, support};
+use super::{Brought, bring, drift, finalize, inputs, owners, render, support};
 use crate::api::kustomization::Kustomization;
 
-use crate::cluster::Proofs;
+use crate::cluster::{ObjectKey, Proofs};
 
 use crate::report::kustomization::{answer_request, checks_health, status};
 use crate::report::{Outcome, Report};
@@ -35,6 +35,8 @@ pub struct State {
     pub(super) settled: Option<Settled>,
     /// What shows that objects are as they were applied.
     proofs: Proofs,
+    /// What was done about drift.
+    pub(super) drift: drift::Memory,
     /// The objects whose health counts.
     pub(super) following: Option<Following>,
     /// When the interval, or the wait after a failure, is over.
@@ -73,6 +75,8 @@ pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wa
         context.watches.want(&owner(key), BTreeSet::new());
         owners::wake(context, context.desired.forget(key));
         finalize::wake_leaving(context);
+        context.schedule.subscribe(key, BTreeSet::new());
+        context.input_watches.close_unused(&context.schedule);
         context.forget_ready(key);
         context.metrics.forget(key);
         return Next::Gone;
@@ -122,7 +126,11 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
         return finalize::finalize(run, &state.proofs).await;
     }
     run.object = record::finalizer(&run.context.client, run.object.clone(), true).await?;
-    run.context.schedule.subscribe(run.key, topics(run));
+    if run.context.schedule.subscribe(run.key, topics(run)) {
+        run.context
+            .input_watches
+            .close_unused(&run.context.schedule);
+    }
     if run.object.spec.suspend == Some(true) {
         state.settled = None;
         return suspended(run).await;
@@ -177,12 +185,17 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
         || settled.annotations != annotations(&run.object)
         || wake.input
         || (wake.dependency && run.context.desired.is_in_dispute(run.key))
-        || drifted(run, &state.proofs, wake)
     {
         return Need::Run;
     }
-    let is_due = state.due.is_some_and(|due| due <= Instant::now());
-    if is_due && !watched(run, &state.proofs) {
+    let (now, fights) = (Instant::now(), &mut state.drift.fights);
+    let mut drifted = drifted(run, &state.proofs, wake);
+    drifted.retain(|key| !fights.leaves(key, now));
+    if !drifted.is_empty() || fights.end_quiet(now) {
+        return Need::Run;
+    }
+    let is_due = state.due.is_some_and(|due| due <= now);
+    if is_due && !(fights.is_empty() && watched(run, &state.proofs)) {
         return Need::Run;
     }
     let Ok(snapshot) = run.snapshot() else {
@@ -207,10 +220,10 @@ fn watched(run: &Run<'_>, proofs: &Proofs) -> bool {
     run.context.input_watches.cover(&topics) && !run.context.has_unwatchable(proofs)
 }
 
-/// Whether any object that the wake names is no longer as it was applied.
-fn drifted(run: &Run<'_>, proofs: &Proofs, wake: &Wake) -> bool {
+/// Objects that the wake names and that are no longer as they were applied.
+fn drifted(run: &Run<'_>, proofs: &Proofs, wake: &Wake) -> Vec<ObjectKey> {
     let (live, owner) = (run.context.watches.live(), run.owner());
-    let shown = |key: &crate::cluster::ObjectKey| {
+    let shown = |key: &ObjectKey| {
         wake.shown
             .iter()
             .any(|kind| kind.group == key.group && kind.kind == key.kind)
@@ -218,7 +231,9 @@ fn drifted(run: &Run<'_>, proofs: &Proofs, wake: &Wake) -> bool {
     proofs
         .iter()
         .filter(|(key, _)| wake.altered.contains(*key) || shown(key))
-        .any(|(key, proof)| proof.drift(&owner, live.get(key).as_ref()).is_some())
+        .filter(|(key, proof)| proof.drift(&owner, live.get(key).as_ref()).is_some())
+        .map(|(key, _)| key.clone())
+        .collect()
 }
 
 /// Annotations may ask for a run, confirm a deletion, or name an event's metadata.
@@ -246,7 +261,7 @@ async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
     run.context.desired.end(run.key, number);
     report.took = begin.elapsed();
     report.outcome = match result {
-        Ok(brought) => settle(run, state, &report, brought, before).await,
+        Ok(brought) => settle(run, state, &mut report, brought, before).await,
         Err(failure) => Outcome::Failed(failure),
     };
     if let Some(following) = &mut state.following {
@@ -265,10 +280,11 @@ async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
 async fn settle(
     run: &Run<'_>,
     state: &mut State,
-    report: &Report,
+    report: &mut Report,
     brought: Brought,
     before: Option<Following>,
 ) -> Outcome {
+    state.drift.note(&brought.plan, report);
     state.settled = Some(Settled {
         generation: run.object.metadata.generation.unwrap_or_default(),
         annotations: annotations(&run.object),
@@ -323,13 +339,15 @@ fn standing(state: &mut State, revision: &str) -> Report {
         .as_ref()
         .and_then(|settled| settled.digest.clone());
     let following = state.following.as_mut();
-    Report {
+    let mut report = Report {
         revision: Some(revision.to_owned()),
         digest,
         outcome: following.as_deref().map(outcome).unwrap_or_default(),
         took: following.map(Following::took).unwrap_or_default(),
         ..Report::default()
-    }
+    };
+    state.drift.tell(&mut report);
+    report
 }
 
 /// Looks at the objects that may have changed; says so when that changes how the Kustomization stands.
@@ -344,7 +362,7 @@ async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
         following.look().await;
         let after = following.verdict();
         if before == Verdict::Healthy && after == Verdict::Pending {
-            following.restart();
+            following.lose();
         } else if after != Verdict::Pending && changes_conditions(run, state) {
             let revision = revision(state);
             let report = standing(state, &revision);
@@ -371,11 +389,12 @@ fn revision(state: &State) -> String {
 
 /// Whether the conditions would say anything else than they do.
 fn changes_conditions(run: &Run<'_>, state: &State) -> bool {
-    let report = Report {
+    let mut report = Report {
         revision: Some(revision(state)),
         outcome: state.following.as_ref().map(outcome).unwrap_or_default(),
         ..Report::default()
     };
+    state.drift.tell(&mut report);
     let written = run.object.status.as_ref();
     let written = written
         .map(|status| status.conditions.as_slice())

@@ -11,11 +11,13 @@ pub mod conclude;
 pub mod context;
 pub mod dependencies;
 pub mod desired;
+pub mod drift;
 pub mod encrypted;
 pub mod finalize;
 pub mod follow;
 pub mod gate;
 pub mod git_repository;
+pub mod input_watches;
 pub mod inputs;
 pub mod keys;
 pub mod kustomization;
@@ -74,12 +76,15 @@ pub async fn bring(
 
     run.look_around(&client, &wanted.objects, proofs).await;
     let known = run.known(proofs)?;
-    let plan = cluster::plan(&client, wanted, &known)
+    let mut plan = cluster::plan(&client, wanted, &known)
         .await
         .map_err(run::refused)?;
     report.digest = Some(plan.digest());
     report.warnings.extend(plan.warnings.iter().cloned());
     run::none_failed(RECONCILIATION_FAILED, &plan.errors)?;
+    if drift::is_reported(&run.object) {
+        report.drifted = drift::leave(&mut plan, &known);
+    }
 
     run.answer_for(&plan, &known.inventory, &revision).await?;
     let applied = cluster::apply::apply(&client, &plan).await;

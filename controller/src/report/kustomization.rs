@@ -11,7 +11,7 @@ use super::failure::{Again, Failure};
 use super::history::{self, Met};
 use super::{Outcome, Report};
 use crate::api::duration;
-use crate::api::kustomization::condition::HEALTHY;
+use crate::api::kustomization::condition::{DRIFTED, HEALTHY};
 use crate::api::kustomization::{
     GROUP, Kustomization, KustomizationSpec, KustomizationStatus, ResourceInventory,
     ResourceReference, reason,
@@ -42,7 +42,24 @@ pub fn status(object: &Kustomization, report: &Report) -> KustomizationStatus {
         answer_request(object, &mut status);
         remember(report, &mut status);
     }
+    drifted(object, report, &mut status);
     status
+}
+
+/// What is not in line and left so for now.
+fn drifted(object: &Kustomization, report: &Report, status: &mut KustomizationStatus) {
+    let (reason, lines) = match report.drifted.is_empty() {
+        true => (reason::FIELDS_CONTESTED, &report.contested),
+        false => (reason::DRIFT_REPORTED, &report.drifted),
+    };
+    let conditions = &mut status.conditions;
+    if lines.is_empty() {
+        conditions::remove(conditions, DRIFTED);
+        return;
+    }
+    let generation = object.metadata.generation.unwrap_or_default();
+    let drifted = Statement::new(DRIFTED, Status::True, reason, lines.join("\n"));
+    conditions::set(conditions, drifted, generation);
 }
 
 /// The status while work is under way, with what is answered for from now on.

@@ -25,6 +25,10 @@ pub struct Report {
     pub changes: ChangeSet,
     /// What the Kustomization answers for from now on; none when that did not change.
     pub inventory: Option<Inventory>,
+    /// Objects that have drifted and are left so, because that was asked for.
+    pub drifted: Vec<String>,
+    /// Fields that another writer keeps changing.
+    pub contested: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// How it stands.

@@ -10,8 +10,10 @@
 
 mod deploy;
 mod drift;
+mod endings;
 mod examples;
 mod failures;
+mod fights;
 mod key_services;
 mod kill;
 mod outages;

@@ -184,17 +184,7 @@ async fn dropped_after(scene: &Scene, name: &str, act: impl AsyncFnOnce()) {
     scene.merge(&kustomization_kind(), "app", suspend).await;
     // Answered even so: Weir has seen that it is to stand still.
     let token = scene.request(&kustomization_kind(), "app").await;
-    let what = "the request is answered";
-    scene
-        .until(what, &kustomization_kind(), "app", |object| {
-            let handled = &object.data["status"]["lastHandledReconcileAt"];
-            if *handled == token {
-                Ok(())
-            } else {
-                Err(format!("handled: {handled}"))
-            }
-        })
-        .await;
+    scene.answered("app", &token).await;
     act().await;
     assert!(exists(scene, name).await);
     write_app(scene, &["kept"]);

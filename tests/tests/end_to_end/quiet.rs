@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use weir_tests::objects::{config_map, kustomization_file};
+use weir_tests::objects::{config_map, deployment, kustomization_file};
 use weir_tests::{ControlPlane, ControlPlaneOptions, GitServerOptions, Scene, count_by};
 
 const OBJECTS: usize = 20;
@@ -38,14 +38,30 @@ async fn a_deploy_costs_one_write_an_object_and_silence_costs_nothing() {
             config_map(name, "key", "value"),
         );
     }
+    scene
+        .repository
+        .write("web/web.yaml", deployment("web", "nginx:1.29", 1));
+    let values = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "values" }, "data": { "value": "one" },
+    });
+    scene.create(&serde_json::from_value(values).unwrap()).await;
     let commit = scene.repository.publish("first");
-    scene.source(json!({})).await;
-    scene.sync("app", "./app", json!({})).await;
+    // Silence does not come from long intervals.
+    scene.source(json!({ "interval": "2s" })).await;
+    scene
+        .sync("app", "./app", json!({ "interval": "2s" }))
+        .await;
+    let substitute = json!({ "substituteFrom": [{ "kind": "ConfigMap", "name": "values" }] });
+    let spec = json!({
+        "interval": "2s", "wait": true, "dependsOn": [{ "name": "app" }], "postBuild": substitute,
+    });
+    scene.sync("web", "./web", spec).await;
     scene.ready("app", &commit).await;
+    scene.ready("web", &commit).await;
     let of_objects: Vec<_> = log
         .since(0, ControlPlane::WEIR)
         .into_iter()
-        .filter(|call| call.resource == "configmaps" && !call.name.is_empty())
+        .filter(|call| call.resource == "configmaps" && call.name.starts_with("settings-"))
         .collect();
     let counts = count_by(&of_objects, |call| (call.verb.clone(), call.is_dry_run()));
     assert_eq!(counts, [(("patch".to_owned(), false), OBJECTS)].into());

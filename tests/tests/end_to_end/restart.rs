@@ -135,7 +135,11 @@ async fn a_new_process_asks_for_no_object_that_is_as_it_was() {
     let of_objects: Vec<&RequestLine> = of_objects.collect();
     let is_input = |request: &&RequestLine| request.path.ends_with("/configmaps/values");
     assert!(of_objects.iter().all(is_input), "{of_objects:#?}");
-    assert!(of_objects.len() <= KUSTOMIZATIONS, "{of_objects:#?}");
+    assert_eq!(
+        of_objects.len(),
+        1,
+        "each input is read once: {of_objects:#?}"
+    );
     // Discovery, the lists of own resources, managed objects and inputs, the source's status and event.
     let all: usize = counts.values().sum();
     assert!(all <= 20, "{all}: {counts:#?}");

@@ -150,3 +150,33 @@ async fn a_kustomization_waits_for_what_it_depends_on() {
         start.elapsed()
     );
 }
+
+#[tokio::test]
+async fn health_is_followed_after_success() {
+    let scene = Scene::start("followed").await;
+    write_app(&scene, "nginx:1.29");
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene
+        .sync("app", "./app", json!({ "wait": true, "timeout": "50s" }))
+        .await;
+    scene.ready("app", &commit).await;
+    // The pods do not count as available any more, and nothing that Git says is touched.
+    let away = json!({ "spec": { "minReadySeconds": 500 } });
+    scene
+        .merge_as("somebody", &deployment_kind(), "web", away)
+        .await;
+    let message = scene.failed("app", "HealthCheckFailed").await;
+    assert!(message.contains("no longer healthy"), "{message}");
+    let healthy = condition(&scene.get(&kustomization_kind(), "app").await, "Healthy").cloned();
+    assert_eq!(healthy.unwrap()["status"], "False");
+    let back = json!({ "spec": { "minReadySeconds": null } });
+    scene
+        .merge_as("somebody", &deployment_kind(), "web", back)
+        .await;
+    let kustomization = scene.ready("app", &commit).await;
+    assert_eq!(
+        condition(&kustomization, "Healthy").unwrap()["status"],
+        "True"
+    );
+}

@@ -109,9 +109,10 @@ impl Schedule {
         }
     }
 
-    /// Sets what a task listens to, in place of what it listened to before.
-    pub fn subscribe(&self, key: &Key, topics: BTreeSet<Topic>) {
-        lock(&self.subscriptions).replace(key, topics);
+    /// Sets what a task listens to, in place of what it listened to before; true when it no longer listens to
+    /// something.
+    pub fn subscribe(&self, key: &Key, topics: BTreeSet<Topic>) -> bool {
+        lock(&self.subscriptions).replace(key, topics)
     }
 
     /// All tasks that listen to the topic.

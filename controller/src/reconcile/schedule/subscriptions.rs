@@ -12,8 +12,8 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Sets what one listens to, in place of what it listened to before.
-    pub(super) fn replace(&mut self, key: &Key, topics: BTreeSet<Topic>) {
+    /// Sets what one listens to, in place of what it listened to before; true when it no longer listens to something.
+    pub(super) fn replace(&mut self, key: &Key, topics: BTreeSet<Topic>) -> bool {
         let old = self.topics.remove(key).unwrap_or_default();
         for topic in old.difference(&topics) {
             if let Some(keys) = self.listeners.get_mut(topic) {
@@ -29,8 +29,10 @@ impl Subscriptions {
                 .or_default()
                 .insert(key.clone());
         }
+        let left = old.difference(&topics).next().is_some();
         if !topics.is_empty() {
             self.topics.insert(key.clone(), topics);
         }
+        left
     }
 }
