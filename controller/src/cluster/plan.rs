@@ -1,6 +1,8 @@
 //! What is to be done, as a value: computed before the first write, printed by `weir diff`, executed by the
 //! reconciler.
 
+use std::collections::BTreeSet;
+
 use overlay::{Object, ObjectId};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -8,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::discovery::Resource;
 use super::error::ObjectError;
 use super::inventory::Inventory;
-use super::live::{Live, Proof, Proofs};
+use super::live::{Live, ObjectKey, Proof, Proofs};
 use super::managed_fields::{Digest, Rival};
 use super::order::{GroupKind, Stage};
 use super::owner::Owner;
@@ -35,6 +37,9 @@ pub struct Known {
     pub live: Live,
     /// What this process has applied and seen confirmed.
     pub proofs: Proofs,
+    /// Wanted objects that a Kustomization of another process keeps: they stay in the inventory, which is how that
+    /// process learns that they are wanted here, and are left alone.
+    pub kept_elsewhere: BTreeSet<ObjectKey>,
     /// What the status says of a run by another process, for objects without a proof.
     pub recorded: Option<Recorded>,
     /// Whether every object is dry-run, whatever the rules would save: for showing the plan.
@@ -88,6 +93,8 @@ pub enum Skip {
     Ignored,
     /// `kustomize.toolkit.fluxcd.io/ssa: IfNotPresent`, and it is present.
     Present,
+    /// A Kustomization of another process keeps it.
+    KeptElsewhere,
     /// It has drifted, and its Kustomization asks to be told and not to have it put right.
     DriftReported,
 }

@@ -51,7 +51,12 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
         warnings: Vec::new(),
     };
     let custom_stages = wanted.custom_stages.clone();
-    let steps = prepare(client, wanted, &definitions, &mut plan.errors);
+    let mut steps = prepare(client, wanted, &definitions, &mut plan.errors);
+    for step in &mut steps {
+        if known.kept_elsewhere.contains(&ObjectKey::from(&step.id)) {
+            step.action = Action::Skip(Skip::KeptElsewhere);
+        }
+    }
     let known = &known.trusting(&steps);
     let (first, rest) = steps
         .into_iter()

@@ -75,7 +75,8 @@ pub async fn bring(
     let wanted = run.wanted(rendered.objects, &conflicts);
 
     run.look_around(&client, &wanted.objects, proofs).await;
-    let known = run.known(proofs)?;
+    let mut known = run.known(proofs)?;
+    known.kept_elsewhere = owners::kept(&client, &conflicts);
     let mut plan = cluster::plan(&client, wanted, &known)
         .await
         .map_err(run::refused)?;

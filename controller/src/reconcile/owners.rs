@@ -31,6 +31,8 @@ pub struct Conflict {
     pub keeper: Key,
     /// Whether it is there exactly as this one wants it, but for the owner.
     pub agreed: bool,
+    /// Whether another process looks after the keeper. It learns from our inventory that we want the object.
+    pub elsewhere: bool,
 }
 
 impl Conflict {
@@ -140,11 +142,20 @@ pub async fn conflicts(
         };
         conflicts.push(Conflict {
             id: object.id.clone(),
+            elsewhere: run.context.kustomization(&keeper).is_none(),
             agreed: agreed(client, &keeper, object.clone()).await,
             keeper,
         });
     }
     conflicts
+}
+
+/// Where the objects are that other processes' Kustomizations keep.
+pub fn kept(client: &Client, conflicts: &[Conflict]) -> BTreeSet<ObjectKey> {
+    let elsewhere = conflicts.iter().filter(|conflict| conflict.elsewhere);
+    elsewhere
+        .map(|conflict| place(client, &conflict.id))
+        .collect()
 }
 
 /// Waits until those who want the same objects have been rendered at the same snapshot.
@@ -310,7 +321,12 @@ pub fn tell(run: &Run<'_>, conflicts: &[Conflict], report: &mut Report) -> Resul
     if lost.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(reason::RECONCILIATION_FAILED, lost.join("\n")).again(Again::RetryInterval))
+    // Of another process's Kustomizations nothing is heard.
+    let again = match conflicts.iter().any(|conflict| conflict.elsewhere) {
+        true => Again::Backoff,
+        false => Again::RetryInterval,
+    };
+    Err(Failure::new(reason::RECONCILIATION_FAILED, lost.join("\n")).again(again))
 }
 
 fn tell_keeper(run: &Run<'_>, conflict: &Conflict, text: &str) {

@@ -203,9 +203,13 @@ impl Run<'_> {
         self.context.watches.settled(&kinds, FIRST_SIGHT).await;
     }
 
-    /// What is wanted of the cluster: all but what others keep.
+    /// What is wanted of the cluster: all but what others of this process keep.
     pub fn wanted(&self, mut objects: Vec<Object>, conflicts: &[Conflict]) -> Wanted {
-        objects.retain(|object| !conflicts.iter().any(|conflict| conflict.id == object.id));
+        let is_kept = |object: &Object| {
+            let mut kept = conflicts.iter().filter(|conflict| !conflict.elsewhere);
+            kept.any(|conflict| conflict.id == object.id)
+        };
+        objects.retain(|object| !is_kept(object));
         Wanted {
             owner: self.owner(),
             objects,

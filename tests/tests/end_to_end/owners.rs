@@ -331,3 +331,40 @@ async fn what_depends_on_others_goes_before_them() {
     scene.gone(&config_map_kind(), "x").await;
     scene.weir.kill();
 }
+
+#[tokio::test]
+async fn an_object_moves_to_a_kustomization_of_another_process() {
+    let scene = Scene::start("giver").await;
+    write(&scene, "a", &[("x", "1"), ("y", "1")]);
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("a", "./a", json!({})).await;
+    scene.ready("a", &first).await;
+    let before = uid(&scene, "x").await;
+
+    // Its Weir looks after another namespace, and its objects are here.
+    let other = Scene::start("taker").await;
+    write(&other, "b", &[("x", "2"), ("z", "1")]);
+    let commit = other.repository.publish("first");
+    other.source(json!({})).await;
+    let here = json!({ "targetNamespace": scene.namespace });
+    other.sync("b", "./b", here).await;
+    let message = other.failed("b", "ReconciliationFailed").await;
+    assert!(message.contains("stays with it"), "{message}");
+    assert_eq!(
+        (owner(&scene, "x").await, owner(&scene, "z").await),
+        ("a".to_owned(), "b".to_owned())
+    );
+
+    write(&scene, "a", &[("y", "1")]);
+    let second = scene.publish("a lets go").await;
+    scene.ready("a", &second).await;
+    other.ready("b", &commit).await;
+    let object = scene.get(&config_map_kind(), "x").await;
+    assert_eq!(
+        (object.metadata.uid.unwrap(), &object.data["data"]["key"]),
+        (before, &json!("2"))
+    );
+    assert_eq!(owner(&scene, "x").await, "b");
+    has(&scene, "a", &["y"]).await;
+}
