@@ -71,10 +71,10 @@ pub async fn bring(
     let client = run.client()?;
     owners::declare(run, &client, &rendered.objects, number).await;
     dependencies::check(run.context, run.key, &run.object.spec, &revision)?;
+    run.look_around(&client, &rendered.objects, proofs).await;
     let conflicts = owners::conflicts(run, &client, &rendered.objects, number).await;
     let wanted = run.wanted(rendered.objects, &conflicts);
 
-    run.look_around(&client, &wanted.objects, proofs).await;
     let mut known = run.known(proofs)?;
     known.kept_elsewhere = owners::kept(&client, &conflicts);
     let mut plan = cluster::plan(&client, wanted, &known)

@@ -167,6 +167,7 @@ impl Run<'_> {
             inventory: applied(&self.object)?,
             live: self.context.watches.live(),
             proofs: proofs.clone(),
+            kept_elsewhere: BTreeSet::new(),
             recorded: self.recorded().filter(|_| proofs.is_empty()),
             check_all: false,
         })
@@ -190,9 +191,11 @@ impl Run<'_> {
     }
 
     /// A process that has just begun looks at what is there, all of a kind at once, instead of asking for each
-    /// object: what the run before it left needs no request then.
+    /// object: what the run before it left needs no request then, and what other processes' Kustomizations keep is
+    /// seen.
     pub async fn look_around(&self, client: &Client, objects: &[Object], proofs: &Proofs) {
-        if !proofs.is_empty() || self.recorded().is_none() {
+        let is_new = self.recorded().is_none() && !self.context.settings.shares;
+        if !proofs.is_empty() || is_new {
             return;
         }
         let kinds = objects

@@ -124,14 +124,17 @@ async fn nothing_is_pruned_before_all_have_been_rendered() {
     let input = |request: &RequestLine| {
         request.method == Method::GET && request.path.ends_with("/configmaps/values")
     };
+    // What it takes from the cluster is on its way when the commit comes.
     let arrival = proxy.hold(input, 0);
-    write(&scene, "a", &[("y", "2")]);
-    write(&scene, "b", &[("x", "1"), ("z", "${value}")]);
-    let second = scene.publish("move x").await;
+    let two = json!({ "data": { "value": "two" } });
+    scene.merge(&config_map_kind(), "values", two).await;
     let held = tokio::time::timeout(PATIENCE, arrival)
         .await
         .unwrap()
         .unwrap();
+    write(&scene, "a", &[("y", "2")]);
+    write(&scene, "b", &[("x", "1"), ("z", "${value}")]);
+    let second = scene.publish("move x").await;
     let is_applied = |object: &DynamicObject| match object.data["data"]["key"] == "2" {
         true => Ok(()),
         false => Err("not yet"),
