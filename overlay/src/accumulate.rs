@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::ahead;
 use crate::alias;
 use crate::budget::{Steps, within};
 use crate::build::Purpose;
@@ -22,12 +23,13 @@ use crate::provenance::{self, Step};
 use crate::refs::Variables;
 use crate::resource::{Id, Resource};
 use crate::resources::Resources;
+use crate::shared;
 use crate::transform::{self, Asked, Setting};
 use crate::tree::EntryKind;
 use crate::yaml::Dialect;
 
 /// What a kustomization brings together: manifests, and the rules that hold for them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Accumulated {
     /// The manifests.
     pub resources: Resources,
@@ -177,7 +179,12 @@ fn accumulate_entries(
 ) -> Result<(), Errors> {
     let mut errors = Vec::new();
     let mut known = into.resources.keys();
+    let (read, mut is_ahead) = (session.spent.bytes, place.origin.is_some());
     for (index, entry) in entries.iter().enumerate() {
+        if !is_ahead {
+            let read = session.spent.bytes - read;
+            is_ahead = ahead::build(place, &entries[index..], read, session);
+        }
         if let Err(more) = accumulate_entry(place, entry, into, &mut known, session) {
             errors.extend(during(more, entry, format!("{field}[{index}]")).0);
         }
@@ -239,11 +246,27 @@ fn accumulate_base(
     session: &mut Session<'_>,
 ) -> Result<Accumulated, Errors> {
     let folder = session.enter(place.folder, entry)?;
-    let loaded = kustomization_file::load(&folder, Kind::Kustomization, session)?;
+    let origin = place.origin_of(entry);
+    // Where an object came from is told from the folder of the build, so that no two builds can share it.
+    match origin {
+        Some(_) => build_base(&folder, origin, session),
+        None => shared::base(&folder, session, |session| {
+            build_base(&folder, None, session)
+        }),
+    }
+}
+
+/// Builds a base from its files.
+pub(crate) fn build_base(
+    folder: &Folder,
+    origin: Option<String>,
+    session: &mut Session<'_>,
+) -> Result<Accumulated, Errors> {
+    let loaded = kustomization_file::load(folder, Kind::Kustomization, session)?;
     let base = Place {
         kustomization: &loaded.kustomization,
-        folder: &folder,
-        origin: place.origin_of(entry),
+        folder,
+        origin,
         file_name: loaded.file_name,
     };
     accumulate(&base, loaded.mistakes, Accumulated::default(), session)

@@ -87,6 +87,11 @@ impl Steps {
         Self { taken: 0, limit }
     }
 
+    /// How many were taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// Takes steps, or refuses them.
     pub(crate) fn take(&mut self, steps: usize) -> Result<(), Error> {
         spend(&mut self.taken, steps, self.limit, "steps")
@@ -110,6 +115,38 @@ impl Steps {
                 values.try_for_each(|(_, value)| self.copy(value))
             }
         }
+    }
+}
+
+impl Spent {
+    /// What was spent since an earlier time.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            bytes: self.bytes - before.bytes,
+            files: self.files - before.files,
+            kustomizations: self.kustomizations - before.kustomizations,
+            patched: self.patched - before.patched,
+        }
+    }
+
+    /// Adds what was spent elsewhere, if the budget allows.
+    pub(crate) fn add(&mut self, more: Self, budget: &Budget) -> Result<(), Error> {
+        spend(&mut self.bytes, more.bytes, budget.bytes, "bytes")?;
+        spend(&mut self.files, more.files, budget.files, "files")?;
+        let kustomizations = more.kustomizations;
+        let limit = budget.kustomizations;
+        spend(
+            &mut self.kustomizations,
+            kustomizations,
+            limit,
+            "kustomizations",
+        )?;
+        spend(
+            &mut self.patched,
+            more.patched,
+            budget.patched,
+            "applications of patches",
+        )
     }
 }
 

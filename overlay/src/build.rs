@@ -22,6 +22,7 @@ use crate::provenance::{self, BuildMetadata};
 use crate::refs;
 use crate::resource::Resource;
 use crate::resources::Resources;
+use crate::shared::{Ahead, Shared};
 use crate::transform::Transformer;
 use crate::transform::hash::add_hashes;
 use crate::transform::pairs::SetPairs;
@@ -31,7 +32,7 @@ use crate::yaml::{Mark, Node};
 
 /// How encrypted files are opened as the composer reads them. The caller gives it; the composer has no keys.
 pub trait Opener: Send + Sync {
-    /// `Ok(None)` when the bytes are not an encrypted file, or when this opener leaves encrypted files closed.
+    /// `Ok(None)` when the bytes are not an encrypted file.
     fn open(&self, file: &Sealed<'_>) -> Result<Option<Opened>, Error>;
 }
 
@@ -67,6 +68,8 @@ pub enum Opened {
     Documents(Vec<Node>),
     /// The plain bytes; whatever is made of them is marked secret.
     Text(zeroize::Zeroizing<Vec<u8>>),
+    /// The file is encrypted and stays as it is stored, in this build.
+    Closed,
 }
 
 /// The order of the output.
@@ -132,6 +135,8 @@ pub struct Options<'a> {
     pub opener: Option<&'a dyn Opener>,
     /// How much the build may ask for.
     pub budget: Budget,
+    /// What this build shares with others of the same tree.
+    pub shared: Option<&'a Shared>,
     /// Fill [`Build::reads`]; costs one hash of each file where the tree does not know its ids.
     pub record_reads: bool,
     /// Fill [`Build::history`]; costs time and memory, and nothing when it is not asked for.
@@ -195,14 +200,15 @@ impl Build {
 
 /// Builds the folder at `path`. All independent errors are reported together.
 pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build, Errors> {
-    let mut session = Session::new(tree, options);
+    let ahead = Ahead::default();
+    let mut session = Session::new(tree, options, &ahead);
     match run(path, &mut session) {
         Ok((objects, history)) => Ok(Build {
             objects,
             history,
             reads: reads(&mut session),
             warnings: session.warnings,
-            files: session.files.into_paths(),
+            files: session.files.paths(),
         }),
         Err(Errors(errors)) => {
             let place = |mut error: Error| {

@@ -8,6 +8,7 @@
 //! ```
 
 mod accumulate;
+mod ahead;
 mod alias;
 mod budget;
 pub mod build;
@@ -38,6 +39,7 @@ mod resources;
 mod scalar;
 mod scope;
 mod select;
+pub mod shared;
 pub mod suggest;
 mod transform;
 pub mod tree;
@@ -47,4 +49,5 @@ pub mod yaml;
 pub use build::{Build, Options, build};
 pub use error::{Error, Errors, Place, Warning};
 pub use object::{Object, ObjectId, Origin};
+pub use shared::Shared;
 pub use tree::{Entry, EntryKind, MemTree, ObjectHash, Tree, TreeError};

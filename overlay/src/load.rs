@@ -1,7 +1,7 @@
 //! Reading a tree: paths and links, the load restrictor, encrypted files, and the record of all that was read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
@@ -13,38 +13,46 @@ use crate::merge::schema::Schema;
 use crate::openapi::Decision;
 use crate::path;
 use crate::refold::refold_documents;
+use crate::shared::{Ahead, Shared};
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{self, Dialect, Limits, Mark, Node, ProblemKind, Source, read_source};
 
-/// The files of a build by number: what [`Mark::file`] means.
+/// The files of a build by number: what [`Mark::file`] means. Clones share their numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Files {
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
     paths: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u16>,
 }
 
 impl Files {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The number of a file; 0, "none", for those beyond the 65,535th.
-    pub(crate) fn number(&mut self, path: &str) -> u16 {
-        if let Some(number) = self.numbers.get(path) {
+    pub(crate) fn number(&self, path: &str) -> u16 {
+        let mut table = self.table();
+        if let Some(number) = table.numbers.get(path) {
             return *number;
         }
-        let Ok(number) = u16::try_from(self.paths.len() + 1) else {
+        let Ok(number) = u16::try_from(table.paths.len() + 1) else {
             return 0;
         };
         let path: Arc<str> = path.into();
-        self.paths.push(path.clone());
-        self.numbers.insert(path, number);
+        table.paths.push(path.clone());
+        table.numbers.insert(path, number);
         number
     }
 
     /// The place that a mark means.
     pub(crate) fn place(&self, mark: Mark) -> Place {
-        let file = usize::from(mark.file)
-            .checked_sub(1)
-            .and_then(|index| self.paths.get(index));
         Place {
-            file: file.cloned().unwrap_or_default(),
+            file: self.path(mark).unwrap_or_default(),
             line: mark.line,
             column: mark.column.into(),
         }
@@ -52,19 +60,18 @@ impl Files {
 
     /// The number of a file that has one already, else 0.
     pub(crate) fn known(&self, path: &str) -> u16 {
-        self.numbers.get(path).copied().unwrap_or(0)
+        self.table().numbers.get(path).copied().unwrap_or(0)
     }
 
     /// The path of the file that a mark is in.
     pub(crate) fn path(&self, mark: Mark) -> Option<Arc<str>> {
-        self.paths
-            .get(usize::from(mark.file).checked_sub(1)?)
-            .cloned()
+        let index = usize::from(mark.file).checked_sub(1)?;
+        self.table().paths.get(index).cloned()
     }
 
     /// The paths in the order of their numbers, from 1.
-    pub(crate) fn into_paths(self) -> Vec<Arc<str>> {
-        self.paths
+    pub(crate) fn paths(&self) -> Vec<Arc<str>> {
+        self.table().paths.clone()
     }
 }
 
@@ -121,27 +128,63 @@ pub(crate) struct Session<'a> {
     pub openapi: Decision,
     /// The steps of the transformers.
     pub steps: Steps,
-    spent: Spent,
+    /// What was asked for.
+    pub spent: Spent,
+    /// The folders of all kustomizations that were entered.
+    pub entered: Vec<String>,
+    /// How deep the deepest of them is.
+    pub deepest: usize,
+    /// An opener had a hand in what was read.
+    pub opened: bool,
+    /// Bases that are built before their turn.
+    pub ahead: &'a Ahead,
+    /// This session builds one of them.
+    is_ahead: bool,
     kinds: HashMap<String, Option<EntryKind>>,
     documents: HashMap<(String, Purpose), Arc<Vec<Node>>>,
 }
 
 impl<'a> Session<'a> {
     /// A build that has read nothing yet.
-    pub(crate) fn new(tree: &'a dyn Tree, options: &'a Options<'a>) -> Self {
+    pub(crate) fn new(tree: &'a dyn Tree, options: &'a Options<'a>, ahead: &'a Ahead) -> Self {
         Self {
             tree,
             options,
-            files: Files::default(),
+            files: options.shared.map(Shared::files).unwrap_or_default(),
             reads: BTreeMap::new(),
             warnings: Vec::new(),
             schema: Schema::default(),
             openapi: Decision::default(),
             steps: Steps::new(options.budget.steps),
             spent: Spent::default(),
+            entered: Vec::new(),
+            deepest: 0,
+            opened: false,
+            ahead,
+            is_ahead: false,
             kinds: HashMap::new(),
             documents: HashMap::new(),
         }
+    }
+
+    /// A build of the same tree that has read nothing yet, for another thread.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            files: self.files.clone(),
+            is_ahead: true,
+            ..Self::new(self.tree, self.options, self.ahead)
+        }
+    }
+
+    /// True when bases may be built before their turn: where nobody can tell. An opener is asked in the order of the
+    /// build.
+    pub(crate) fn may_build_ahead(&self) -> bool {
+        let Options {
+            opener,
+            record_history,
+            ..
+        } = self.options;
+        !self.is_ahead && opener.is_none() && !record_history && !self.openapi.is_made()
     }
 
     /// The folder of the build.
@@ -344,6 +387,8 @@ impl<'a> Session<'a> {
                 path::shown(&real)
             )));
         }
+        self.entered.push(real.clone());
+        self.deepest = self.deepest.max(parents.len());
         Ok(Folder {
             path: real,
             parents,
@@ -381,10 +426,11 @@ impl<'a> Session<'a> {
     ) -> Result<Arc<Vec<Node>>, Error> {
         let real = self.file(folder, name)?;
         let key = (real, purpose);
-        if let Some(documents) = self.documents.get(&key) {
-            return Ok(documents.clone());
+        if let Some(documents) = self.documents.get(&key).cloned() {
+            self.record_id(&key.0, EntryKind::File)?;
+            return Ok(documents);
         }
-        let documents = Arc::new(self.read_documents(&key.0, purpose)?);
+        let documents = self.read_documents(&key.0, purpose)?;
         self.documents.insert(key, documents.clone());
         Ok(documents)
     }
@@ -401,7 +447,7 @@ impl<'a> Session<'a> {
         self.parse(&real, &bytes, dialect)
     }
 
-    fn read_documents(&mut self, real: &str, purpose: Purpose) -> Result<Vec<Node>, Error> {
+    fn read_documents(&mut self, real: &str, purpose: Purpose) -> Result<Arc<Vec<Node>>, Error> {
         let bytes = self.read_real(real)?;
         match self.open(real, real, &bytes, purpose)? {
             Some(Opened::Documents(mut documents)) => {
@@ -409,13 +455,28 @@ impl<'a> Session<'a> {
                 documents
                     .iter_mut()
                     .for_each(|document| number_marks(document, number));
-                Ok(documents)
+                Ok(documents.into())
             }
             Some(Opened::Text(_)) => Err(Error::new(format!(
                 "{real} was opened as text, and documents are wanted"
             ))),
-            None => self.parse(real, &bytes, Dialect::Kustomize),
+            Some(Opened::Closed) => Ok(self.parse(real, &bytes, Dialect::Kustomize)?.into()),
+            None => self.parse_once(real, &bytes),
         }
+    }
+
+    /// Reads a file that is not encrypted, or takes what an earlier build of the same tree read.
+    fn parse_once(&mut self, real: &str, bytes: &[u8]) -> Result<Arc<Vec<Node>>, Error> {
+        let budget = &self.options.budget;
+        let shared = self.options.shared;
+        if let Some(documents) = shared.and_then(|shared| shared.documents(real, budget)) {
+            return Ok(documents);
+        }
+        let documents = Arc::new(self.parse(real, bytes, Dialect::Kustomize)?);
+        if let Some(shared) = shared {
+            shared.keep_documents(real, bytes.len(), budget, &documents);
+        }
+        Ok(documents)
     }
 
     /// Reads YAML whose errors name the file.
@@ -535,21 +596,23 @@ impl<'a> Session<'a> {
     }
 
     fn open(
-        &self,
+        &mut self,
         path: &str,
         name: &str,
         bytes: &[u8],
         purpose: Purpose,
     ) -> Result<Option<Opened>, Error> {
-        match self.options.opener {
-            Some(opener) => opener.open(&Sealed {
-                path,
-                name,
-                bytes,
-                purpose,
-            }),
-            None => Ok(None),
-        }
+        let Some(opener) = self.options.opener else {
+            return Ok(None);
+        };
+        let opened = opener.open(&Sealed {
+            path,
+            name,
+            bytes,
+            purpose,
+        });
+        self.opened |= !matches!(opened, Ok(None));
+        opened
     }
 }
 

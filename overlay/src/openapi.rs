@@ -19,15 +19,29 @@ pub(crate) struct Decision {
     /// Objects of kinds that kustomize does not carry were met before. Then a schema adds to the built-in one
     /// instead of taking its place.
     met_custom_kinds: bool,
+    /// The same, since this was last set back.
+    pub met_lately: bool,
 }
 
 impl Decision {
     /// Takes note of objects that were read.
     pub(crate) fn meet(&mut self, resources: &[Resource]) {
-        self.met_custom_kinds |= resources.iter().any(|resource| {
+        let met = resources.iter().any(|resource| {
             let gvk = resource.gvk();
             !is_built_in(&gvk.api_version(), &gvk.kind)
         });
+        self.note(met);
+    }
+
+    /// The same of objects that an earlier build met.
+    pub(crate) fn note(&mut self, met: bool) {
+        self.met_custom_kinds |= met;
+        self.met_lately |= met;
+    }
+
+    /// True when a kustomization has said something.
+    pub(crate) fn is_made(&self) -> bool {
+        self.is_made
     }
 }
 

@@ -58,11 +58,13 @@ impl Asked {
 
 impl overlay::build::Opener for Opener<'_> {
     fn open(&self, file: &Sealed<'_>) -> Result<Option<Opened>, overlay::Error> {
-        let Some(plain) = self
-            .plain(file)
-            .map_err(|error| composer_error(error, file.path))?
-        else {
-            return Ok(None);
+        let content = self
+            .content(file)
+            .map_err(|error| composer_error(error, file.path))?;
+        let plain = match content {
+            Content::Plain => return Ok(None),
+            Content::Closed => return Ok(Some(Opened::Closed)),
+            Content::Opened(plain) => plain,
         };
         self.note(&plain, file.path);
         let opened = match file.purpose {
@@ -75,6 +77,16 @@ impl overlay::build::Opener for Opener<'_> {
             .map(Some)
             .map_err(|error| composer_error(error, file.path))
     }
+}
+
+/// What a file holds.
+enum Content {
+    /// Nothing that is encrypted.
+    Plain,
+    /// What stays encrypted in this build.
+    Closed,
+    /// What was encrypted.
+    Opened(Arc<Plain>),
 }
 
 impl<'a> Opener<'a> {
@@ -124,15 +136,14 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// The opened file, when it is encrypted and not to stay so.
-    fn plain(&self, file: &Sealed<'_>) -> Result<Option<Arc<Plain>>, Error> {
+    fn content(&self, file: &Sealed<'_>) -> Result<Content, Error> {
         let Some(format) = format_of(file) else {
-            return Ok(None);
+            return Ok(Content::Plain);
         };
         match self.opened(file.bytes, format, file.purpose == Purpose::Resource) {
             // The mark stood in a text, as in a ConfigMap that carries an encrypted file.
-            Err(error) if error.kind == ErrorKind::MetadataNotFound => Ok(None),
-            opened => opened,
+            Err(error) if error.kind == ErrorKind::MetadataNotFound => Ok(Content::Plain),
+            opened => Ok(opened?.map_or(Content::Closed, Content::Opened)),
         }
     }
 

@@ -14,6 +14,9 @@ const MASK: &str = "***";
 /// A key longer than this is written with a question mark.
 const LONGEST_SIMPLE_KEY: usize = 128;
 
+/// The key that brings in the entries of other mappings.
+const MERGE_KEY: &str = "<<";
+
 /// Whether secret scalars are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
@@ -72,7 +75,11 @@ impl<'node> Writer<'_, 'node> {
     }
 
     fn entry(&mut self, key: &str, value: &'node Node, indent: usize) {
-        if key.len() <= LONGEST_SIMPLE_KEY && !key.contains(is_break) {
+        if key == MERGE_KEY {
+            // Without quotes it would be read as an instruction; kustomize prints it so, and loses it.
+            self.out.push_str("\"<<\":");
+            self.value(value, indent, Start::Below);
+        } else if key.len() <= LONGEST_SIMPLE_KEY && !key.contains(is_break) {
             write_string(self.out, key, Context::Key);
             self.out.push(':');
             self.value(value, indent, Start::Below);
