@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release demo test fmt lint unit e2e score fuzz fuzz-sops bench-sops deny crds controlplane clean
+.PHONY: help build release demo test fmt lint unit e2e score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,6 +45,10 @@ fuzz: ## fuzz the composer: each target for SECONDS (default 5); TARGETS names s
 
 fuzz-sops: ## fuzz the reader of encrypted files, likewise
 	@SECONDS_EACH=$(SECONDS) sops/fuzz/run $(TARGETS)
+
+bench-overlay: ## builds beside kustomize's (from PATH, or KUSTOMIZE=PROGRAM; CORPUS=FOLDER adds the conformance cases)
+	$(CARGO) build -q --release -p weir
+	WEIR=$(abspath $(TARGET)/release/weir) $(CARGO) bench -q -p weir-overlay --bench builds
 
 bench-sops: ## how fast encrypted files open, beside the sops program (from PATH, or SOPS=PROGRAM)
 	$(CARGO) run -q --release -p weir-sops --example bench -- --sops "$(or $(SOPS),$(shell command -v sops))"
