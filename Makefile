@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release demo test fmt lint unit e2e score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
+.PHONY: help build release demo bench test fmt lint unit e2e score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -20,6 +20,10 @@ demo: need ## watch a Git commit become running objects in a real API server (KE
 	@$(MAKE) --no-print-directory controlplane
 	$(CARGO) build --workspace
 	@WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) $(TARGET)/debug/demo $(if $(KEEP),--keep)
+
+bench: need controlplane ## what Weir costs beside its goals, on a real control plane (ONLY=100 for a quick look)
+	$(CARGO) build --release -p weir -p weir-tests --bins
+	@WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/release/weir) $(TARGET)/release/bench $(ONLY)
 
 test: need fmt lint unit e2e ## everything that CI runs
 

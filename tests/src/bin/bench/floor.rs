@@ -1,0 +1,42 @@
+//! The floor: one client that does nothing but apply, over twenty connections.
+
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use kube::api::{Patch, PatchParams};
+use serde_json::Value;
+use weir_tests::objects::{api, kind};
+use weir_tests::{ControlPlane, ControlPlaneOptions};
+
+const CONNECTIONS: usize = 20;
+
+/// How long it takes to apply objects once, on a control plane of its own that is as new as Weir's.
+pub(crate) async fn floor(objects: Vec<Value>) -> Duration {
+    let control_plane = ControlPlane::start(ControlPlaneOptions {
+        audit: true,
+        ..Default::default()
+    });
+    let client = control_plane.client(ControlPlane::ADMINISTRATOR).await;
+    let namespace = control_plane.namespace("floor").await;
+    let begun = Instant::now();
+    let applied = stream::iter(&objects).map(|object| {
+        let text = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let (group, version) = text("/apiVersion")
+            .split_once('/')
+            .unwrap_or(("", text("/apiVersion")));
+        let api = api(&client, &namespace, &kind(group, version, text("/kind")));
+        let name = text("/metadata/name");
+        async move {
+            let parameters = PatchParams::apply("floor").force();
+            let applied = api.patch(name, &parameters, &Patch::Apply(object)).await;
+            applied.expect("apply an object");
+        }
+    });
+    applied.buffer_unordered(CONNECTIONS).collect::<()>().await;
+    begun.elapsed()
+}

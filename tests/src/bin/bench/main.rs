@@ -1,0 +1,64 @@
+//! `make bench`: what Weir costs, measured on a real control plane beside the floor, which is one client that
+//! applies the same objects once over twenty connections.
+//!
+//! Prints a table, and writes the same figures to `bench.json` in the target folder. With words, only the
+//! measurements whose name holds one of them run: `make bench ONLY=100`.
+
+#![allow(
+    clippy::panic,
+    reason = "a benchmark that cannot be set up has nothing to show"
+)]
+
+mod chain;
+mod change;
+mod fleet;
+mod floor;
+mod large;
+mod many;
+mod process;
+mod site;
+mod size;
+mod table;
+mod watching;
+
+use table::Row;
+
+/// A measurement: its name, and what it does.
+type Measurement = (
+    &'static str,
+    fn() -> futures::future::LocalBoxFuture<'static, Vec<Row>>,
+);
+
+/// In the order in which they run: the quick look first.
+const MEASUREMENTS: [Measurement; 5] = [
+    ("fleet of 100", || Box::pin(many::measure(100))),
+    ("chain of 10", || Box::pin(chain::measure(10))),
+    ("large 10000", || Box::pin(large::measure(10_000))),
+    ("repository size", || {
+        Box::pin(size::measure(1_000, 100_000))
+    }),
+    ("fleet of 1000", || Box::pin(many::measure(1_000))),
+];
+
+#[tokio::main]
+async fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word));
+    let mut rows = Vec::new();
+    for (name, measure) in MEASUREMENTS {
+        if chosen(name) {
+            eprintln!("bench: {name} …");
+            rows.extend(measure().await);
+        }
+    }
+    if rows.is_empty() {
+        let names: Vec<&str> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
+        eprintln!(
+            "bench: nothing is called so; there are: {}",
+            names.join(", ")
+        );
+        std::process::exit(1);
+    }
+    println!("{}", table::markdown(&rows));
+    table::keep(&rows);
+}
