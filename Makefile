@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release demo bench test fmt lint unit e2e score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
+.PHONY: help build release demo bench test fmt lint unit e2e weather score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,11 @@ unit: ## unit tests and golden folders
 e2e: controlplane ## end-to-end tests on a real control plane and real Git servers
 	$(CARGO) build -p weir
 	WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) $(CARGO) test -p weir-tests
+
+weather: controlplane ## ten minutes of commits while the road to the API server breaks in every way
+	$(CARGO) build --workspace
+	WEATHER=600 WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) \
+	  $(CARGO) test -p weir-tests --test end_to_end weather -- --nocapture
 
 score: ## the conformance cases, when they are at hand beside the repository
 	@.ci/score

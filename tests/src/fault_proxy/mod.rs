@@ -11,8 +11,10 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use futures::{StreamExt, stream};
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use tempfile::TempDir;
@@ -211,6 +213,16 @@ impl Road {
                 tokio::time::sleep(time).await;
                 self.upstream.send(request).await
             }
+            Fault::Break(time) => Ok(broken_after(time, self.upstream.send(request).await?)),
+            Fault::Twice => {
+                let first = self.upstream.send(request.clone()).await?;
+                first
+                    .into_body()
+                    .collect()
+                    .await
+                    .map_err(io::Error::other)?;
+                self.upstream.send(request).await
+            }
         }
     }
 
@@ -239,6 +251,15 @@ impl Road {
         });
         task.await.map_err(io::Error::other)?
     }
+}
+
+/// The same answer, whose body ends in an error after a while.
+fn broken_after(time: Duration, response: Response<Body>) -> Response<Body> {
+    response.map(|body| {
+        let broken = stream::once(async { Err("broken off".into()) });
+        let frames = BodyStream::new(body).take_until(tokio::time::sleep(time));
+        StreamBody::new(frames.chain(broken)).boxed_unsync()
+    })
 }
 
 fn kubeconfig(address: &str, token: &str) -> String {

@@ -18,6 +18,10 @@ pub enum Fault {
     Cut,
     /// It is answered with this status, and the server never hears of it.
     Answer(StatusCode),
+    /// It goes on, and the answer breaks off after a while: how a watch is lost.
+    Break(Duration),
+    /// It goes on twice, and the second answer counts: how a network that repeats looks to the server.
+    Twice,
 }
 
 /// What a rule does: a fault, or waiting for the test.

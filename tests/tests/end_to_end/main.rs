@@ -25,3 +25,4 @@ mod secrets;
 mod sources;
 mod variables;
 mod wait;
+mod weather;
