@@ -48,7 +48,9 @@ async fn main() {
     for (name, measure) in MEASUREMENTS {
         if chosen(name) {
             eprintln!("bench: {name} …");
-            rows.extend(measure().await);
+            let measured = measure().await;
+            eprintln!("{}", table::markdown(&measured));
+            rows.extend(measured);
         }
     }
     if rows.is_empty() {
