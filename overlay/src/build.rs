@@ -180,6 +180,9 @@ pub struct Build {
     pub history: History,
 }
 
+/// Text is written in pieces of about this size.
+const CHUNK: usize = 64 << 10;
+
 impl Build {
     /// Where a node was set last: in the file that holds it, or where a kustomization says what it became.
     pub fn place(&self, mark: Mark) -> Option<Place> {
@@ -189,6 +192,22 @@ impl Build {
             line: mark.line,
             column: mark.column.into(),
         })
+    }
+
+    /// Writes what [`Build::to_yaml`] gives, without holding all of it at once.
+    pub fn write_yaml(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let mut text = String::new();
+        for (index, object) in self.objects.iter().enumerate() {
+            if index > 0 {
+                text.push_str("---\n");
+            }
+            crate::yaml::push_document(&mut text, &object.node);
+            if text.len() >= CHUNK {
+                out.write_all(text.as_bytes())?;
+                text.clear();
+            }
+        }
+        out.write_all(text.as_bytes())
     }
 
     /// The objects as `kustomize build` prints them; secret scalars print as `***`.

@@ -143,7 +143,7 @@ async fn plan(
     let inputs = inputs::gather(reader, &namespace, &spec, &decrypting)
         .await
         .map_err(stopped)?;
-    let build = |inputs| std::future::ready(Ok(render::attempt(&spec, &tree, inputs)));
+    let build = |inputs| std::future::ready(Ok(render::attempt(&spec, &tree, None, inputs)));
     let rendered = settle(inputs, build).await.map_err(stopped)?;
     for warning in &rendered.warnings {
         eprint!("warning: {warning}\n");

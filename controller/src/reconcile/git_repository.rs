@@ -329,6 +329,7 @@ fn publish(
         commit: Some(fetched.commit.clone()),
         content: tree.content(),
         tree: tree.clone(),
+        shared: Arc::default(),
     };
     context.publish(key, snapshot);
     state.published = Some(new);

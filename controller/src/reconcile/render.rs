@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use overlay::build::{Additions, Options, Read, Reads};
 use overlay::yaml::Node;
-use overlay::{EntryKind, Object, Tree};
+use overlay::{EntryKind, Object, Shared, Tree};
 use sops::Asked;
 
 use super::asking::{Attempt, settle};
@@ -36,16 +36,22 @@ pub async fn render(
     settle(inputs, |inputs| {
         let (spec, snapshot) = (spec.clone(), snapshot.clone());
         blocking(context, move || {
-            attempt(&spec, snapshot.tree.as_ref(), inputs)
+            let shared = Some(snapshot.shared.as_ref());
+            attempt(&spec, snapshot.tree.as_ref(), shared, inputs)
         })
     })
     .await
 }
 
-/// One build, here and now, and what it lacks.
-pub fn attempt(spec: &KustomizationSpec, tree: &dyn Tree, inputs: Inputs) -> Attempt {
+/// One build, here and now, and what it lacks. What is shared is of this tree.
+pub fn attempt(
+    spec: &KustomizationSpec,
+    tree: &dyn Tree,
+    shared: Option<&Shared>,
+    inputs: Inputs,
+) -> Attempt {
     let asked = Asked::default();
-    let outcome = build(spec, tree, &inputs, &asked);
+    let outcome = build(spec, tree, shared, &inputs, &asked);
     Attempt {
         inputs,
         outcome,
@@ -90,6 +96,7 @@ async fn blocking<T: Send + 'static>(
 fn build(
     spec: &KustomizationSpec,
     tree: &dyn Tree,
+    shared: Option<&Shared>,
     inputs: &Inputs,
     asked: &Asked,
 ) -> Result<Rendered, Failure> {
@@ -108,6 +115,7 @@ fn build(
         opener: opener
             .as_ref()
             .map(|opener| opener as &dyn overlay::build::Opener),
+        shared,
         record_reads: true,
         ..Options::default()
     };
@@ -237,7 +245,7 @@ mod tests {
             path: Some("./none".to_owned()),
             ..Default::default()
         };
-        let attempt = attempt(&spec, &MemTree::new(), Inputs::default());
+        let attempt = attempt(&spec, &MemTree::new(), None, Inputs::default());
         let failure = attempt.outcome.expect_err("no such folder");
         assert_eq!(failure.reason, reason::ARTIFACT_FAILED);
         assert_eq!(failure.message, "kustomization path not found: none");
@@ -278,7 +286,7 @@ mod tests {
         };
         let mut inputs = Inputs::default();
         inputs.variables = Some(overlay::vars::Variables::default());
-        let attempt = attempt(&spec, &tree, inputs);
+        let attempt = attempt(&spec, &tree, None, inputs);
         let failure = attempt.outcome.expect_err("nobody sets the variable");
         assert_eq!(failure.reason, reason::BUILD_FAILED);
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use overlay::{ObjectHash, Tree};
+use overlay::{ObjectHash, Shared, Tree};
 
 /// One revision of a source.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub content: ObjectHash,
     /// The files: exactly those that Flux's artifact of the revision would hold.
     pub tree: Arc<dyn Tree>,
+    /// What the builds of this revision share.
+    pub shared: Arc<Shared>,
 }
 
 impl fmt::Debug for Snapshot {

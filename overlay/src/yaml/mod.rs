@@ -71,6 +71,11 @@ pub fn write_documents(nodes: &[&Node]) -> String {
     out
 }
 
+/// Appends one document without a separator; secret scalars print as `***`.
+pub(crate) fn push_document(out: &mut String, node: &Node) {
+    write::write_document(out, node, Secrets::Masked);
+}
+
 /// The same with secret scalars in the clear: for the apply serializer and `weir secrets decrypt` only.
 /// The text is wiped when it is dropped, and was never moved while it grew.
 pub fn write_documents_revealed(nodes: &[&Node]) -> zeroize::Zeroizing<String> {

@@ -116,6 +116,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.stats {
         print_stats(&build, started.elapsed());
     }
+    if opener.is_none() {
+        // The process ends here: to give the memory back node by node would take as long as to print it. What was
+        // opened is wiped first.
+        std::mem::forget(build);
+    }
     Ok(Exit::Success)
 }
 
@@ -134,7 +139,7 @@ fn print(args: &Args, build: &Build) -> Result<(), Failure> {
     match &args.output {
         Some(folder) => files::write(&build.objects, folder),
         None if args.decryption.reveal => print_text(&decryption::revealed(build)),
-        None => print_text(&build.to_yaml()),
+        None => written(build.write_yaml(&mut std::io::stdout().lock())),
     }
 }
 
@@ -177,7 +182,11 @@ fn options<'a>(args: &Args) -> Options<'a> {
 }
 
 fn print_text(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+    written(std::io::stdout().lock().write_all(text.as_bytes()))
+}
+
+fn written(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
         // The reader has seen enough (`| head`).
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::new(format!("writing the manifests: {error}"))),
