@@ -72,11 +72,8 @@ pub(super) fn taken(theirs: &Value, ours: &Value, object: &Value) -> Vec<String>
 fn collect(theirs: &Value, ours: &Value, value: &Value, path: &str, fields: &mut Vec<String>) {
     let is_leaf = theirs.as_object().is_some_and(Map::is_empty);
     match value {
-        _ if is_leaf => {
-            if ours.is_null() {
-                fields.push(path.trim_start_matches('.').to_owned());
-            }
-        }
+        _ if is_leaf && ours.is_null() => fields.push(path.trim_start_matches('.').to_owned()),
+        _ if is_leaf => {}
         Value::Object(map) => {
             for (key, value) in map {
                 let name = format!("f:{key}");
