@@ -1,7 +1,8 @@
 //! The dry-run of one object: what the server would make of it, compared with what is there.
 
-use overlay::yaml::{Secrets, to_json};
+use overlay::yaml::{Secrets, json_text_revealed, to_json};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::changes::{Mask, changes, differs};
 use super::clean_up::clean_up;
@@ -30,14 +31,12 @@ pub(super) struct Checker<'a> {
 }
 
 /// The object as it is sent: here, and nowhere else, secrets leave their marks.
-pub(super) fn body(step: &Step) -> Vec<u8> {
+pub(super) fn body(step: &Step) -> Zeroizing<Vec<u8>> {
     body_of(&step.object)
 }
 
-pub(super) fn body_of(object: &overlay::Object) -> Vec<u8> {
-    to_json(&object.node, Secrets::Revealed)
-        .to_string()
-        .into_bytes()
+pub(super) fn body_of(object: &overlay::Object) -> Zeroizing<Vec<u8>> {
+    json_text_revealed(&object.node)
 }
 
 /// What shows later that an object is as it was sent.

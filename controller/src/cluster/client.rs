@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use kube::client::Body;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::discovery::Discovery;
 use super::error::{Cause, Error, Refusal};
@@ -160,11 +161,11 @@ impl Client {
         )
     }
 
-    /// Applies an object, given as JSON, at its path.
+    /// Applies an object, given as JSON, at its path; the text is wiped when it was sent.
     pub async fn apply(
         &self,
         path: &str,
-        body: Vec<u8>,
+        body: Zeroizing<Vec<u8>>,
         mode: ApplyMode,
     ) -> Result<Written, Error> {
         let options = match mode {
@@ -175,6 +176,7 @@ impl Client {
         let target = format!("{path}?fieldManager={FIELD_MANAGER}{options}");
         let headers = [(header::CONTENT_TYPE, APPLY)];
         let begin = Instant::now();
+        let body = bytes::Bytes::from_owner(body);
         let answer = self.send(Method::PATCH, target, &headers, body).await?;
         Ok(Written {
             created: answer.status() == StatusCode::CREATED,
@@ -219,7 +221,7 @@ impl Client {
         method: Method,
         target: String,
         headers: &[(HeaderName, HeaderValue)],
-        body: Vec<u8>,
+        body: impl Into<bytes::Bytes>,
     ) -> Result<Answer, Error> {
         let mut all: HeaderMap = headers.iter().cloned().collect();
         add_user(&mut all, self.user.as_ref());

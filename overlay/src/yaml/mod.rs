@@ -25,7 +25,7 @@ mod timestamp;
 mod write;
 mod write_scalar;
 
-pub use json::{from_json, to_json};
+pub use json::{from_json, json_text_revealed, to_json};
 pub use key_order::compare_keys;
 pub(crate) use key_order::sort_keys;
 pub use limits::Limits;
