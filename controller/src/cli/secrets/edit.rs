@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anstream::eprintln;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::super::key_services::KeyServices;
@@ -39,13 +39,15 @@ pub(super) async fn run(args: &Args) -> Outcome {
     let opened = super::open_to_change(&args.file, &keyring, &args.services).await?;
     let failed = |error| super::failure(error, &args.file);
     let mut before = opened.plain.write_to_edit().map_err(failed)?;
+    // Before there is anything to remove: none may end the process behind its back.
+    let mut signals = Signals::new()?;
     let scratch = Scratch::new(args.insecure_temp)?;
     let path = scratch
         .path()
         .join(args.file.file_name().unwrap_or_default());
     write(&path, &before)?;
     loop {
-        open_editor(&path).await?;
+        open_editor(&path, &mut signals).await?;
         let after = std::fs::read(&path)
             .map(Zeroizing::new)
             .map_err(|error| Failure::io("reading", &path, &error))?;
@@ -81,16 +83,33 @@ fn write(path: &Path, text: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::io("writing", path, &error))
 }
 
+/// The signals that would end the process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::new(format!("listening to signals: {error}")))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Runs the editor. An interrupt is the editor's; a signal to end ends it too, and the plain text is removed.
-async fn open_editor(path: &Path) -> Result<(), Failure> {
+async fn open_editor(path: &Path, signals: &mut Signals) -> Result<(), Failure> {
     let editor = ["VISUAL", "EDITOR"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|editor| !editor.is_empty()))
         .unwrap_or_else(|| "vi".to_owned());
     let failed = |error: std::io::Error| Failure::new(format!("running {editor}: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     // The editor may be a command with arguments, as for git.
     let mut child = tokio::process::Command::new("sh")
         .args(["-c", &format!("{editor} \"$1\""), "sh"])
@@ -107,9 +126,9 @@ async fn open_editor(path: &Path) -> Result<(), Failure> {
                     false => Err(Failure::new(format!("{editor} failed: {status}; nothing is changed"))),
                 };
             }
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => return Err(ended(child).await),
-            _ = hangup.recv() => return Err(ended(child).await),
+            _ = signals.interrupt.recv() => {}
+            _ = signals.terminate.recv() => return Err(ended(child).await),
+            _ = signals.hangup.recv() => return Err(ended(child).await),
         }
     }
 }

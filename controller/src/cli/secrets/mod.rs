@@ -5,6 +5,7 @@ mod edit;
 mod encrypt;
 mod keygen;
 mod keys;
+mod readers;
 mod rotate;
 mod scratch;
 mod status;
