@@ -15,6 +15,7 @@ pub struct Weir {
     kubeconfig: PathBuf,
     arguments: Vec<String>,
     namespace: Option<String>,
+    temporary: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -24,15 +25,31 @@ const TAIL_LINES: usize = 60;
 impl Weir {
     /// Starts `weir run` with a kubeconfig and more arguments.
     pub fn start(kubeconfig: &Path, arguments: &[impl AsRef<str>]) -> Weir {
-        Weir::begin(kubeconfig, arguments, None)
+        Weir::begin(kubeconfig, arguments, None, None)
     }
 
     /// Starts `weir run` for the resources of one namespace.
     pub fn start_in(namespace: &str, kubeconfig: &Path, arguments: &[impl AsRef<str>]) -> Weir {
-        Weir::begin(kubeconfig, arguments, Some(namespace.to_owned()))
+        Weir::begin(kubeconfig, arguments, Some(namespace.to_owned()), None)
     }
 
-    fn begin(kubeconfig: &Path, arguments: &[impl AsRef<str>], namespace: Option<String>) -> Weir {
+    /// The same with a folder of its own for temporary files.
+    pub fn start_apart(
+        namespace: &str,
+        kubeconfig: &Path,
+        arguments: &[impl AsRef<str>],
+        temporary: &Path,
+    ) -> Weir {
+        let (namespace, temporary) = (namespace.to_owned(), temporary.to_owned());
+        Weir::begin(kubeconfig, arguments, Some(namespace), Some(temporary))
+    }
+
+    fn begin(
+        kubeconfig: &Path,
+        arguments: &[impl AsRef<str>],
+        namespace: Option<String>,
+        temporary: Option<PathBuf>,
+    ) -> Weir {
         let given = arguments
             .iter()
             .map(|argument| argument.as_ref().to_owned());
@@ -41,6 +58,7 @@ impl Weir {
             kubeconfig: kubeconfig.to_owned(),
             arguments: given.collect(),
             namespace,
+            temporary,
             folder: tempfile::tempdir().expect("create a folder for Weir"),
         };
         weir.restart();
@@ -75,6 +93,9 @@ impl Weir {
             command
                 .arg("--watch-all-namespaces=false")
                 .env("RUNTIME_NAMESPACE", namespace);
+        }
+        if let Some(temporary) = &self.temporary {
+            command.env("TMPDIR", temporary);
         }
         let output = log.try_clone().expect("share the log of Weir");
         let process = command

@@ -8,8 +8,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod canaries;
 mod deploy;
 mod drift;
+mod editing;
 mod endings;
 mod examples;
 mod failures;
