@@ -112,7 +112,11 @@ async fn open_editor(path: &Path, signals: &mut Signals) -> Result<(), Failure> 
     let failed = |error: std::io::Error| Failure::new(format!("running {editor}: {error}"));
     // The editor may be a command with arguments, as for git.
     let mut child = tokio::process::Command::new("sh")
-        .args(["-c", &format!("{editor} \"$1\""), "sh"])
+        .args([
+            "-c",
+            &format!("{}{editor} \"$1\"", takes_over(&editor)),
+            "sh",
+        ])
         .arg(path)
         .kill_on_drop(true)
         .spawn()
@@ -131,6 +135,12 @@ async fn open_editor(path: &Path, signals: &mut Signals) -> Result<(), Failure> 
             _ = signals.hangup.recv() => return Err(ended(child).await),
         }
     }
+}
+
+/// Has the shell become the editor, where it is a simple command: otherwise a signal would end the shell alone.
+fn takes_over(editor: &str) -> &'static str {
+    let is_simple = !editor.contains(|letter: char| ";&|<>()`$=\n".contains(letter));
+    if is_simple { "exec " } else { "" }
 }
 
 async fn ended(mut child: tokio::process::Child) -> Failure {
