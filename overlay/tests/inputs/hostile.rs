@@ -116,7 +116,7 @@ fn squares(size: usize) -> Vec<Hostile> {
         format!("- {{target: {{name: none{at}}}, patch: '- {{op: remove, path: /a}}'}}\n")
     });
     let replacements = "- {source: {name: n1, fieldPath: kind}, targets: [{select: {name: n2}, fieldPaths: [metadata.name]}]}\n";
-    let references = each(size, |at| {
+    let references = each(size / 2, |at| {
         format!(
             "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{name: b{at}}}\n\
              subjects: [{{kind: ServiceAccount, name: s, namespace: n{at}}}]\n---\n\
