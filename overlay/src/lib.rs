@@ -49,5 +49,6 @@ pub mod yaml;
 pub use build::{Build, Options, build};
 pub use error::{Error, Errors, Place, Warning};
 pub use object::{Object, ObjectId, Origin};
+pub use select::{Target, TargetMatcher};
 pub use shared::Shared;
 pub use tree::{Entry, EntryKind, MemTree, ObjectHash, Tree, TreeError};

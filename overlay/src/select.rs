@@ -6,9 +6,10 @@ use regex::Regex;
 use crate::budget::Steps;
 use crate::error::Error;
 use crate::labels::LabelSelector;
+use crate::object::ObjectId;
 use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
-use crate::yaml::Mark;
+use crate::yaml::{Mark, Node};
 
 /// `target` of a patch, `select` and `reject` of a replacement.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -145,6 +146,66 @@ impl Matcher {
             && (self.accepts_namespace(resource.original_id().effective_namespace())
                 || self.accepts_namespace(id.effective_namespace()))
             && self.accepts_metadata(resource)
+    }
+}
+
+/// Which finished objects are meant, as text: every part is a regular expression or a label selector, and an
+/// empty one means any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// API group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Label selector over annotations.
+    pub annotation_selector: String,
+    /// Label selector over labels.
+    pub label_selector: String,
+}
+
+/// A target with its expressions compiled.
+#[derive(Clone)]
+pub struct TargetMatcher(std::sync::Arc<Matcher>);
+
+impl std::fmt::Debug for TargetMatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TargetMatcher")
+    }
+}
+
+impl TargetMatcher {
+    /// Compiles a target.
+    pub fn new(target: &Target) -> Result<Self, Error> {
+        let selector = Selector {
+            mark: Mark::default(),
+            group: target.group.as_str().into(),
+            version: target.version.as_str().into(),
+            kind: target.kind.as_str().into(),
+            name: target.name.as_str().into(),
+            namespace: target.namespace.as_str().into(),
+            annotation_selector: target.annotation_selector.as_str().into(),
+            label_selector: target.label_selector.as_str().into(),
+        };
+        Matcher::new(&selector).map(|matcher| Self(matcher.into()))
+    }
+
+    /// Whether an object is meant.
+    pub fn accepts(&self, id: &ObjectId, node: &Node) -> bool {
+        let Self(matcher) = self;
+        let metadata = |section: &str| node.find(&["metadata", section]);
+        accepts(&matcher.group, &id.group)
+            && accepts(&matcher.version, &id.version)
+            && accepts(&matcher.kind, &id.kind)
+            && matcher.accepts_name(&id.name)
+            && matcher.accepts_namespace(&id.namespace)
+            && matcher.labels.accepts(metadata("labels"))
+            && matcher.annotations.accepts(metadata("annotations"))
     }
 }
 

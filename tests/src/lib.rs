@@ -15,9 +15,11 @@
 
 mod audit;
 mod control_plane;
+mod event_receiver;
 mod eventually;
 mod fault_proxy;
 mod git_server;
+pub mod http_client;
 mod http_server;
 pub mod key_service;
 pub mod objects;
@@ -27,6 +29,7 @@ mod weir;
 
 pub use audit::{AuditLog, Call, count_by};
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
+pub use event_receiver::EventReceiver;
 pub use eventually::eventually;
 pub use fault_proxy::{Fault, FaultProxy, Held, RequestLine};
 pub use git_server::{Credentials, GitServer, GitServerOptions};

@@ -85,6 +85,34 @@ pub fn config_map(name: &str, key: &str, value: &str) -> String {
     .to_string()
 }
 
+/// The text of the definition of a namespaced kind, version `v1`, whose spec and status hold what they like.
+pub fn definition(group: &str, kind: &str) -> String {
+    let singular = kind.to_lowercase();
+    let plural = format!("{singular}s");
+    let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("{plural}.{group}") },
+        "spec": {
+            "group": group,
+            "names": { "kind": kind, "plural": plural, "singular": singular, "listKind": format!("{kind}List") },
+            "scope": "Namespaced",
+            "versions": [{
+                "name": "v1",
+                "served": true,
+                "storage": true,
+                "subresources": { "status": {} },
+                "schema": { "openAPIV3Schema": {
+                    "type": "object",
+                    "properties": { "spec": open, "status": open },
+                } },
+            }],
+        },
+    })
+    .to_string()
+}
+
 /// The text of a kustomization file that lists resources.
 pub fn kustomization_file(resources: &[&str]) -> String {
     json!({

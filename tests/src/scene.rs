@@ -46,6 +46,14 @@ impl Scene {
         Scene::on(control_plane, kubeconfig, word, GitServerOptions::default()).await
     }
 
+    /// Sets the scene on the shared control plane, with more flags for Weir.
+    pub async fn with(word: &str, flags: &[&str]) -> Scene {
+        let control_plane = ControlPlane::shared();
+        let kubeconfig = control_plane.kubeconfig(ControlPlane::WEIR);
+        let options = GitServerOptions::default();
+        Scene::set(control_plane, kubeconfig, word, options, flags).await
+    }
+
     /// Sets the scene with a kubeconfig for Weir and a Git server of a certain kind.
     pub async fn on(
         control_plane: &ControlPlane,
@@ -53,13 +61,26 @@ impl Scene {
         word: &str,
         options: GitServerOptions,
     ) -> Scene {
+        Scene::set(control_plane, kubeconfig, word, options, &[]).await
+    }
+
+    /// Sets the scene with a kubeconfig for Weir, a Git server of a certain kind, and more flags.
+    pub async fn set(
+        control_plane: &ControlPlane,
+        kubeconfig: &Path,
+        word: &str,
+        options: GitServerOptions,
+        flags: &[&str],
+    ) -> Scene {
         let client = control_plane.client(ControlPlane::ADMINISTRATOR).await;
         install_definitions(&client).await;
         let namespace = control_plane.namespace(word).await;
         let server = GitServer::start(options);
         let repository = server.create_repository(SOURCE);
         let storage = tempfile::tempdir().expect("create a folder for Weir's storage");
-        let weir = Weir::start_in(&namespace, kubeconfig, &arguments(storage.path()));
+        let more = flags.iter().map(|flag| (*flag).to_owned());
+        let arguments: Vec<String> = arguments(storage.path()).into_iter().chain(more).collect();
+        let weir = Weir::start_in(&namespace, kubeconfig, &arguments);
         Scene {
             weir,
             client,

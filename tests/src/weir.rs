@@ -7,6 +7,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::eventually;
+use crate::scene::PATIENCE;
+
 /// A process of the controller. It is killed when this value is dropped, and shows the end of its
 /// log when that happens in a failing test.
 #[derive(Debug)]
@@ -123,6 +126,21 @@ impl Weir {
         process.wait().expect("wait for Weir's end")
     }
 
+    /// Stops the process's clock, as a machine that is suspended does: nothing in it goes on, and it does not know.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a process that was paused go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("Weir runs");
+        kill_process(Pid::from_child(process), signal).expect("signal Weir");
+    }
+
     /// The process id, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
@@ -131,6 +149,23 @@ impl Weir {
     /// Everything that it has logged, over all starts.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    /// The address that one of its servers listens on: `metrics`, `health` or `artifacts`.
+    pub async fn address(&self, server: &str) -> String {
+        let server = format!("\"what\":\"{server}\"");
+        eventually(PATIENCE, &format!("Weir serves {server}"), async || {
+            let log = self.log();
+            // The last start counts.
+            let line = log
+                .lines()
+                .rfind(|line| line.contains(&server))
+                .map(str::to_owned);
+            let line: serde_json::Value = serde_json::from_str(&line.ok_or("it does not")?)
+                .map_err(|_| "it writes the line")?;
+            Ok::<_, &str>(line["address"].as_str().unwrap_or_default().to_owned())
+        })
+        .await
     }
 
     fn log_path(&self) -> PathBuf {

@@ -45,6 +45,8 @@ pub mod reason {
     pub const DEPENDENCY_NOT_READY: &str = "DependencyNotReady";
     /// A reference crosses namespaces, and may not.
     pub const ACCESS_DENIED: &str = "AccessDenied";
+    /// An expression of the spec is none.
+    pub const INVALID_CEL_EXPRESSION: &str = "InvalidCELExpression";
     /// A field of the spec asks for what this version does not do.
     pub const FEATURE_GATE_DISABLED: &str = "FeatureGateDisabled";
 }

@@ -12,7 +12,7 @@ use super::{Exit, Failure, Outcome, own_namespace, plan_text};
 use crate::api::kustomization::Kustomization;
 use crate::cluster::{self, Cluster, Identity, Known, Owner, Plan, Wanted};
 use crate::reconcile::asking::settle;
-use crate::reconcile::{inputs, render, run};
+use crate::reconcile::{inputs, render, run, support};
 use crate::report::failure::Failure as Stopped;
 use crate::source::work_tree;
 
@@ -158,6 +158,7 @@ async fn plan(
         objects: rendered.objects,
         force: spec.force,
         custom_stages: Vec::new(),
+        ignore: support::ignore_rules(&spec).map_err(stopped)?,
     };
     let mut plan = cluster::plan(client, wanted, &known)
         .await

@@ -5,6 +5,8 @@ mod completion;
 mod connection;
 mod diff;
 mod failure;
+mod features;
+mod flags;
 mod get;
 mod key_services;
 mod output;

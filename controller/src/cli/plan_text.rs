@@ -94,6 +94,7 @@ fn remark(action: &Action) -> Option<String> {
         ),
         Action::Skip(Skip::ReconcileDisabled) => "reconcile: disabled".to_owned(),
         Action::Skip(Skip::Ignored) => "ssa: Ignore".to_owned(),
+        Action::Skip(Skip::Replaced) => "a part of Flux whose work Weir does".to_owned(),
         Action::Skip(Skip::Present) => "ssa: IfNotPresent, and it is present".to_owned(),
         Action::Skip(Skip::KeptElsewhere) => "another Kustomization keeps it".to_owned(),
         Action::Skip(Skip::DriftReported) => "its drift is only reported".to_owned(),

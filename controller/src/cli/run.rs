@@ -1,23 +1,23 @@
 //! `weir run`: the controller.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{ArgAction, Args as ClapArgs, ValueEnum};
-use kube::runtime::reflector;
+use clap::Args as ClapArgs;
+use kube::runtime::{reflector, watcher};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
-use super::connection::Connection;
+use super::features::Features;
+use super::flags::{
+    Accepted, ClusterFlags, Encoding, Half, Leadership, PaceFlags, Policy, ScopeFlags, Servers,
+};
 use super::sops_flags::SopsFlags;
 use super::{Exit, Failure, Outcome, own_namespace};
-use crate::api::duration;
-use crate::cluster::order::GroupKind;
-use crate::cluster::watch::{Report, Watches};
-use crate::cluster::{Cluster, Identity, Limits};
+use crate::cluster::watch::Report;
+use crate::cluster::{Cluster, Fence, Identity, Limits};
 use crate::reconcile::context::{Context, Settings, Snapshots};
 use crate::reconcile::dependencies::Readiness;
 use crate::reconcile::desired::Desired;
@@ -25,11 +25,13 @@ use crate::reconcile::input_watches::InputWatches;
 use crate::reconcile::keys::Decrypting;
 use crate::reconcile::observe::{self, Listed, Scope};
 use crate::reconcile::schedule::{self, Pace, Schedule, Turns};
+use crate::reconcile::sites::{Site, Sites};
+use crate::report::gauges::Gauges;
 use crate::report::metrics::Metrics;
 use crate::report::{events, logs};
 use crate::source::{Repositories, Storage};
 use crate::web;
-use crate::web::lease::{self, Candidate, Terms};
+use crate::web::lease::{self, Candidate};
 
 /// How long a run in hand may go on after SIGTERM.
 const GRACE: Duration = Duration::from_secs(25);
@@ -58,9 +60,10 @@ pub(super) struct Args {
     policy: Policy,
     #[command(flatten)]
     sops: SopsFlags,
-    /// Hold Flux's leases while working, so that only one process does.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
-    enable_leader_election: bool,
+    #[command(flatten)]
+    leadership: Leadership,
+    #[command(flatten)]
+    accepted: Accepted,
     /// How much is logged: trace, debug, info, error.
     #[arg(long, default_value = "info")]
     log_level: String,
@@ -69,121 +72,19 @@ pub(super) struct Args {
     log_encoding: Encoding,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, ValueEnum)]
-enum Encoding {
-    /// One JSON object a line, with Flux's keys.
-    Json,
-    /// Text for people.
-    Console,
-}
-
-#[derive(ClapArgs)]
-#[command(next_help_heading = "Cluster")]
-struct ClusterFlags {
-    /// The kubeconfig file; default `$KUBECONFIG`, then `~/.kube/config`, then the pod's own account.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The kubeconfig context.
-    #[arg(long)]
-    context: Option<String>,
-}
-
-impl ClusterFlags {
-    fn connection(&self) -> Connection {
-        Connection {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-            namespace: String::new(),
-        }
-    }
-}
-
-#[derive(ClapArgs)]
-#[command(next_help_heading = "Servers")]
-struct Servers {
-    /// Where metrics are served.
-    #[arg(long, default_value = ":8080")]
-    metrics_addr: String,
-    /// Where /healthz and /readyz are served.
-    #[arg(long, default_value = ":9440")]
-    health_addr: String,
-    /// Where artifacts are served.
-    #[arg(long, default_value = ":9090")]
-    storage_addr: String,
-    /// Host and port under which others reach the artifacts; default: the service of source-controller.
-    #[arg(long, value_name = "HOST")]
-    storage_adv_addr: Option<String>,
-    /// The folder of artifacts and Git caches.
-    #[arg(long, value_name = "DIR", default_value = "/data")]
-    storage_path: PathBuf,
-}
-
-#[derive(ClapArgs)]
-#[command(next_help_heading = "Scope")]
-struct ScopeFlags {
-    /// Look at all namespaces; otherwise at that of `RUNTIME_NAMESPACE` only.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
-    watch_all_namespaces: bool,
-    /// Look only at resources with these labels.
-    #[arg(long, value_name = "SELECTOR")]
-    watch_label_selector: Option<String>,
-}
-
-#[derive(ClapArgs)]
-#[command(next_help_heading = "Pace")]
-struct PaceFlags {
-    /// First delay after a failure.
-    #[arg(long, default_value = "750ms", value_parser = go_duration)]
-    min_retry_delay: Duration,
-    /// Longest delay after failures in a row.
-    #[arg(long, default_value = "15m", value_parser = go_duration)]
-    max_retry_delay: Duration,
-    /// How soon dependencies that are not ready are looked at again when no event comes.
-    #[arg(long, default_value = "30s", value_parser = go_duration)]
-    requeue_dependency: Duration,
-    /// The shortest time between two status writes of one Kustomization for revisions that change nothing.
-    #[arg(long, default_value = "1m", value_parser = go_duration)]
-    unchanged_status_interval: Duration,
-    /// Jitter of intervals, in percent.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..100))]
-    interval_jitter_percentage: u8,
-}
-
-#[derive(ClapArgs)]
-#[command(next_help_heading = "Policy")]
-struct Policy {
-    /// Refuse references to sources of other namespaces.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
-    no_cross_namespace_refs: bool,
-    /// The account of Kustomizations that name none.
-    #[arg(long, value_name = "NAME")]
-    default_service_account: Option<String>,
-    /// Kinds with an apply stage of their own, as `group/Kind`.
-    #[arg(long, value_name = "GROUP/KIND", value_delimiter = ',', value_parser = group_kind)]
-    custom_apply_stage_kinds: Vec<GroupKind>,
-}
-
-fn go_duration(text: &str) -> Result<Duration, String> {
-    duration::parse(text).ok_or_else(|| "write it as 750ms, 30s, 1h30m".to_owned())
-}
-
-fn group_kind(text: &str) -> Result<GroupKind, String> {
-    let (group, kind) = text.split_once('/').unwrap_or(("", text));
-    if kind.is_empty() {
-        return Err("write it as group/Kind".to_owned());
-    }
-    Ok(GroupKind {
-        group: group.to_owned(),
-        kind: kind.to_owned(),
-    })
-}
-
 /// Runs until SIGTERM or SIGINT, or until the lease is lost.
 pub(super) async fn run(args: Args) -> Outcome {
     start_logging(&args)?;
+    let features = args.policy.features()?;
+    args.scope.check()?;
+    args.leadership.check()?;
+    args.accepted.check()?;
     let config = args.cluster.connection().config().await?;
-    let cluster = Cluster::new(config, Limits::default()).map_err(cannot("talk to the cluster"))?;
+    let fence = Fence::default();
+    let cluster = Cluster::new(config, Limits::default())
+        .map_err(cannot("talk to the cluster"))?
+        .overriding(&args.policy.override_manager)
+        .fenced(fence.clone());
     let own = cluster
         .client(&Identity::OwnAccount)
         .map_err(cannot("talk to the cluster"))?;
@@ -195,12 +96,14 @@ pub(super) async fn run(args: Args) -> Outcome {
     let (ready, is_ready) = watch::channel(false);
     let metrics = Arc::new(Metrics::default());
     serve(
+        "health",
         &args.servers.health_addr,
         web::health::router(is_ready),
         &stopping,
     )
     .await?;
     serve(
+        "metrics",
         &args.servers.metrics_addr,
         web::metrics::router(metrics.clone()),
         &stopping,
@@ -209,9 +112,15 @@ pub(super) async fn run(args: Args) -> Outcome {
 
     let storage = storage(&args.servers, &namespace)?;
     let artifacts = crate::source::storage::router(storage.clone());
-    serve(&args.servers.storage_addr, artifacts, &stopping).await?;
+    serve(
+        "artifacts",
+        &args.servers.storage_addr,
+        artifacts,
+        &stopping,
+    )
+    .await?;
 
-    let candidates = candidates(&args, &client, &namespace, &identity);
+    let candidates = candidates(&args, &client, &namespace, &identity, &fence);
     let mut signal = Signals::new()?;
     let (lost, mut is_lost) = watch::channel(false);
     let mut holds = Vec::new();
@@ -234,20 +143,20 @@ pub(super) async fn run(args: Args) -> Outcome {
             return Ok(Exit::Success);
         }
     }
-    let (watches, reports) = Watches::new(own);
+    let (site, reports) = Site::new(cluster, None).map_err(cannot("talk to the cluster"))?;
     let parts = Parts {
-        cluster,
+        site,
         client,
-        watches,
         reports,
         metrics,
         storage,
         identity,
+        features,
         stopping: stopping.clone(),
         decrypting,
     };
-    let (context, event_writer) = start(&args, parts, &namespace);
-    ready.send_replace(true);
+    let (context, event_writer) = start(&args, parts, &namespace)?;
+    tokio::spawn(tell_ready(context.clone(), ready));
     tracing::info!("started");
 
     tokio::select! {
@@ -269,31 +178,55 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
 }
 
+/// Ready is who leads and has seen all resources once.
+async fn tell_ready(context: Arc<Context>, ready: watch::Sender<bool>) {
+    let seen = futures::future::join(
+        context.git_repositories.wait_until_ready(),
+        context.kustomizations.wait_until_ready(),
+    );
+    let (sources, kustomizations) = seen.await;
+    ready.send_replace(sources.is_ok() && kustomizations.is_ok());
+    // The receiver reads the last value for as long as there is a sender.
+    ready.closed().await;
+}
+
 /// What a context is made of.
 struct Parts {
-    cluster: Cluster,
+    site: Arc<Site>,
     client: kube::Client,
-    watches: Watches,
     reports: tokio::sync::mpsc::Receiver<Report>,
     metrics: Arc<Metrics>,
     storage: Storage,
     identity: String,
+    features: Features,
     stopping: watch::Receiver<bool>,
     decrypting: Decrypting,
 }
 
 /// Makes the context and starts all that runs in it.
-fn start(args: &Args, parts: Parts, namespace: &str) -> (Arc<Context>, JoinHandle<()>) {
+fn start(
+    args: &Args,
+    parts: Parts,
+    namespace: &str,
+) -> Result<(Arc<Context>, JoinHandle<()>), Failure> {
     let (git_repositories, git_repository_writer) = reflector::store();
-    let (kustomizations, kustomization_writer) = reflector::store();
-    let (events, event_writer) = events::channel(parts.client.clone(), parts.identity);
+    let (kustomizations, mut kustomization_writer) = reflector::store();
+    let dropped = parts.metrics.dropped_events.clone();
+    let (mut events, event_writer) =
+        events::channel(parts.client.clone(), parts.identity.clone(), dropped);
+    if let Some(address) = &args.servers.events_addr {
+        let (posting, poster) = events
+            .posting(address, &parts.identity)
+            .map_err(cannot("post events"))?;
+        events = posting;
+        tokio::spawn(poster.run(parts.stopping.clone()));
+    }
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let context = Arc::new(Context {
         client: parts.client,
-        cluster: parts.cluster,
-        watches: parts.watches,
+        sites: Sites::new(parts.site.clone(), args.policy.insecure_kubeconfig_tls),
         input_watches: InputWatches::default(),
-        settings: settings(args),
+        settings: settings(args, parts.features),
         decrypting: parts.decrypting,
         schedule: Arc::new(Schedule::new(pace(&args.pace))),
         git_repositories,
@@ -302,7 +235,6 @@ fn start(args: &Args, parts: Parts, namespace: &str) -> (Arc<Context>, JoinHandl
         snapshots: Snapshots::default(),
         repositories: Arc::new(Repositories::new(parts.storage.root.join(GIT_CACHES))),
         storage: parts.storage,
-        unwatchable: Default::default(),
         desired: Desired::default(),
         readiness: Readiness::default(),
         events,
@@ -315,18 +247,26 @@ fn start(args: &Args, parts: Parts, namespace: &str) -> (Arc<Context>, JoinHandl
         labels: args.scope.watch_label_selector.clone(),
     };
     let event_writer = tokio::spawn(event_writer.run(parts.stopping));
-    tokio::spawn(observe::managed_objects(context.clone(), parts.reports));
+    tokio::spawn(observe::managed_objects(
+        context.schedule.clone(),
+        Arc::downgrade(&parts.site),
+        parts.reports,
+    ));
     tokio::spawn(observe::git_repositories(
         context.clone(),
         scope.clone(),
         git_repository_writer,
     ));
-    tokio::spawn(observe::kustomizations(
-        context.clone(),
-        scope,
-        kustomization_writer,
-    ));
-    (context, event_writer)
+    if args.scope.halves().contains(&Half::Kustomizations) {
+        let kustomizations = observe::kustomizations(context.clone(), scope, kustomization_writer);
+        tokio::spawn(kustomizations);
+    } else {
+        // Nobody looks at them, so all of them are known.
+        kustomization_writer.apply_watcher_event(&watcher::Event::Init);
+        kustomization_writer.apply_watcher_event(&watcher::Event::InitDone);
+    }
+    context.metrics.look_at(Gauges::of(&context));
+    Ok((context, event_writer))
 }
 
 /// The storage, with its folder in place.
@@ -341,10 +281,15 @@ fn storage(servers: &Servers, namespace: &str) -> Result<Storage, Failure> {
     })?;
     let own_service = || format!("source-controller.{namespace}.svc.cluster.local.");
     let address = servers.storage_adv_addr.clone().unwrap_or_else(own_service);
-    Ok(Storage::new(folder.clone(), address))
+    Ok(Storage {
+        retention: servers.artifact_retention_ttl,
+        // The flag counts the newest, too.
+        records: servers.artifact_retention_records.saturating_sub(1),
+        ..Storage::new(folder.clone(), address)
+    })
 }
 
-fn settings(args: &Args) -> Settings {
+fn settings(args: &Args, features: Features) -> Settings {
     Settings {
         requeue_dependency: args.pace.requeue_dependency,
         unchanged_status_interval: args.pace.unchanged_status_interval,
@@ -354,8 +299,16 @@ fn settings(args: &Args) -> Settings {
             .default_service_account
             .clone()
             .filter(|name| !name.is_empty()),
+        default_kubeconfig_service_account: args
+            .policy
+            .default_kubeconfig_service_account
+            .clone()
+            .filter(|name| !name.is_empty()),
         custom_stages: args.policy.custom_apply_stage_kinds.clone(),
         shares: !args.scope.watch_all_namespaces || args.scope.watch_label_selector.is_some(),
+        additive_dependency_check: features.additive_dependency_check,
+        fail_fast: features.fail_fast,
+        strict_substitution: features.strict_substitution,
     }
 }
 
@@ -386,6 +339,7 @@ fn start_logging(args: &Args) -> Result<(), Failure> {
 }
 
 async fn serve(
+    what: &str,
     address: &str,
     router: axum::Router,
     stopping: &watch::Receiver<bool>,
@@ -398,7 +352,7 @@ async fn serve(
     let local = web::serve(local, router, stopping.clone())
         .await
         .map_err(cannot("serve"))?;
-    tracing::info!(address = %local, "serving");
+    tracing::info!(what, address = %local, "serving");
     Ok(())
 }
 
@@ -407,20 +361,26 @@ fn candidates(
     client: &kube::Client,
     namespace: &str,
     identity: &str,
+    fence: &Fence,
 ) -> Vec<Candidate> {
-    let candidate = |name| Candidate {
+    if !args.leadership.enable_leader_election {
+        return Vec::new();
+    }
+    let candidate = |half: &Half| Candidate {
         client: client.clone(),
         namespace: namespace.to_owned(),
-        name,
+        name: lease::name(
+            match half {
+                Half::Sources => lease::SOURCES,
+                Half::Kustomizations => lease::KUSTOMIZATIONS,
+            },
+            args.scope.watch_label_selector.as_deref(),
+        ),
         identity: identity.to_owned(),
-        terms: Terms::default(),
+        terms: args.leadership.terms(),
+        fence: fence.clone(),
     };
-    match args.enable_leader_election {
-        true => [lease::SOURCES, lease::KUSTOMIZATIONS]
-            .map(candidate)
-            .into(),
-        false => Vec::new(),
-    }
+    args.scope.halves().iter().map(candidate).collect()
 }
 
 /// Waits for the lease, says that it is held, and holds it. Each lease by itself: one that is held must be

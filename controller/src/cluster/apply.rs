@@ -13,7 +13,6 @@ use super::client::{ApplyMode, Client, Preconditions, Written};
 use super::discovery::defined_by;
 use super::error::{Act, Error, ObjectError};
 use super::in_force;
-use super::managed_fields::taken_over;
 use super::order::rank;
 use super::owner::Owner;
 use super::plan::{Action, Incarnation, Plan, Step, Unchecked};
@@ -49,7 +48,7 @@ pub async fn apply(client: &Client, plan: &Plan) -> Applied {
         ..Applied::default()
     };
     let redactor = Redactor::of(plan.steps.iter().map(|step| &step.object));
-    let managers = taken_over();
+    let managers = client.taken_over();
     let writer = Writer {
         owner: &plan.owner,
         checker: Checker {

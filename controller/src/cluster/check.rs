@@ -9,8 +9,11 @@ use super::clean_up::clean_up;
 use super::client::{ApplyMode, Client, Written};
 use super::error::{Act, Error, ObjectError};
 use super::held_fields;
+use super::ignore::{adopt, without};
 use super::live::Proof;
-use super::managed_fields::{Digest, TakenOver, own_entry, own_fields, rivals, taken_over_digest};
+use super::managed_fields::{
+    Digest, TakenOver, last_writer, own_entry, own_fields, rivals, taken_over_digest,
+};
 use super::plan::{Action, Incarnation, Skip, Step};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
@@ -112,6 +115,7 @@ impl Checker<'_> {
             step.action = Action::Skip(Skip::Present);
             return Ok(Vec::new());
         }
+        self.leave_to_others(step, path).await?;
         let mut warnings = Vec::new();
         loop {
             match self.client.apply(path, body(step), ApplyMode::DryRun).await {
@@ -129,6 +133,19 @@ impl Checker<'_> {
                 },
             }
         }
+    }
+
+    /// What others may set is sent as it is there. The digest stays that of what Git says.
+    async fn leave_to_others(&self, step: &mut Step, path: &str) -> Result<(), Error> {
+        if step.ignored.is_empty() {
+            return Ok(());
+        }
+        match self.client.get(path).await {
+            Ok(live) => adopt(&mut step.object, &live, &step.ignored),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     async fn met(&self, step: &mut Step, path: &str, written: Written) -> Result<(), Error> {
@@ -234,7 +251,8 @@ impl Checker<'_> {
     /// Notes which incarnation is there, who has taken fields from us, and what is to be cleaned off it.
     pub(super) fn look_again(&self, step: &mut Step, live: &Value) {
         step.live = incarnation(live);
-        step.rivals = rivals(live, &to_json(&step.object.node, Secrets::Masked));
+        step.rivals = rivals(live, &claimed(step));
+        step.last_writer = last_writer(live);
         step.clean_up = clean_up(live, &step.object.node, self.taken_over);
     }
 
@@ -254,10 +272,15 @@ impl Checker<'_> {
     }
 }
 
+/// What is sent, but for what is left to others: nobody takes that from us.
+fn claimed(step: &Step) -> Value {
+    without(to_json(&step.object.node, Secrets::Masked), &step.ignored)
+}
+
 /// Whether a live object has lost fields that we set, to another writer or altogether.
 fn is_taken_from(step: &Step, live: &Value) -> bool {
     let own = own_fields(live).and_then(|own| serde_json::from_str(&own).ok());
-    let wanted = to_json(&step.object.node, Secrets::Masked);
+    let wanted = claimed(step);
     !step.rivals.is_empty() || own.is_none_or(|own: Value| !held_fields::holds(&own, &wanted))
 }
 

@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 
 use super::discovery::Discovery;
 use super::error::{Cause, Error, Refusal};
+use super::fence::Fence;
 use super::identity::Identity;
-use super::managed_fields::FIELD_MANAGER;
+use super::managed_fields::{FIELD_MANAGER, TakenOver, taken_over, taken_over_besides};
+use super::traffic::Traffic;
 use super::transport::{APPLY, Answer, Call, Limits, Transport};
 use super::undeclared::is_untyped;
 
@@ -33,6 +35,7 @@ pub fn install_crypto() {
 pub struct Cluster {
     transport: Transport,
     discovery: Arc<Discovery>,
+    managers: Arc<[TakenOver]>,
     impersonates: Option<String>,
     clients: Arc<Mutex<HashMap<Identity, Client>>>,
 }
@@ -42,6 +45,7 @@ pub struct Cluster {
 pub struct Client {
     transport: Transport,
     discovery: Arc<Discovery>,
+    managers: Arc<[TakenOver]>,
     identity: Identity,
     user: Option<HeaderValue>,
     kube: kube::Client,
@@ -88,8 +92,51 @@ impl Cluster {
             impersonates: config.auth_info.impersonate.clone(),
             transport: Transport::new(config, limits)?,
             discovery: Arc::default(),
+            managers: taken_over().into(),
             clients: Arc::default(),
         })
+    }
+
+    /// The same cluster, where the fields of more managers are taken over.
+    #[must_use]
+    pub fn overriding(self, managers: &[String]) -> Self {
+        Self {
+            managers: taken_over_besides(managers).into(),
+            clients: Arc::default(),
+            ..self
+        }
+    }
+
+    /// The same cluster, where nothing is written once these leases are over.
+    #[must_use]
+    pub fn fenced(self, fence: Fence) -> Self {
+        Self {
+            transport: self.transport.fenced(fence),
+            clients: Arc::default(),
+            ..self
+        }
+    }
+
+    /// Another cluster, for which the same leases and managers count.
+    pub fn beside(&self, config: kube::Config, limits: Limits) -> Result<Self, Error> {
+        let other = Self::new(config, limits)?;
+        let managers = self.managers.clone();
+        let transport = other.transport.fenced(self.transport.fence());
+        Ok(Self {
+            managers,
+            transport,
+            ..other
+        })
+    }
+
+    /// What was sent to it.
+    pub fn traffic(&self) -> &Traffic {
+        self.transport.traffic()
+    }
+
+    /// How many requests may be in flight now.
+    pub fn allowed(&self) -> usize {
+        self.transport.allowed()
     }
 
     /// The client that speaks in somebody's name.
@@ -119,6 +166,7 @@ impl Client {
         Self {
             transport: cluster.transport.clone(),
             discovery: cluster.discovery.clone(),
+            managers: cluster.managers.clone(),
             identity,
             user,
             kube,
@@ -133,6 +181,11 @@ impl Client {
     /// The same way to the same server in the same name, for kube's typed calls and watches.
     pub fn kube(&self) -> kube::Client {
         self.kube.clone()
+    }
+
+    /// The managers whose fields are taken over.
+    pub(super) fn taken_over(&self) -> Arc<[TakenOver]> {
+        self.managers.clone()
     }
 
     /// What the server serves, as far as it is known.

@@ -33,6 +33,9 @@ pub enum Error {
     /// The server could not be reached, or the connection broke.
     #[error("cannot reach the API server: {0}")]
     Unreachable(String),
+    /// This process may not write any more.
+    #[error("this process no longer holds its lease: nothing was sent")]
+    Fenced,
     /// No answer in time.
     #[error("no answer from the API server within {0:?}")]
     Timeout(std::time::Duration),

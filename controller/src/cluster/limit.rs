@@ -62,8 +62,8 @@ impl Limit {
         }
     }
 
-    #[cfg(test)]
-    fn allowed(&self) -> usize {
+    /// How many places there are now.
+    pub(super) fn allowed(&self) -> usize {
         self.state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

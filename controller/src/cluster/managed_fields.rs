@@ -40,7 +40,18 @@ pub struct TakenOver {
     pub operation: &'static str,
 }
 
-/// The managers that Flux takes over, besides those given by flag.
+/// The managers that Flux takes over, and more that are given by name.
+pub fn taken_over_besides(names: &[String]) -> Vec<TakenOver> {
+    let more = names.iter().flat_map(|name| {
+        ["Apply", "Update"].map(|operation| TakenOver {
+            prefix: name.clone(),
+            operation,
+        })
+    });
+    taken_over().into_iter().chain(more).collect()
+}
+
+/// The managers that Flux takes over.
 pub fn taken_over() -> Vec<TakenOver> {
     [
         ("kubectl", "Apply"),
@@ -132,6 +143,29 @@ pub fn rivals(live: &Value, wanted: &Value) -> Vec<Rival> {
         })
     });
     taken.collect()
+}
+
+/// Whether a manager besides us applies the field at a path. A path that goes through a list is nobody's: lists
+/// are not told by position there.
+pub fn is_applied_by_another(object: &Value, path: &[String]) -> bool {
+    let holds = |entry: &Value| {
+        let fields = entry.get("fieldsV1");
+        let found = path
+            .iter()
+            .fold(fields, |fields, part| fields?.get(format!("f:{part}")));
+        found.is_some()
+    };
+    let others = entries(object).iter().filter(|entry| !is_own(entry));
+    let mut others = others.filter(|entry| text(entry, "operation") == "Apply");
+    others.any(holds)
+}
+
+/// The manager besides us whose entry has the newest date; status writers do not count.
+pub fn last_writer(object: &Value) -> Option<String> {
+    let others = entries(object).iter().filter(|entry| !is_own(entry));
+    let others = others.filter(|entry| text(entry, "subresource").is_empty());
+    let newest = others.max_by_key(|entry| text(entry, "time"))?;
+    Some(text(newest, "manager").to_owned())
 }
 
 /// Whether the server keeps managed fields for this object at all; some aggregated API servers do not.
@@ -347,6 +381,10 @@ mod tests {
         assert_eq!(take_over(&live, &taken_over()), None);
         assert_eq!(taken_over_digest(&live, &taken_over()), None);
         assert_eq!(own_entry(&live), None);
+        assert_eq!(
+            last_writer(&live).as_deref(),
+            Some("flux-client-side-apply")
+        );
         assert!(has_managed_fields(&live));
     }
 }

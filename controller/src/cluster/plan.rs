@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::discovery::Resource;
 use super::error::ObjectError;
+use super::ignore::{IgnoreRule, Pointer};
 use super::inventory::Inventory;
 use super::live::{Live, ObjectKey, Proof, Proofs};
 use super::managed_fields::{Digest, Rival};
@@ -26,6 +27,8 @@ pub struct Wanted {
     pub force: bool,
     /// Kinds with a stage of their own.
     pub custom_stages: Vec<GroupKind>,
+    /// Fields of live objects that are left to others (`spec.ignore`).
+    pub ignore: Vec<IgnoreRule>,
 }
 
 /// What is known of the cluster before any request.
@@ -97,6 +100,8 @@ pub enum Skip {
     KeptElsewhere,
     /// It has drifted, and its Kustomization asks to be told and not to have it put right.
     DriftReported,
+    /// A part of Flux whose work Weir does, out of a repository that Flux was bootstrapped from.
+    Replaced,
 }
 
 /// A value as a plan may show it.
@@ -147,6 +152,10 @@ pub struct Step {
     pub resource: Option<Resource>,
     /// The live object, where one was read.
     pub live: Option<Incarnation>,
+    /// Fields of the live object that are left to others.
+    pub ignored: Vec<Pointer>,
+    /// The field manager that wrote to the live object last, besides us; none when it was not read.
+    pub last_writer: Option<String>,
     /// The JSON patch that is sent before the apply, so that fields added by `kubectl` and marks left by other tools
     /// go; mostly empty.
     pub clean_up: Vec<Value>,

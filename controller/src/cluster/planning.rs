@@ -11,13 +11,15 @@ use super::client::Client;
 use super::discovery::{Resource, defined_by};
 use super::error::{Act, Error, ObjectError};
 use super::held_fields;
+use super::ignore::ignored;
 use super::live::{Drift, ObjectKey, Observed, Proof};
-use super::managed_fields::{Digest, taken_over};
+use super::managed_fields::Digest;
 use super::normalise::normalise;
 use super::order;
 use super::order::Stage;
 use super::plan::{Action, Known, Plan, Recorded, Skip, Step, Unchecked, Wanted, digest};
 use super::redact::Redactor;
+use super::replaced;
 use super::settings::{Settings, Ssa};
 
 /// Dry-runs of one plan in flight. The connection's own limit is shared first come, first served, so a plan of
@@ -34,7 +36,7 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
     learn(client, &wanted.objects).await?;
     let definitions = definitions(&wanted.objects);
 
-    let managers = taken_over();
+    let managers = client.taken_over();
     let checker = Checker {
         client,
         redactor: &redactor,
@@ -140,6 +142,7 @@ fn prepare(
         let resource = served.or_else(|| definitions.get(&kind_of(&object.id)).cloned());
         normalise(&mut object, resource.as_ref(), &wanted.owner);
         let stage = order::stage(&object.id, &wanted.custom_stages);
+        let ignored = ignored(&wanted.ignore, &object);
         let action = match skip(&object) {
             Some(skip) => Action::Skip(skip),
             None => match refuse(&object.id, resource.as_ref()) {
@@ -151,7 +154,10 @@ fn prepare(
                 None => Action::Create,
             },
         };
-        steps.push(step(object, stage, action, resource));
+        steps.push(Step {
+            ignored,
+            ..step(object, stage, action, resource)
+        });
     }
     steps.sort_by(|left, right| {
         (left.stage, order::key(&left.id)).cmp(&(right.stage, order::key(&right.id)))
@@ -171,6 +177,8 @@ fn step(object: Object, stage: Stage, action: Action, resource: Option<Resource>
         rivals: Vec::new(),
         resource,
         live: None,
+        ignored: Vec::new(),
+        last_writer: None,
         clean_up: Vec::new(),
         proof: None,
     }
@@ -182,6 +190,8 @@ fn skip(object: &Object) -> Option<Skip> {
         Some(Skip::ReconcileDisabled)
     } else if settings.ssa == Ssa::Ignore {
         Some(Skip::Ignored)
+    } else if replaced::is_replaced(object) {
+        Some(Skip::Replaced)
     } else {
         None
     }

@@ -3,13 +3,15 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use kube::client::Body;
 
 use super::error::Error;
+use super::fence::Fence;
 use super::limit::Limit;
+use super::traffic::{Traffic, Verb};
 
 /// How hard an API server may be leaned on.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// How long a request may take, its answer included; watches not counted.
     pub timeout: Duration,
+    /// A write that takes longer says that the server has too much to do.
+    pub slow: Duration,
     /// How often a request is sent at most.
     pub attempts: u32,
     /// The wait before the second attempt; doubles with each further one.
@@ -31,6 +35,7 @@ impl Default for Limits {
         Self {
             concurrency: 20,
             timeout: Duration::from_secs(30),
+            slow: Duration::from_secs(3),
             attempts: 5,
             first_delay: Duration::from_millis(100),
             longest_delay: Duration::from_secs(5),
@@ -44,6 +49,8 @@ pub(super) struct Transport {
     kube: kube::Client,
     limits: Arc<Limits>,
     in_flight: Arc<Limit>,
+    traffic: Traffic,
+    fence: Fence,
 }
 
 /// An answer, read to its end.
@@ -70,7 +77,29 @@ impl Transport {
             kube,
             in_flight: Arc::new(Limit::new(limits.concurrency)),
             limits: Arc::new(limits),
+            traffic: Traffic::default(),
+            fence: Fence::default(),
         })
+    }
+
+    /// The same road, which ends when these leases do.
+    pub(super) fn fenced(self, fence: Fence) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// The leases that end it.
+    pub(super) fn fence(&self) -> Fence {
+        self.fence.clone()
+    }
+
+    /// What has been sent.
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// How many requests may be in flight now.
+    pub(super) fn allowed(&self) -> usize {
+        self.in_flight.allowed()
     }
 
     pub(super) fn default_namespace(&self) -> &str {
@@ -79,6 +108,7 @@ impl Transport {
 
     /// Opens a stream: no deadline, no limit, no repeat; whoever reads it watches over it.
     pub(super) async fn open(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        self.traffic.send(Verb::Watch);
         let opening = self.kube.send(request);
         let answer = tokio::time::timeout(self.limits.timeout, opening).await;
         let answer = answer.map_err(|_| Error::Timeout(self.limits.timeout))?;
@@ -101,20 +131,40 @@ impl Transport {
 
     async fn send_once(&self, call: &Call) -> Result<Answer, Error> {
         if is_lease(&call.target) {
-            return self.exchange(call).await;
+            return self.exchange(call, self.limits.timeout).await;
         }
+        let waits = self.traffic.wait();
         let place = self.in_flight.enter().await;
-        let result = self.exchange(call).await;
+        drop(waits);
+        let begin = Instant::now();
+        let result = match self.time_left(call) {
+            Ok(timeout) => self.exchange(call, timeout).await,
+            Err(error) => Err(error),
+        };
+        // A list may be long; a write that takes so long says that the server has too much to do.
+        let is_slow = call.method != Method::GET && begin.elapsed() >= self.limits.slow;
         let overloaded = match &result {
-            Ok(answer) => answer.status() == StatusCode::TOO_MANY_REQUESTS,
+            Ok(answer) => is_slow || answer.status() == StatusCode::TOO_MANY_REQUESTS,
             Err(error) => matches!(error, Error::Timeout(_)),
         };
         self.in_flight.leave(place, overloaded);
         result
     }
 
-    async fn exchange(&self, call: &Call) -> Result<Answer, Error> {
-        let timeout = self.limits.timeout;
+    /// How long a request may take: less than the leases last, and no write at all once they are over.
+    fn time_left(&self, call: &Call) -> Result<Duration, Error> {
+        match self.fence.remaining() {
+            Some(remaining) if call.method != Method::GET => {
+                let may = !remaining.is_zero();
+                may.then(|| remaining.min(self.limits.timeout))
+                    .ok_or(Error::Fenced)
+            }
+            _ => Ok(self.limits.timeout),
+        }
+    }
+
+    async fn exchange(&self, call: &Call, timeout: Duration) -> Result<Answer, Error> {
+        self.traffic.send(Verb::of(&call.method, &call.target));
         let exchange = async {
             let response = self.kube.send(call.request()?).await;
             let response = response.map_err(|error| Error::Unreachable(innermost(&error)))?;
@@ -124,7 +174,10 @@ impl Transport {
             Ok(Response::from_parts(parts, body))
         };
         let answer = tokio::time::timeout(timeout, exchange).await;
-        answer.map_err(|_| Error::Timeout(timeout))?
+        let answer = answer.unwrap_or(Err(Error::Timeout(timeout)));
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        self.traffic.end(status);
+        answer
     }
 
     /// What the server asks for, or a doubling delay; in both cases with up to half as much again, at random, so

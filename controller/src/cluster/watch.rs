@@ -3,7 +3,7 @@
 //! They speak for Weir's own account and not for a Kustomization's: one of the two named exceptions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -18,7 +18,7 @@ use super::client::Client;
 use super::discovery::Resource;
 use super::live::{Live, ObjectKey, Observed};
 use super::managed_fields::{
-    TakenOver, has_managed_fields, own_entry, own_fields, taken_over, taken_over_digest,
+    TakenOver, has_managed_fields, own_entry, own_fields, taken_over_digest,
 };
 use super::owner::{NAME_LABEL, Owner};
 
@@ -165,7 +165,7 @@ impl Watches {
             resource: resource.clone(),
             live: self.live.clone(),
             reports: self.reports.clone(),
-            managers: taken_over(),
+            managers: self.client.taken_over(),
             listed: HashSet::new(),
         };
         let task = tokio::spawn(watch.run(self.client.kube())).abort_handle();
@@ -204,7 +204,7 @@ struct Watch {
     resource: Resource,
     live: Live,
     reports: mpsc::Sender<Report>,
-    managers: Vec<TakenOver>,
+    managers: Arc<[TakenOver]>,
     /// What the list that is being read has shown so far.
     listed: HashSet<ObjectKey>,
     settled: tokio::sync::watch::Sender<bool>,

@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::conditions::{condition, explanation, is};
 use super::{Health, Status, number, text};
 
-/// Asked before a kind's own rule; none when they have nothing to say.
-pub(super) fn first(object: &Value) -> Option<Health> {
+/// Asked before every rule, also those that are brought along; none when it is not being deleted, and its status
+/// speaks of its present spec.
+pub(super) fn outdated(object: &Value) -> Option<Health> {
     if !text(object, "/metadata/deletionTimestamp").is_empty() {
         return Some(Health::new(
             Status::Terminating,
@@ -15,10 +16,17 @@ pub(super) fn first(object: &Value) -> Option<Health> {
     }
     let generation = number(object, "/metadata/generation", 0);
     let observed = number(object, "/status/observedGeneration", generation);
-    if observed != generation {
-        return Some(Health::in_progress(format!(
+    (observed != generation).then(|| {
+        Health::in_progress(format!(
             "generation is {generation}, but the observed generation is {observed}"
-        )));
+        ))
+    })
+}
+
+/// Asked before a kind's own rule; none when they have nothing to say.
+pub(super) fn first(object: &Value) -> Option<Health> {
+    if let Some(health) = outdated(object) {
+        return Some(health);
     }
     let stated = |kind: &str| condition(object, kind).map(explanation).unwrap_or_default();
     if is(object, "Reconciling", "True") {

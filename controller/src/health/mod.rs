@@ -3,6 +3,7 @@
 //! The rules are those of kstatus as Flux uses it. Nothing here asks a server: objects come in, verdicts go out.
 
 mod conditions;
+pub mod custom;
 mod daemon_set;
 mod definition;
 mod deployment;

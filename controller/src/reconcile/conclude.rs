@@ -44,6 +44,7 @@ pub async fn conclude(
         Outcome::Progressing(timeout) => Next::After(*timeout),
         Outcome::Failed(failure) => times.after(failure, run.context.settings.requeue_dependency),
     };
+    measure_lag(run, &report);
     state.unsaid = None;
     state.due = Some(Instant::now() + asleep(delay, &times));
     run.context.set_ready(run.key, ready_at(run, &report));
@@ -103,6 +104,17 @@ pub fn keep_quiet(run: &Run<'_>, state: &mut State, report: &Report) -> Next {
         .metrics
         .run(run.key, report.took, RunResult::Success);
     rest(run, state)
+}
+
+/// How long a revision took from being at hand to being applied, once for each.
+fn measure_lag(run: &Run<'_>, report: &Report) {
+    let status = run.object.status.as_ref();
+    let applied = status.and_then(|status| status.last_applied_revision.as_ref());
+    let Ok(snapshot) = run.snapshot() else { return };
+    let is_newest = report.revision.as_ref() == Some(&snapshot.revision);
+    if report.outcome == Outcome::Ready && is_newest && applied != report.revision.as_ref() {
+        run.context.metrics.applied(snapshot.since.elapsed());
+    }
 }
 
 /// Tells now what was done, and leaves the status for a moment: by then there may be more to say.

@@ -1,6 +1,6 @@
 //! What every run may use: clients, the objects that the watches show, the snapshots of the sources.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +13,10 @@ use super::input_watches::InputWatches;
 use super::keys::Decrypting;
 use super::observe::Listed;
 use super::schedule::{Key, Schedule, Topic, Turns, Wake};
+use super::sites::Sites;
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
 use crate::cluster::order::GroupKind;
-use crate::cluster::watch::Watches;
-use crate::cluster::{Cluster, ObjectKey, Proofs};
 use crate::report::events::Events;
 use crate::report::metrics::Metrics;
 use crate::source::{Repositories, Snapshot, Storage};
@@ -33,20 +32,26 @@ pub struct Settings {
     pub no_cross_namespace_references: bool,
     /// The account of Kustomizations that name none; Weir's own when this is not given.
     pub default_service_account: Option<String>,
+    /// The account whose tokens open other clusters, where a ConfigMap names none.
+    pub default_kubeconfig_service_account: Option<String>,
     /// Kinds with an apply stage of their own.
     pub custom_stages: Vec<GroupKind>,
     /// Other processes look after other Kustomizations: what those have applied is asked of the API server.
     pub shares: bool,
+    /// An object that has failed ends a health check before its time is over.
+    pub fail_fast: bool,
+    /// A variable without a value is an error.
+    pub strict_substitution: bool,
+    /// `readyExpr` adds to the built-in rule of dependencies in place of replacing it.
+    pub additive_dependency_check: bool,
 }
 
 /// What every run may use.
 pub struct Context {
     /// Speaks as Weir itself: for Weir's own resources, and the ConfigMaps and Secrets that they refer to.
     pub client: kube::Client,
-    /// The cluster of the managed objects; every client of it has an identity.
-    pub cluster: Cluster,
-    /// The shared watches of managed objects.
-    pub watches: Watches,
+    /// The clusters of the managed objects; every client of them has an identity.
+    pub sites: Sites,
     /// The watches of ConfigMaps and Secrets that builds take values from.
     pub input_watches: InputWatches,
     /// What the command line decides.
@@ -67,8 +72,6 @@ pub struct Context {
     pub repositories: Arc<Repositories>,
     /// Where artifacts are stored for others.
     pub storage: Storage,
-    /// Kinds that the account may not watch: their objects are checked at the interval.
-    pub unwatchable: Mutex<BTreeSet<GroupKind>>,
     /// What each Kustomization wants of its cluster.
     pub desired: Desired,
     /// What is known of the Kustomizations' readiness.
@@ -94,6 +97,11 @@ struct Published {
 }
 
 impl Snapshots {
+    /// How many sources have one.
+    pub fn count(&self) -> usize {
+        self.lock().newest.len()
+    }
+
     /// The newest snapshot of a source.
     pub fn get(&self, source: &Key) -> Option<Arc<Snapshot>> {
         let published = self.lock();
@@ -153,38 +161,5 @@ impl Context {
     pub fn kustomization(&self, key: &Key) -> Option<Arc<Kustomization>> {
         self.kustomizations
             .get(&ObjectRef::new(&key.name).within(&key.namespace))
-    }
-}
-
-impl Context {
-    /// A kind may not be watched.
-    pub fn forbid_watch(&self, kind: GroupKind) {
-        self.unwatchable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(kind);
-    }
-
-    /// A kind is watched.
-    pub fn allow_watch(&self, kind: &GroupKind) {
-        self.unwatchable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(kind);
-    }
-
-    /// Whether any of the objects is of a kind that may not be watched.
-    pub fn has_unwatchable(&self, proofs: &Proofs) -> bool {
-        let kinds = self
-            .unwatchable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_one = |key: &ObjectKey| {
-            kinds.contains(&GroupKind {
-                group: key.group.clone(),
-                kind: key.kind.clone(),
-            })
-        };
-        !kinds.is_empty() && proofs.keys().any(is_one)
     }
 }

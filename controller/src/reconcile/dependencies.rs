@@ -9,6 +9,7 @@ use super::context::Context;
 use super::schedule::{Key, Kind, Topic, Wake};
 use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
 use crate::api::meta::condition::READY;
+use crate::expression::{Expression, ExpressionError, Variables};
 use crate::report::conditions;
 use crate::report::failure::{Again, Failure};
 
@@ -72,13 +73,36 @@ pub fn dependency_keys(spec: &KustomizationSpec, namespace: &str) -> Vec<Key> {
     spec.depends_on.iter().map(key).collect()
 }
 
+/// What says of one dependency that it is ready, when the spec brings an expression for it.
+pub fn ready_expression(
+    spec: &KustomizationSpec,
+    index: usize,
+) -> Result<Option<Expression>, ExpressionError> {
+    let dependency = spec.depends_on.get(index);
+    let text = dependency.and_then(|dependency| dependency.ready_expr.as_deref());
+    let text = text.filter(|text| !text.is_empty());
+    let place = format!("spec.dependsOn[{index}].readyExpr");
+    let variables = Variables::Only(&["self", "dep"]);
+    text.map(|text| Expression::compile(&place, text, variables))
+        .transpose()
+}
+
+/// The Kustomizations whose every change may make an expression of the spec true.
+pub fn topics(spec: &KustomizationSpec, namespace: &str) -> BTreeSet<Topic> {
+    let keys = dependency_keys(spec, namespace);
+    let judged = keys.into_iter().zip(&spec.depends_on);
+    let judged = judged.filter(|(_, dependency)| dependency.ready_expr.is_some());
+    judged.map(|(key, _)| Topic::Object(key)).collect()
+}
+
 /// Whether all dependencies are ready, those of the same source at this revision.
 pub fn check(
     context: &Context,
     key: &Key,
-    spec: &KustomizationSpec,
+    object: &Kustomization,
     revision: &str,
 ) -> Result<(), Failure> {
+    let spec = &object.spec;
     if spec.depends_on.is_empty() {
         return Ok(());
     }
@@ -93,8 +117,16 @@ pub fn check(
         )));
     }
     let source = source_key(spec, &key.namespace);
-    for dependency in dependency_keys(spec, &key.namespace) {
-        check_one(context, &dependency, source.as_ref(), revision)?;
+    for (index, dependency) in dependency_keys(spec, &key.namespace).iter().enumerate() {
+        let expression =
+            ready_expression(spec, index).map_err(Failure::of(reason::INVALID_CEL_EXPRESSION))?;
+        if let Some(expression) = &expression {
+            check_expression(context, dependency, object, expression)?;
+        }
+        // As in Flux, an expression takes the place of the built-in rule.
+        if expression.is_none() || context.settings.additive_dependency_check {
+            check_one(context, dependency, source.as_ref(), revision)?;
+        }
     }
     Ok(())
 }
@@ -102,6 +134,29 @@ pub fn check(
 /// Whether a Kustomization depends on itself, over whatever others.
 pub fn is_in_ring(context: &Context, key: &Key) -> bool {
     ring(key, |key| edges(context, key)).is_some()
+}
+
+fn check_expression(
+    context: &Context,
+    dependency: &Key,
+    object: &Kustomization,
+    expression: &Expression,
+) -> Result<(), Failure> {
+    let name = format!("{}/{}", dependency.namespace, dependency.name);
+    let Some(other) = context.kustomization(dependency) else {
+        return Err(not_ready(format!("dependency '{name}' not found")));
+    };
+    let [own, other] = [object, other.as_ref()].map(serde_json::to_value);
+    let (Ok(own), Ok(other)) = (own, other) else {
+        return Err(not_ready(format!("dependency '{name}' cannot be read")));
+    };
+    match expression.holds(&[("self", &own), ("dep", &other)]) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(not_ready(format!(
+            "dependency '{name}' is not ready according to readyExpr"
+        ))),
+        Err(error) => Err(not_ready(format!("dependency '{name}': {error}"))),
+    }
 }
 
 fn check_one(

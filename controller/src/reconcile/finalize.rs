@@ -43,6 +43,7 @@ pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, Record
         tracing::info!(name = run.key.name, namespace = run.key.namespace, %dependent, "goes after its dependent");
         return Ok(Next::After(Times::of(&run.object.spec).timeout));
     }
+    run.reach().await;
     if let Err(unfinished) = clean_up(run, proofs).await {
         let gives_up = overdue || in_ending_namespace(run).await;
         complain(run, &unfinished, gives_up);

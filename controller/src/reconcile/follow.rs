@@ -19,8 +19,9 @@ use super::run::{Run, Times};
 use super::schedule::{Key, Schedule, Wake};
 use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
 use crate::cluster::discovery::Resource;
-use crate::cluster::{Action, ChangeSet, Client, ObjectKey, Plan};
-use crate::health::{self, Health, Status};
+use crate::cluster::{Action, ChangeSet, Client, ObjectKey, Plan, Step};
+use crate::health::custom::Rules;
+use crate::health::{Health, Status};
 use crate::report::failure::Failure;
 
 /// The shortest time between two looks at one object.
@@ -41,12 +42,15 @@ pub struct Following {
     pub revision: String,
     /// How long they may take.
     pub timeout: Duration,
+    /// Whether an object that has failed ends the check before the time is over.
+    fail_fast: bool,
     begun: Option<Instant>,
     deadline: Instant,
     /// Since when objects that were healthy are not.
     lost: Option<Instant>,
     objects: BTreeMap<ObjectKey, Followed>,
     client: Client,
+    rules: Rules,
     /// Watches by name of objects that the shared watches do not show; they end with this.
     _watches: JoinSet<()>,
 }
@@ -57,6 +61,8 @@ struct Followed {
     health: Option<Health>,
     looked: Option<Instant>,
     asked: bool,
+    /// It may go by itself once it has done its work.
+    expires: bool,
 }
 
 /// What the health of all objects says of the Kustomization.
@@ -77,31 +83,42 @@ pub async fn follow(
     plan: &Plan,
     changes: &ChangeSet,
     before: Option<Following>,
-) -> Following {
+) -> Result<Following, Failure> {
     let spec = &run.object.spec;
+    let rules = Rules::compile(&spec.health_check_exprs)
+        .map_err(Failure::of(reason::INVALID_CEL_EXPRESSION))?;
     let revision = plan_revision(run);
     let timeout = Times::of(spec).timeout;
-    let mut objects = chosen(run.key, spec, plan);
-    take_answers(&mut objects, changes);
+    let mut objects = chosen(run.key, spec, &rules, plan);
+    take_answers(&mut objects, &rules, changes);
     take_known(&mut objects, before);
     let foreign = objects
         .values()
         .filter(|object| !plan.steps.iter().any(|step| step.id == object.id));
     let foreign: Vec<ObjectId> = foreign.map(|object| object.id.clone()).collect();
     let watches = watch_by_name(&client, &run.context.schedule, run.key, &foreign).await;
+    let expiring = expiring(plan);
+    for (_, job) in objects
+        .iter_mut()
+        .filter(|(key, _)| expiring.contains(*key))
+    {
+        job.expires = true;
+    }
     let begun = Instant::now();
     let mut following = Following {
         revision,
         timeout,
+        fail_fast: run.context.settings.fail_fast,
         begun: Some(begun),
         deadline: begun + timeout,
         lost: None,
         objects,
         client,
+        rules,
         _watches: watches,
     };
     following.look().await;
-    following
+    Ok(following)
 }
 
 fn plan_revision(run: &Run<'_>) -> String {
@@ -111,7 +128,12 @@ fn plan_revision(run: &Run<'_>) -> String {
 }
 
 /// The objects that the spec asks to check.
-fn chosen(key: &Key, spec: &KustomizationSpec, plan: &Plan) -> BTreeMap<ObjectKey, Followed> {
+fn chosen(
+    key: &Key,
+    spec: &KustomizationSpec,
+    rules: &Rules,
+    plan: &Plan,
+) -> BTreeMap<ObjectKey, Followed> {
     let ids: Vec<ObjectId> = if spec.wait == Some(true) {
         let applied = plan
             .steps
@@ -125,9 +147,7 @@ fn chosen(key: &Key, spec: &KustomizationSpec, plan: &Plan) -> BTreeMap<ObjectKe
         spec.health_checks.iter().map(id).collect()
     };
     let followed = |id: ObjectId| {
-        let health = ALWAYS_CURRENT
-            .contains(&(&id.group, &id.kind))
-            .then(current);
+        let health = is_always_current(rules, &id).then(current);
         (
             ObjectKey::from(&id),
             Followed {
@@ -135,10 +155,15 @@ fn chosen(key: &Key, spec: &KustomizationSpec, plan: &Plan) -> BTreeMap<ObjectKe
                 health,
                 looked: None,
                 asked: false,
+                expires: false,
             },
         )
     };
     ids.into_iter().map(followed).collect()
+}
+
+fn is_always_current(rules: &Rules, id: &ObjectId) -> bool {
+    ALWAYS_CURRENT.contains(&(&id.group, &id.kind)) && !rules.cover(&id.group, &id.kind)
 }
 
 /// A Kustomization that applies itself cannot wait for itself.
@@ -171,12 +196,12 @@ fn current() -> Health {
     }
 }
 
-fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, changes: &ChangeSet) {
+fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, changes: &ChangeSet) {
     for entry in &changes.entries {
         if let (Some(object), Some(answer)) =
             (objects.get_mut(&ObjectKey::from(&entry.id)), &entry.answer)
         {
-            object.health = Some(health::assess(answer));
+            object.health = Some(rules.assess(answer));
         }
     }
 }
@@ -205,7 +230,7 @@ impl Following {
     pub fn ask(&mut self, keys: &BTreeSet<ObjectKey>) {
         for key in keys {
             if let Some(object) = self.objects.get_mut(key)
-                && !ALWAYS_CURRENT.contains(&(&object.id.group, &object.id.kind))
+                && !is_always_current(&self.rules, &object.id)
             {
                 object.asked = true;
             }
@@ -241,12 +266,15 @@ impl Following {
             .map(|(key, object)| (key.clone(), object.id.clone()))
             .collect();
         let looks = due.into_iter().map(|(key, id)| {
-            let client = self.client.clone();
-            async move { (key, look(&client, &id).await) }
+            let (client, rules) = (self.client.clone(), &self.rules);
+            async move { (key, look(&client, rules, &id).await) }
         });
         let seen: Vec<_> = stream::iter(looks).buffer_unordered(LOOKS).collect().await;
-        for (key, health) in seen {
+        for (key, mut health) in seen {
             if let Some(object) = self.objects.get_mut(&key) {
+                if object.expires && health.status == Status::NotFound {
+                    health = current();
+                }
                 (object.health, object.looked, object.asked) =
                     (Some(health), Some(Instant::now()), false);
             }
@@ -255,7 +283,10 @@ impl Following {
 
     /// What the health of all objects says now.
     pub fn verdict(&self) -> Verdict {
-        let stalled = self.listed(|status| status == Status::Failed);
+        let stalled = match self.fail_fast {
+            true => self.listed(|status| status == Status::Failed),
+            false => Vec::new(),
+        };
         if !stalled.is_empty() {
             let message = format!(
                 "health check failed early due to stalled resources: [{}]",
@@ -322,7 +353,7 @@ impl Following {
 }
 
 /// Reads one object and judges it.
-async fn look(client: &Client, id: &ObjectId) -> Health {
+async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> Health {
     let unknown = |status, message: String| Health { status, message };
     let Some(resource) = resource(client, id).await else {
         return unknown(
@@ -331,7 +362,7 @@ async fn look(client: &Client, id: &ObjectId) -> Health {
         );
     };
     match client.get(&resource.object_path(id)).await {
-        Ok(object) => health::assess(&object),
+        Ok(object) => rules.assess(&object),
         Err(error) if error.is_not_found() => unknown(Status::NotFound, String::new()),
         Err(error) => unknown(Status::Unknown, error.to_string()),
     }
@@ -342,6 +373,16 @@ async fn resource(client: &Client, id: &ObjectId) -> Option<Resource> {
         tracing::debug!(%error, %id, "kind not learned");
     }
     client.discovery().get(id)
+}
+
+/// The Jobs of a plan that Kubernetes deletes some time after they have ended.
+pub fn expiring(plan: &Plan) -> BTreeSet<ObjectKey> {
+    let expires = |step: &&Step| {
+        let ttl = ["spec", "ttlSecondsAfterFinished"];
+        step.id.group == "batch" && step.id.kind == "Job" && step.object.node.find(&ttl).is_some()
+    };
+    let jobs = plan.steps.iter().filter(expires);
+    jobs.map(|step| ObjectKey::from(&step.id)).collect()
 }
 
 /// Watches objects that carry no labels of ours. A watch that is refused asks for a look at each try instead.

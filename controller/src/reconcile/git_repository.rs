@@ -326,6 +326,7 @@ fn publish(
     }
     let snapshot = Snapshot {
         revision: fetched.revision.clone(),
+        since: std::time::Instant::now(),
         commit: Some(fetched.commit.clone()),
         content: tree.content(),
         tree: tree.clone(),

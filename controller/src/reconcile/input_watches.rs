@@ -162,7 +162,7 @@ impl InputWatches {
             Topic::Input(kind, namespace, _) => started
                 .get(&(*kind, namespace.clone()))
                 .is_some_and(|open| *open.complete.borrow()),
-            Topic::Source(_) | Topic::Ready(_) => true,
+            Topic::Source(_) | Topic::Ready(_) | Topic::Object(_) => true,
         };
         topics.iter().all(covered)
     }
@@ -172,7 +172,7 @@ impl InputWatches {
 fn place(topic: Topic) -> Option<(&'static str, String)> {
     match topic {
         Topic::Input(kind, namespace, _) => Some((kind, namespace)),
-        Topic::Source(_) | Topic::Ready(_) => None,
+        Topic::Source(_) | Topic::Ready(_) | Topic::Object(_) => None,
     }
 }
 

@@ -31,6 +31,8 @@ const ALWAYS: &str = "Always";
 pub struct Inputs {
     /// Variables to substitute; none when nothing is to be substituted.
     pub variables: Option<Variables>,
+    /// Whether a variable without a value is empty in place of an error.
+    pub lenient: bool,
     /// Keys for encrypted files; none when the spec says nothing of decryption.
     pub keys: Option<Keys>,
     /// What key services answered.
@@ -81,6 +83,14 @@ pub fn topics(
             &reference.name,
         );
     }
+    if let Some(reference) = &spec.kube_config {
+        if let Some(secret) = &reference.secret_ref {
+            add(SECRET, &secret.name);
+        }
+        if let Some(map) = &reference.config_map_ref {
+            add(CONFIG_MAP, &map.name);
+        }
+    }
     let decryption = spec.decryption.as_ref();
     topics.extend(decryption.and_then(|it| keys::topic(it, namespace, decrypting)));
     topics
@@ -104,7 +114,9 @@ pub async fn read(
         client: &context.client,
         watches: Some(&context.input_watches),
     };
-    gather(reader, &key.namespace, spec, &context.decrypting).await
+    let inputs = gather(reader, &key.namespace, spec, &context.decrypting).await?;
+    let lenient = !context.settings.strict_substitution;
+    Ok(Inputs { lenient, ..inputs })
 }
 
 /// Reads inputs: where they are watched, what was read a moment ago need not be read again.
@@ -152,6 +164,7 @@ pub async fn gather(
     Ok(Inputs {
         variables,
         keys,
+        lenient: false,
         answers: Answers::default(),
         decrypting: decrypting.clone(),
     })

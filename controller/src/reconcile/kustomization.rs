@@ -12,15 +12,16 @@ use super::conclude::{
     PATIENCE, Unsaid, conclude, is_said, keep_quiet, lazily, postpone, ready_at, rest,
 };
 use super::context::Context;
-use super::dependencies::{dependency_keys, source_key};
+use super::dependencies::{self, dependency_keys, source_key};
 use super::follow::{self, Following, Verdict};
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next, Topic, Wake};
+use super::sites::Site;
 use super::{Brought, bring, drift, finalize, inputs, owners, render, support};
 use crate::api::kustomization::Kustomization;
 
-use crate::cluster::{ObjectKey, Proofs};
+use crate::cluster::{Drift, ObjectKey, Proofs};
 
 use crate::report::kustomization::{answer_request, checks_health, status};
 use crate::report::{Outcome, Report};
@@ -55,6 +56,9 @@ pub(super) struct Settled {
     content: ObjectHash,
     pub(super) digest: Option<String>,
     reads: Arc<Reads>,
+    /// Jobs that Kubernetes deletes some time after they have ended. As with Flux, they are made again at the
+    /// interval, and not at once: that would run them for ever.
+    expiring: BTreeSet<ObjectKey>,
 }
 
 /// What a wake calls for.
@@ -72,7 +76,7 @@ enum Need {
 /// Does what the wake calls for.
 pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wake) -> Next {
     let Some(mut run) = begin(context, key, state) else {
-        context.watches.want(&owner(key), BTreeSet::new());
+        context.sites.forget(key);
         owners::wake(context, context.desired.forget(key));
         finalize::wake_leaving(context);
         context.schedule.subscribe(key, BTreeSet::new());
@@ -107,18 +111,13 @@ pub async fn finish(context: &Context, key: &Key, state: &mut State) {
 fn begin<'a>(context: &'a Context, key: &'a Key, state: &State) -> Option<Run<'a>> {
     let watched = context.kustomization(key)?;
     let object = record::later(watched.as_ref(), state.answered.as_ref());
+    let site = context.sites.current(key, &object);
     Some(Run {
         context,
         key,
         object,
+        site,
     })
-}
-
-fn owner(key: &Key) -> crate::cluster::Owner {
-    crate::cluster::Owner {
-        name: key.name.clone(),
-        namespace: key.namespace.clone(),
-    }
 }
 
 async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Next, RecordError> {
@@ -156,6 +155,7 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
 fn topics(run: &Run<'_>) -> BTreeSet<Topic> {
     let (key, spec) = (run.key, &run.object.spec);
     let mut topics = inputs::topics(spec, &key.namespace, &run.context.decrypting);
+    topics.extend(dependencies::topics(spec, &key.namespace));
     topics.extend(source_key(spec, &key.namespace).map(Topic::Source));
     topics.extend(
         dependency_keys(spec, &key.namespace)
@@ -189,13 +189,15 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
         return Need::Run;
     }
     let (now, fights) = (Instant::now(), &mut state.drift.fights);
-    let mut drifted = drifted(run, &state.proofs, wake);
+    let mut drifted = drifted(run, &state.proofs, &settled.expiring, wake);
     drifted.retain(|key| !fights.leaves(key, now));
     if !drifted.is_empty() || fights.end_quiet(now) {
         return Need::Run;
     }
     let is_due = state.due.is_some_and(|due| due <= now);
-    if is_due && !(fights.is_empty() && watched(run, &state.proofs)) {
+    let live = run.live();
+    let has_expired = settled.expiring.iter().any(|key| live.get(key).is_none());
+    if is_due && !(fights.is_empty() && watched(run, &state.proofs) && !has_expired) {
         return Need::Run;
     }
     let Ok(snapshot) = run.snapshot() else {
@@ -217,12 +219,18 @@ fn watched(run: &Run<'_>, proofs: &Proofs) -> bool {
         &run.key.namespace,
         &run.context.decrypting,
     );
-    run.context.input_watches.cover(&topics) && !run.context.has_unwatchable(proofs)
+    let has_unwatchable = |site: &Arc<Site>| site.has_unwatchable(proofs);
+    run.context.input_watches.cover(&topics) && !run.site.as_ref().is_ok_and(has_unwatchable)
 }
 
 /// Objects that the wake names and that are no longer as they were applied.
-fn drifted(run: &Run<'_>, proofs: &Proofs, wake: &Wake) -> Vec<ObjectKey> {
-    let (live, owner) = (run.context.watches.live(), run.owner());
+fn drifted(
+    run: &Run<'_>,
+    proofs: &Proofs,
+    expiring: &BTreeSet<ObjectKey>,
+    wake: &Wake,
+) -> Vec<ObjectKey> {
+    let (live, owner) = (run.live(), run.owner());
     let shown = |key: &ObjectKey| {
         wake.shown
             .iter()
@@ -231,7 +239,11 @@ fn drifted(run: &Run<'_>, proofs: &Proofs, wake: &Wake) -> Vec<ObjectKey> {
     proofs
         .iter()
         .filter(|(key, _)| wake.altered.contains(*key) || shown(key))
-        .filter(|(key, proof)| proof.drift(&owner, live.get(key).as_ref()).is_some())
+        .filter_map(|(key, proof)| Some((key, proof.drift(&owner, live.get(key).as_ref())?)))
+        .filter(|(key, drift)| {
+            let goes = matches!(drift, Drift::Missing | Drift::Deleting);
+            !(goes && expiring.contains(*key))
+        })
         .map(|(key, _)| key.clone())
         .collect()
 }
@@ -251,6 +263,9 @@ async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
     let before = state.following.take();
     (state.settled, state.unsaid) = (None, None);
     let number = run.number();
+    if run.reach().await {
+        state.proofs.clear();
+    }
     let result = match support::check(&run.object.spec) {
         Ok(()) => bring(run, &mut state.proofs, &mut report).await,
         Err(failure) => Err(failure),
@@ -292,12 +307,17 @@ async fn settle(
         content: brought.content,
         digest: report.digest.clone(),
         reads: Arc::new(brought.reads),
+        expiring: follow::expiring(&brought.plan),
     });
     if !checks_health(&run.object.spec) {
         return Outcome::Ready;
     }
     let following = match run.client() {
         Ok(client) => follow::follow(run, client, &brought.plan, &report.changes, before).await,
+        Err(failure) => Err(failure),
+    };
+    let following = match following {
+        Ok(following) => following,
         Err(failure) => return Outcome::Failed(failure),
     };
     let outcome = outcome(&following);

@@ -5,6 +5,7 @@
 //!                                          └────▶ follow (health), finalize (deletion)
 //! ```
 
+pub mod access;
 pub mod asking;
 pub mod barrier;
 pub mod conclude;
@@ -28,6 +29,7 @@ pub mod record;
 pub mod render;
 pub mod run;
 pub mod schedule;
+pub mod sites;
 pub mod support;
 
 use overlay::ObjectHash;
@@ -61,7 +63,7 @@ pub async fn bring(
     let (revision, content) = (snapshot.revision.clone(), snapshot.content);
     report.revision = Some(revision.clone());
     if run.is_rendered(number) {
-        dependencies::check(run.context, run.key, &run.object.spec, &revision)?;
+        dependencies::check(run.context, run.key, &run.object, &revision)?;
     }
 
     let inputs = inputs::read(run.context, run.key, &run.object.spec).await?;
@@ -70,10 +72,10 @@ pub async fn bring(
 
     let client = run.client()?;
     owners::declare(run, &client, &rendered.objects, number).await;
-    dependencies::check(run.context, run.key, &run.object.spec, &revision)?;
+    dependencies::check(run.context, run.key, &run.object, &revision)?;
     run.look_around(&client, &rendered.objects, proofs).await;
     let conflicts = owners::conflicts(run, &client, &rendered.objects, number).await;
-    let wanted = run.wanted(rendered.objects, &conflicts);
+    let wanted = run.wanted(rendered.objects, &conflicts)?;
 
     let mut known = run.known(proofs)?;
     known.kept_elsewhere = owners::kept(&client, &conflicts);
@@ -88,6 +90,7 @@ pub async fn bring(
     }
 
     run.answer_for(&plan, &known.inventory, &revision).await?;
+    run.count_drift(&plan, &known);
     let applied = cluster::apply::apply(&client, &plan).await;
     proofs.extend(applied.changes.proofs());
     owners::brought(run, &applied.changes);

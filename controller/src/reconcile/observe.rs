@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, pin_mut};
@@ -16,7 +16,8 @@ use tokio::sync::watch;
 
 use super::context::Context;
 use super::record::Recorded;
-use super::schedule::{Key, Kind, Next, Sleeper, Topic, Wake};
+use super::schedule::{Key, Kind, Next, Schedule, Sleeper, Topic, Wake};
+use super::sites::Site;
 use super::{git_repository, kustomization, owners};
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
@@ -75,6 +76,8 @@ pub async fn kustomizations(context: Arc<Context>, scope: Scope, writer: Writer<
     follow(context, scope, writer, |context, object| {
         owners::seed(context, object);
         context.desired.stir();
+        let topic = Topic::Object(key(object));
+        context.schedule.publish(&topic, &Wake::dependency());
     })
     .await;
 }
@@ -180,6 +183,7 @@ async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
     let mut state = State::of(&key);
     let mut next = Next::OnEvent;
     while let Some(wake) = sleeper.sleep(next).await {
+        let _under_way = context.metrics.begin(key.kind);
         next = guarded(&key, state.run(&context, &key, wake)).await;
     }
     if context.schedule.is_stopping() {
@@ -252,7 +256,8 @@ fn end(context: &Arc<Context>, key: &Key) {
 
 /// Hands what the shared watches see to the tasks that it concerns.
 pub async fn managed_objects(
-    context: Arc<Context>,
+    schedule: Arc<Schedule>,
+    site: Weak<Site>,
     mut reports: tokio::sync::mpsc::Receiver<cluster::watch::Report>,
 ) {
     while let Some(report) = reports.recv().await {
@@ -270,21 +275,23 @@ pub async fn managed_objects(
                         ..Wake::default()
                     },
                 };
-                context.schedule.wake(&key, wake);
+                schedule.wake(&key, wake);
             }
             cluster::watch::Report::Complete(resource) => {
                 let kind = GroupKind {
                     group: resource.group,
                     kind: resource.kind,
                 };
-                context.allow_watch(&kind);
+                if let Some(site) = site.upgrade() {
+                    site.allow_watch(&kind);
+                }
                 let wake = Wake {
                     shown: [kind].into(),
                     ..Wake::default()
                 };
-                let keys = context.schedule.keys().into_iter();
+                let keys = schedule.keys().into_iter();
                 keys.filter(|key| key.kind == Kind::Kustomization)
-                    .for_each(|key| context.schedule.wake(&key, wake.clone()));
+                    .for_each(|key| schedule.wake(&key, wake.clone()));
             }
             cluster::watch::Report::Unwatchable(resource, reason) => {
                 let kind = GroupKind {
@@ -296,7 +303,9 @@ pub async fn managed_objects(
                     reason,
                     "may not be watched: checked at the interval"
                 );
-                context.forbid_watch(kind);
+                if let Some(site) = site.upgrade() {
+                    site.forbid_watch(kind);
+                }
             }
         }
     }

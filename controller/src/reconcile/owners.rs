@@ -224,7 +224,7 @@ async fn keeper(run: &Run<'_>, client: &Client, id: &ObjectId) -> Option<Key> {
 }
 
 fn watched_owner(run: &Run<'_>, place: &ObjectKey) -> Option<Key> {
-    let observed = run.context.watches.live().get(place)?;
+    let observed = run.live().get(place)?;
     let owner = observed.owner?;
     Some(Key::kustomization(owner.namespace, owner.name))
 }
@@ -286,6 +286,7 @@ async fn agreed(client: &Client, keeper: &Key, object: Object) -> bool {
         objects: vec![object],
         force: false,
         custom_stages: Vec::new(),
+        ignore: Vec::new(),
     };
     let known = Known {
         check_all: true,

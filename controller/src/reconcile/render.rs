@@ -127,7 +127,7 @@ fn build(
     encrypted::refuse(&built.objects, opener.is_some())?;
     if let Some(variables) = &inputs.variables {
         built
-            .substitute(variables, true)
+            .substitute(variables, !inputs.lenient)
             .map_err(Failure::of(reason::BUILD_FAILED))?;
     }
     let of_opener = opener.iter().flat_map(sops::Opener::warnings);

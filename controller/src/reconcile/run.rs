@@ -13,14 +13,16 @@ use super::gate::{self, Verdict};
 use super::owners::Conflict;
 use super::record;
 use super::schedule::{Key, Next};
+use super::sites::{self, Site};
+use super::support;
 use crate::api::duration;
 use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
 use crate::api::meta::condition::READY;
 use crate::cluster::inventory::{InventoryError, parse_id};
 use crate::cluster::prune::Pruned;
 use crate::cluster::{
-    Client, Error, Identity, Inventory, Known, ObjectError, ObjectKey, Owner, Plan, Proofs,
-    Recorded, Wanted,
+    Action, Client, Error, Identity, Inventory, Known, Live, ObjectError, ObjectKey, Owner, Plan,
+    Proofs, Recorded, Step, Wanted,
 };
 use crate::report::failure::{Again, Failure};
 use crate::report::{self, conditions};
@@ -46,6 +48,8 @@ pub struct Run<'a> {
     pub key: &'a Key,
     /// The Kustomization, as last read or written.
     pub object: Kustomization,
+    /// The cluster that it is brought to, or why there is none.
+    pub site: Result<Arc<Site>, Failure>,
 }
 
 /// The durations of a spec.
@@ -136,6 +140,26 @@ impl Run<'_> {
             && ready.is_none_or(|ready| ready.status != "False")
     }
 
+    /// Finds the cluster that the spec names. True when it is another than before: what was known of the objects
+    /// counts no more.
+    pub async fn reach(&mut self) -> bool {
+        let before = std::mem::replace(
+            &mut self.site,
+            sites::reach(self.context, self.key, &self.object).await,
+        );
+        match (&before, &self.site) {
+            (Ok(before), Ok(now)) => !Arc::ptr_eq(before, now),
+            (Err(_), _) => true,
+            (Ok(_), Err(_)) => false,
+        }
+    }
+
+    /// What the shared watches of its cluster show.
+    pub fn live(&self) -> Live {
+        let site = self.site.as_ref();
+        site.map(|site| site.watches.live()).unwrap_or_default()
+    }
+
     /// The client of the account that the spec names.
     pub fn client(&self) -> Result<Client, Failure> {
         let identity = match self.service_account() {
@@ -145,7 +169,11 @@ impl Run<'_> {
             },
             None => Identity::OwnAccount,
         };
-        self.context.cluster.client(&identity).map_err(refused)
+        self.site
+            .clone()?
+            .cluster
+            .client(&identity)
+            .map_err(refused)
     }
 
     fn service_account(&self) -> Option<&str> {
@@ -165,7 +193,7 @@ impl Run<'_> {
     pub fn known(&self, proofs: &Proofs) -> Result<Known, Failure> {
         Ok(Known {
             inventory: applied(&self.object)?,
-            live: self.context.watches.live(),
+            live: self.live(),
             proofs: proofs.clone(),
             kept_elsewhere: BTreeSet::new(),
             recorded: self.recorded().filter(|_| proofs.is_empty()),
@@ -202,23 +230,30 @@ impl Run<'_> {
             .iter()
             .filter_map(|object| client.discovery().get(&object.id));
         let kinds: BTreeSet<_> = kinds.collect();
-        self.context.watches.want(&self.owner(), kinds.clone());
-        self.context.watches.settled(&kinds, FIRST_SIGHT).await;
+        if let Ok(site) = &self.site {
+            site.watches.want(&self.owner(), kinds.clone());
+            site.watches.settled(&kinds, FIRST_SIGHT).await;
+        }
     }
 
     /// What is wanted of the cluster: all but what others of this process keep.
-    pub fn wanted(&self, mut objects: Vec<Object>, conflicts: &[Conflict]) -> Wanted {
+    pub fn wanted(
+        &self,
+        mut objects: Vec<Object>,
+        conflicts: &[Conflict],
+    ) -> Result<Wanted, Failure> {
         let is_kept = |object: &Object| {
             let mut kept = conflicts.iter().filter(|conflict| !conflict.elsewhere);
             kept.any(|conflict| conflict.id == object.id)
         };
         objects.retain(|object| !is_kept(object));
-        Wanted {
+        Ok(Wanted {
             owner: self.owner(),
             objects,
             force: self.object.spec.force,
             custom_stages: self.context.settings.custom_stages.clone(),
-        }
+            ignore: support::ignore_rules(&self.object.spec)?,
+        })
     }
 
     /// The digest of held deletions that a person has confirmed.
@@ -254,12 +289,33 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Counts the objects that somebody else has changed: the same is wanted of them as before.
+    pub fn count_drift(&self, plan: &Plan, known: &Known) {
+        let proof = |step: &Step| known.proofs.get(&ObjectKey::from(&step.id));
+        let as_before =
+            |step: &&Step| proof(step).is_some_and(|proof| proof.desired == step.digest);
+        for step in plan.steps.iter().filter(as_before) {
+            match step.action {
+                Action::Configure | Action::Replace(_) => {
+                    let manager = step.last_writer.as_deref().unwrap_or("unknown");
+                    self.context.metrics.drift(manager);
+                }
+                // What is gone has nobody's entry.
+                Action::Create | Action::CreateUnchecked(_) => {
+                    self.context.metrics.drift("deleted")
+                }
+                Action::Unchanged | Action::Skip(_) => {}
+            }
+        }
+    }
+
     /// Says which kinds are to be watched.
     pub fn watch(&self, plan: &Plan) {
         let resources = plan.steps.iter().filter_map(|step| step.resource.clone());
-        self.context
-            .watches
-            .want(&self.owner(), resources.collect::<BTreeSet<_>>());
+        if let Ok(site) = &self.site {
+            let resources = resources.collect::<BTreeSet<_>>();
+            site.watches.want(&self.owner(), resources);
+        }
     }
 }
 

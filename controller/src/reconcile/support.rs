@@ -1,6 +1,12 @@
-//! Fields of the spec that this version does not carry out. One that is set is refused by name, never ignored.
+//! What a spec asks for in vain: fields that this version does not carry out, which are refused by name and never
+//! ignored, and expressions that are none.
 
-use crate::api::kustomization::{KustomizationSpec, reason};
+use overlay::{Target, TargetMatcher};
+
+use super::dependencies;
+use crate::api::kustomization::{self as api, KustomizationSpec, reason};
+use crate::cluster::{IgnoreRule, Pointer};
+use crate::health::custom::Rules;
 use crate::report::failure::{Again, Failure};
 
 /// A field, and whether a spec sets it.
@@ -10,35 +16,13 @@ struct Unsupported {
 }
 
 /// All fields that are not carried out.
-const UNSUPPORTED: &[Unsupported] = &[
-    Unsupported {
-        field: "kubeConfig",
-        is_set: |spec| spec.kube_config.is_some(),
+const UNSUPPORTED: &[Unsupported] = &[Unsupported {
+    field: "decryption.serviceAccountName",
+    is_set: |spec| {
+        let decryption = spec.decryption.as_ref();
+        decryption.is_some_and(|decryption| decryption.service_account_name.is_some())
     },
-    Unsupported {
-        field: "healthCheckExprs",
-        is_set: |spec| !spec.health_check_exprs.is_empty(),
-    },
-    Unsupported {
-        field: "ignore",
-        is_set: |spec| !spec.ignore.is_empty(),
-    },
-    Unsupported {
-        field: "dependsOn[].readyExpr",
-        is_set: |spec| {
-            spec.depends_on
-                .iter()
-                .any(|dependency| dependency.ready_expr.is_some())
-        },
-    },
-    Unsupported {
-        field: "decryption.serviceAccountName",
-        is_set: |spec| {
-            let decryption = spec.decryption.as_ref();
-            decryption.is_some_and(|decryption| decryption.service_account_name.is_some())
-        },
-    },
-];
+}];
 
 /// Refuses a spec that asks for what this version does not do.
 pub fn check(spec: &KustomizationSpec) -> Result<(), Failure> {
@@ -49,7 +33,8 @@ pub fn check(spec: &KustomizationSpec) -> Result<(), Failure> {
         .map(|unsupported| format!("spec.{}", unsupported.field))
         .collect();
     if fields.is_empty() {
-        return Ok(());
+        ignore_rules(spec)?;
+        return check_expressions(spec);
     }
     let message = format!(
         "this version of Weir does not carry out {}",
@@ -58,22 +43,120 @@ pub fn check(spec: &KustomizationSpec) -> Result<(), Failure> {
     Err(Failure::new(reason::FEATURE_GATE_DISABLED, message).again(Again::Never))
 }
 
+/// The rules of `spec.ignore`; one that is none is an error that only another spec mends.
+pub fn ignore_rules(spec: &KustomizationSpec) -> Result<Vec<IgnoreRule>, Failure> {
+    let invalid = |index: usize, problem: &dyn std::fmt::Display| {
+        let message = format!("spec.ignore[{index}]: {problem}");
+        Failure::new(reason::BUILD_FAILED, message).again(Again::Never)
+    };
+    let rule = |(index, rule): (usize, &api::IgnoreRule)| {
+        let target = rule.target.as_ref().map(target).unwrap_or_default();
+        let target = TargetMatcher::new(&target).map_err(|error| invalid(index, &error))?;
+        let pointer = |text: &String| {
+            let problem = || invalid(index, &format!("{text:?} is no JSON pointer"));
+            Pointer::parse(text).ok_or_else(problem)
+        };
+        let paths = rule.paths.iter().map(pointer).collect::<Result<_, _>>()?;
+        Ok(IgnoreRule { target, paths })
+    };
+    spec.ignore.iter().enumerate().map(rule).collect()
+}
+
+fn target(selector: &api::Selector) -> Target {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Target {
+        group: text(&selector.group),
+        version: text(&selector.version),
+        kind: text(&selector.kind),
+        name: text(&selector.name),
+        namespace: text(&selector.namespace),
+        annotation_selector: text(&selector.annotation_selector),
+        label_selector: text(&selector.label_selector),
+    }
+}
+
+fn check_expressions(spec: &KustomizationSpec) -> Result<(), Failure> {
+    let invalid = |error: &dyn std::fmt::Display| {
+        Failure::new(reason::INVALID_CEL_EXPRESSION, error).again(Again::Never)
+    };
+    Rules::compile(&spec.health_check_exprs).map_err(|error| invalid(&error))?;
+    for index in 0..spec.depends_on.len() {
+        dependencies::ready_expression(spec, index).map_err(|error| invalid(&error))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::kustomization::IgnoreRule;
+    use crate::api::kustomization::DependencyReference;
 
     #[test]
     fn fields_that_are_set_are_named() {
         assert_eq!(check(&KustomizationSpec::default()), Ok(()));
         let mut spec = KustomizationSpec::default();
-        spec.ignore.push(IgnoreRule::default());
-        spec.kube_config = Some(Default::default());
-        let failure = check(&spec).expect_err("two fields are set");
+        let decryption = crate::api::kustomization::Decryption {
+            service_account_name: Some("keys".to_owned()),
+            ..Default::default()
+        };
+        spec.decryption = Some(decryption);
+        let failure = check(&spec).expect_err("the field is set");
         assert_eq!(
             failure.message,
-            "this version of Weir does not carry out spec.kubeConfig, spec.ignore"
+            "this version of Weir does not carry out spec.decryption.serviceAccountName"
         );
         assert_eq!(failure.again, Again::Never);
+    }
+
+    #[test]
+    fn ignore_rules_are_read() {
+        let rule = |path: &str, name: &str| api::IgnoreRule {
+            paths: vec![path.to_owned()],
+            target: Some(api::Selector {
+                name: Some(name.to_owned()),
+                ..api::Selector::default()
+            }),
+        };
+        let spec = |rule| KustomizationSpec {
+            ignore: vec![rule],
+            ..KustomizationSpec::default()
+        };
+        assert_eq!(check(&spec(rule("/spec/replicas", "web-.*"))), Ok(()));
+        for (rule, message) in [
+            (
+                rule("spec.replicas", "web"),
+                "spec.ignore[0]: \"spec.replicas\" is no JSON pointer",
+            ),
+            (
+                rule("/spec/replicas", "web("),
+                "spec.ignore[0]: `web(` is no regular expression: unclosed group",
+            ),
+        ] {
+            let failure = check(&spec(rule)).expect_err(message);
+            assert_eq!(
+                (failure.message.as_str(), failure.again),
+                (message, Again::Never)
+            );
+        }
+    }
+
+    #[test]
+    fn an_expression_that_is_none_is_terminal() {
+        let mut spec = KustomizationSpec::default();
+        spec.depends_on.push(DependencyReference {
+            name: "platform".to_owned(),
+            ready_expr: Some("dep.status.".to_owned()),
+            ..DependencyReference::default()
+        });
+        let failure = check(&spec).expect_err("half an expression");
+        assert_eq!(failure.reason, reason::INVALID_CEL_EXPRESSION);
+        assert_eq!(failure.again, Again::Never);
+        assert!(
+            failure
+                .message
+                .starts_with("spec.dependsOn[0].readyExpr, line 1, column 12: "),
+            "{}",
+            failure.message
+        );
     }
 }

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
+
+use super::notify::{self, Poster};
 
 /// How many events may wait; when the API server takes them more slowly, newer ones are dropped and counted.
 const QUEUE: usize = 4096;
@@ -57,6 +60,8 @@ pub struct Event {
 #[derive(Clone, Debug)]
 pub struct Events {
     queue: mpsc::Sender<Event>,
+    posts: Option<notify::Queue>,
+    dropped: Counter,
 }
 
 /// The other end of the queue, which writes.
@@ -84,8 +89,8 @@ struct Written {
     last: Timestamp,
 }
 
-/// A queue and its writer; `instance` is the name of this process in the events.
-pub fn channel(client: kube::Client, instance: String) -> (Events, Writer) {
+/// A queue and its writer; `instance` is the name of this process in the events. What is dropped is counted.
+pub fn channel(client: kube::Client, instance: String, dropped: Counter) -> (Events, Writer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let series = HashMap::new();
     let writer = Writer {
@@ -94,15 +99,37 @@ pub fn channel(client: kube::Client, instance: String) -> (Events, Writer) {
         instance,
         series,
     };
-    (Events { queue: sender }, writer)
+    let events = Events {
+        queue: sender,
+        posts: None,
+        dropped,
+    };
+    (events, writer)
 }
 
 impl Events {
+    /// The same, where every event is posted to an address besides.
+    pub fn posting(self, address: &str, instance: &str) -> Result<(Self, Poster), reqwest::Error> {
+        let (queue, poster) = notify::channel(address.to_owned(), instance.to_owned())?;
+        let posts = Some(queue);
+        Ok((Self { posts, ..self }, poster))
+    }
+
     /// Hands in an event; never waits.
     pub fn send(&self, event: Event) {
-        if let Err(error) = self.queue.try_send(event) {
-            tracing::warn!(%error, "event dropped");
+        if let Some(posts) = &self.posts
+            && posts.try_send((event.clone(), Timestamp::now())).is_err()
+        {
+            self.drop_one("event not posted: too many wait");
         }
+        if self.queue.try_send(event).is_err() {
+            self.drop_one("event not written: too many wait");
+        }
+    }
+
+    fn drop_one(&self, why: &str) {
+        self.dropped.inc();
+        tracing::warn!("{why}");
     }
 }
 
@@ -214,7 +241,7 @@ fn first(event: &Event, instance: &str, now: Timestamp) -> CoreEvent {
 }
 
 /// The name under which users of Flux look for the events of a kind.
-fn controller(kind: Option<&str>) -> &'static str {
+pub(super) fn controller(kind: Option<&str>) -> &'static str {
     match kind {
         Some("Kustomization") => "kustomize-controller",
         _ => "source-controller",

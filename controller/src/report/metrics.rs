@@ -1,10 +1,13 @@
 //! Metrics under Flux's names, and the text that a scraper reads.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -28,6 +31,18 @@ struct ResultLabels {
     result: &'static str,
 }
 
+/// The controller that a run belongs to, as users of Flux know it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ControllerLabels {
+    controller: &'static str,
+}
+
+/// Who wrote to an object last, by field manager.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ManagerLabels {
+    manager: String,
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunResult {
@@ -41,9 +56,28 @@ pub enum RunResult {
 
 /// All that is measured.
 pub struct Metrics {
-    registry: Registry,
+    registry: Mutex<Registry>,
+    active: Family<ControllerLabels, Gauge>,
+    lag: Histogram,
+    drift: Family<ManagerLabels, Counter>,
+    /// Events that were dropped because too many waited.
+    pub dropped_events: Counter,
     durations: Family<ObjectLabels, Histogram, fn() -> Histogram>,
     runs: Family<ResultLabels, Counter>,
+}
+
+/// Twelve buckets from 10 ms to 20 seconds, each twice the one before.
+fn lag_buckets() -> Histogram {
+    Histogram::new((0..12).map(|step| 0.01 * 2.0_f64.powi(step)))
+}
+
+/// A run that is under way, until this is dropped.
+pub struct UnderWay(Gauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Ten buckets from 10 ms to 30 minutes, as Flux has them.
@@ -68,8 +102,34 @@ impl Default for Metrics {
             "Reconciliations by controller and result",
             runs.clone(),
         );
+        let (active, drift) = (Family::default(), Family::default());
+        let (lag, dropped_events) = (lag_buckets(), Counter::default());
+        registry.register(
+            "controller_runtime_active_workers",
+            "Runs that are under way, by controller",
+            active.clone(),
+        );
+        registry.register(
+            "weir_revision_to_applied_seconds",
+            "Time from a new revision at hand to a Kustomization that is Ready at it",
+            lag.clone(),
+        );
+        registry.register(
+            "weir_drift_corrected",
+            "Objects that were put right, by the field manager that wrote last",
+            drift.clone(),
+        );
+        registry.register(
+            "weir_events_dropped",
+            "Events that were dropped because too many waited",
+            dropped_events.clone(),
+        );
         Self {
-            registry,
+            registry: Mutex::new(registry),
+            active,
+            lag,
+            drift,
+            dropped_events,
             durations,
             runs,
         }
@@ -82,10 +142,7 @@ impl Metrics {
         self.durations
             .get_or_create(&object(key))
             .observe(took.as_secs_f64());
-        let controller = match key.kind {
-            Kind::GitRepository => "gitrepository",
-            Kind::Kustomization => "kustomization",
-        };
+        let controller = controller(key.kind);
         let result = match result {
             RunResult::Success => "success",
             RunResult::Error => "error",
@@ -96,6 +153,36 @@ impl Metrics {
             .inc();
     }
 
+    /// Has something looked at whenever somebody asks.
+    pub fn look_at(&self, collector: impl Collector) {
+        self.lock().register_collector(Box::new(collector));
+    }
+
+    /// A run begins.
+    pub fn begin(&self, kind: Kind) -> UnderWay {
+        let controller = controller(kind);
+        let active = self
+            .active
+            .get_or_create_owned(&ControllerLabels { controller });
+        active.inc();
+        UnderWay(active)
+    }
+
+    /// A Kustomization is Ready at a revision that has been at hand for so long.
+    pub fn applied(&self, after: Duration) {
+        self.lag.observe(after.as_secs_f64());
+    }
+
+    /// An object was put right that this manager had written to last.
+    pub fn drift(&self, manager: &str) {
+        let manager = manager.to_owned();
+        self.drift.get_or_create(&ManagerLabels { manager }).inc();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Drops what was measured of an object that is gone.
     pub fn forget(&self, key: &Key) {
         self.durations.remove(&object(key));
@@ -104,10 +191,17 @@ impl Metrics {
     /// All metrics as OpenMetrics text.
     pub fn encode(&self) -> String {
         let mut out = String::new();
-        match text::encode(&mut out, &self.registry) {
+        match text::encode(&mut out, &self.lock()) {
             Ok(()) => out,
             Err(error) => format!("# {error}\n# EOF\n"),
         }
+    }
+}
+
+fn controller(kind: Kind) -> &'static str {
+    match kind {
+        Kind::GitRepository => "gitrepository",
+        Kind::Kustomization => "kustomization",
     }
 }
 

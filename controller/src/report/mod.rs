@@ -3,11 +3,13 @@
 pub mod conditions;
 pub mod events;
 pub mod failure;
+pub mod gauges;
 pub mod git_repository;
 pub mod history;
 pub mod kustomization;
 pub mod logs;
 pub mod metrics;
+pub mod notify;
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use overlay::{ObjectHash, Shared, Tree};
 
@@ -12,6 +13,8 @@ pub struct Snapshot {
     pub revision: String,
     /// The commit, when the source is a Git repository that this process fetched.
     pub commit: Option<Commit>,
+    /// When this process had it at hand.
+    pub since: Instant,
     /// What the files are, whatever the revision is called: the same content means the same files.
     pub content: ObjectHash,
     /// The files: exactly those that Flux's artifact of the revision would hold.

@@ -1,4 +1,5 @@
-//! `/healthz`: the process lives. `/readyz`: it leads or stands by, and its watches are in place.
+//! `/healthz`: the process lives. `/readyz`: it leads, and has seen all resources once. Who stands by is not ready, as
+//! only the leader serves artifacts.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -15,7 +16,7 @@ pub fn router(ready: watch::Receiver<bool>) -> Router {
             } else {
                 (
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "the watches are not in place yet",
+                    "this process does not lead, or has not seen all resources yet",
                 )
             }
         }

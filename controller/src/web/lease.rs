@@ -9,14 +9,31 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::cluster::Fence;
 
 /// The lease of the half that reconciles Kustomizations.
 pub const KUSTOMIZATIONS: &str = "kustomize-controller-leader-election";
 
 /// The lease of the half that fetches sources.
 pub const SOURCES: &str = "source-controller-leader-election";
+
+/// The name of a lease: those who look at a part of the resources only have one of their own.
+pub fn name(base: &str, selector: Option<&str>) -> String {
+    let Some(selector) = selector.filter(|selector| !selector.is_empty()) else {
+        return base.to_owned();
+    };
+    let digest = Sha256::digest(selector);
+    let short: String = digest
+        .iter()
+        .take(5)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{base}-{short}")
+}
 
 /// How long a lease lasts without renewal, and how often it is tried.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +64,13 @@ pub struct Candidate {
     /// Namespace of the lease.
     pub namespace: String,
     /// Name of the lease.
-    pub name: &'static str,
+    pub name: String,
     /// This process, unlike any other.
     pub identity: String,
     /// Durations.
     pub terms: Terms,
+    /// What keeps all writes within the time that the lease is held.
+    pub fence: Fence,
 }
 
 /// What was last seen of a lease, and when by our own clock.
@@ -66,13 +85,17 @@ impl Candidate {
     pub async fn acquire(&self) {
         let mut sight = None;
         loop {
+            let begin = Instant::now();
             match self.attempt(&mut sight).await {
                 Ok(true) => {
-                    tracing::info!(lease = self.name, "this process leads");
+                    self.fence.extend(&self.name, begin + self.terms.deadline);
+                    tracing::info!(lease = self.name.as_str(), "this process leads");
                     return;
                 }
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, lease = self.name, "lease not acquired"),
+                Err(error) => {
+                    tracing::warn!(%error, lease = self.name.as_str(), "lease not acquired")
+                }
             }
             sleep(crate::reconcile::schedule::jittered(self.terms.period, 20)).await;
         }
@@ -88,24 +111,31 @@ impl Candidate {
                 _ = stopping.changed() => {}
             }
             if *stopping.borrow() {
+                self.fence.close(&self.name);
                 self.release().await;
                 return;
             }
             let begin = Instant::now();
             match timeout(self.terms.deadline, self.attempt(&mut sight)).await {
-                Ok(Ok(true)) => renewed = begin,
+                Ok(Ok(true)) => {
+                    renewed = begin;
+                    self.fence.extend(&self.name, begin + self.terms.deadline);
+                }
                 Ok(Ok(false)) => break,
-                Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "lease not renewed"),
-                Err(_) => tracing::warn!(lease = self.name, "lease not renewed in time"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, lease = self.name.as_str(), "lease not renewed")
+                }
+                Err(_) => tracing::warn!(lease = self.name.as_str(), "lease not renewed in time"),
             }
         }
-        tracing::error!(lease = self.name, "the lease is lost");
+        self.fence.close(&self.name);
+        tracing::error!(lease = self.name.as_str(), "the lease is lost");
     }
 
     /// Takes or renews the lease, when it is free, ours, or out of time.
     async fn attempt(&self, sight: &mut Option<Sight>) -> kube::Result<bool> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
-        let Some(mut lease) = api.get_opt(self.name).await? else {
+        let Some(mut lease) = api.get_opt(&self.name).await? else {
             return conflict_is_no(api.create(&PostParams::default(), &self.new_lease()).await);
         };
         let spec = lease.spec.get_or_insert_default();
@@ -118,7 +148,10 @@ impl Candidate {
             spec.acquire_time = Some(MicroTime(Timestamp::now()));
         }
         self.fill(spec);
-        conflict_is_no(api.replace(self.name, &PostParams::default(), &lease).await)
+        conflict_is_no(
+            api.replace(&self.name, &PostParams::default(), &lease)
+                .await,
+        )
     }
 
     /// Whether the holder has not renewed for the lease's whole duration, as far as we have watched.
@@ -147,7 +180,7 @@ impl Candidate {
 
     async fn release(&self) {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
-        let Ok(mut lease) = api.get(self.name).await else {
+        let Ok(mut lease) = api.get(&self.name).await else {
             return;
         };
         let spec = lease.spec.get_or_insert_default();
@@ -156,8 +189,11 @@ impl Candidate {
         }
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
-        if let Err(error) = api.replace(self.name, &PostParams::default(), &lease).await {
-            tracing::warn!(%error, lease = self.name, "lease not given back");
+        if let Err(error) = api
+            .replace(&self.name, &PostParams::default(), &lease)
+            .await
+        {
+            tracing::warn!(%error, lease = self.name.as_str(), "lease not given back");
         }
     }
 
@@ -176,7 +212,7 @@ impl Candidate {
         };
         self.fill(&mut spec);
         let metadata = ObjectMeta {
-            name: Some(self.name.to_owned()),
+            name: Some(self.name.clone()),
             ..ObjectMeta::default()
         };
         Lease {
@@ -192,5 +228,22 @@ fn conflict_is_no(result: kube::Result<Lease>) -> kube::Result<bool> {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_have_leases_of_their_own() {
+        assert_eq!(name(SOURCES, None), SOURCES);
+        assert_eq!(name(SOURCES, Some("")), SOURCES);
+        let one = name(SOURCES, Some("sharding.fluxcd.io/key=one"));
+        assert_ne!(one, name(SOURCES, Some("sharding.fluxcd.io/key=two")));
+        assert!(
+            one.starts_with("source-controller-leader-election-"),
+            "{one}"
+        );
     }
 }

@@ -44,6 +44,7 @@ impl Site {
             objects: objects(&yaml.replace("NAMESPACE", &self.namespace)),
             force: false,
             custom_stages: Vec::new(),
+            ignore: Vec::new(),
         }
     }
 

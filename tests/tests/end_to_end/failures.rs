@@ -157,11 +157,11 @@ async fn a_field_that_is_not_carried_out_is_named() {
     write_app(&scene);
     let commit = scene.repository.publish("first");
     scene.source(json!({})).await;
-    let spec = json!({ "kubeConfig": { "secretRef": { "name": "elsewhere" } } });
+    let spec = json!({ "decryption": { "provider": "sops", "serviceAccountName": "keys" } });
     scene.sync("app", "./app", spec).await;
     let message = scene.until_not_ready("app").await;
-    contains(&message, &["kubeConfig"]);
-    let without = json!({ "spec": { "kubeConfig": Value::Null } });
+    contains(&message, &["decryption.serviceAccountName"]);
+    let without = json!({ "spec": { "decryption": Value::Null } });
     scene.merge(&kustomization_kind(), "app", without).await;
     scene.ready("app", &commit).await;
 }

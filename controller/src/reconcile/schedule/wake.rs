@@ -105,6 +105,8 @@ pub enum Topic {
     Source(Key),
     /// An object's readiness, or the revision that it is ready at.
     Ready(Key),
+    /// Any change of an object, its status included.
+    Object(Key),
     /// A ConfigMap or Secret, by kind, namespace and name.
     Input(&'static str, String, String),
 }

@@ -1,0 +1,239 @@
+//! The clusters that objects are applied to: Weir's own, and those that `spec.kubeConfig` leads to.
+//!
+//! Kustomizations whose kubeconfig says the same share a site: its connections, its limit, its watches.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::access::{self, Access};
+use super::context::Context;
+use super::observe;
+use super::run::refused;
+use super::schedule::{Key, Schedule, Wake};
+use crate::api::kustomization::{Kustomization, reason};
+use crate::cluster::order::GroupKind;
+use crate::cluster::watch::{Report, Watches};
+use crate::cluster::{Cluster, Identity, Limits, ObjectKey, Owner, Proofs, kubeconfig};
+use crate::report::failure::{Again, Failure};
+
+/// One cluster that objects are applied to.
+pub struct Site {
+    /// The way there; every client has an identity.
+    pub cluster: Cluster,
+    /// The shared watches of managed objects.
+    pub watches: Watches,
+    /// Kinds that the account may not watch: their objects are checked at the interval.
+    unwatchable: Mutex<BTreeSet<GroupKind>>,
+    /// When its token is used no longer.
+    until: Option<Instant>,
+}
+
+/// All clusters that objects are applied to.
+pub struct Sites {
+    own: Arc<Site>,
+    insecure: bool,
+    remote: Mutex<Remote>,
+}
+
+#[derive(Default)]
+struct Remote {
+    /// Where each Kustomization with a kubeconfig was last brought.
+    by_key: HashMap<Key, Arc<Site>>,
+    /// By the digest of the kubeconfig.
+    by_digest: HashMap<[u8; 32], Weak<Site>>,
+}
+
+impl Site {
+    /// A cluster, seen by Weir's own account there; what its watches report comes out of the receiver.
+    pub fn new(
+        cluster: Cluster,
+        until: Option<Instant>,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<Report>), crate::cluster::Error> {
+        let (watches, reports) = Watches::new(cluster.client(&Identity::OwnAccount)?);
+        let unwatchable = Mutex::default();
+        let site = Self {
+            cluster,
+            watches,
+            unwatchable,
+            until,
+        };
+        Ok((Arc::new(site), reports))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<GroupKind>> {
+        self.unwatchable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A kind may not be watched.
+    pub fn forbid_watch(&self, kind: GroupKind) {
+        self.lock().insert(kind);
+    }
+
+    /// A kind is watched.
+    pub fn allow_watch(&self, kind: &GroupKind) {
+        self.lock().remove(kind);
+    }
+
+    /// Whether any of the objects is of a kind that may not be watched.
+    pub fn has_unwatchable(&self, proofs: &Proofs) -> bool {
+        let kinds = self.lock();
+        let is_one = |key: &ObjectKey| {
+            kinds.contains(&GroupKind {
+                group: key.group.clone(),
+                kind: key.kind.clone(),
+            })
+        };
+        !kinds.is_empty() && proofs.keys().any(is_one)
+    }
+}
+
+impl Sites {
+    /// Weir's own cluster, and no other yet; `insecure` allows kubeconfigs whose roads others can listen to.
+    pub fn new(own: Arc<Site>, insecure: bool) -> Self {
+        let remote = Mutex::default();
+        Self {
+            own,
+            insecure,
+            remote,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Remote> {
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Weir's own cluster.
+    pub fn own(&self) -> &Arc<Site> {
+        &self.own
+    }
+
+    /// Every cluster that is in use, Weir's own first.
+    pub fn all(&self) -> Vec<Arc<Site>> {
+        let mut all = vec![self.own.clone()];
+        for site in self.lock().by_key.values() {
+            if !all.iter().any(|known| Arc::ptr_eq(known, site)) {
+                all.push(site.clone());
+            }
+        }
+        all
+    }
+
+    /// Where a Kustomization was last brought; its kubeconfig is not read again.
+    pub fn current(&self, key: &Key, object: &Kustomization) -> Result<Arc<Site>, Failure> {
+        if object.spec.kube_config.is_none() {
+            return Ok(self.own.clone());
+        }
+        let known = self.lock().by_key.get(key).cloned();
+        known.ok_or_else(|| failed("the kubeconfig has not been read yet", Again::OnEvent))
+    }
+
+    /// A Kustomization is gone: nothing is watched for it any more.
+    pub fn forget(&self, key: &Key) {
+        let left = self.lock().by_key.remove(key);
+        let owner = owner(key);
+        for site in [&self.own].into_iter().chain(left.as_ref()) {
+            site.watches.want(&owner, BTreeSet::new());
+        }
+    }
+
+    fn move_to(&self, key: &Key, site: &Arc<Site>) {
+        let left = match Arc::ptr_eq(site, &self.own) {
+            true => self.lock().by_key.remove(key),
+            false => self.lock().by_key.insert(key.clone(), site.clone()),
+        };
+        if let Some(left) = left.filter(|left| !Arc::ptr_eq(left, site)) {
+            left.watches.want(&owner(key), BTreeSet::new());
+        }
+    }
+
+    /// A site that is in use, and whose token is fresh.
+    fn find(&self, digest: &[u8; 32]) -> Option<Arc<Site>> {
+        let site = self.lock().by_digest.get(digest)?.upgrade()?;
+        let is_fresh = site.until.is_none_or(|until| Instant::now() < until);
+        is_fresh.then_some(site)
+    }
+
+    /// The site that an access leads to: one that is in use, or a new one.
+    async fn open(
+        &self,
+        access: &Access,
+        client: &kube::Client,
+        schedule: &Arc<Schedule>,
+    ) -> Result<Arc<Site>, Failure> {
+        let digest = access.digest();
+        if let Some(site) = self.find(&digest) {
+            return Ok(site);
+        }
+        let (text, lasts) = access.kubeconfig(client).await?;
+        let config = kubeconfig::read(&text, self.insecure).await;
+        let refusal = |error| {
+            failed(
+                &format!("the kubeconfig is not used: {error}"),
+                Again::RetryInterval,
+            )
+        };
+        let config = config.map_err(refusal)?;
+        let cluster = self
+            .own
+            .cluster
+            .beside(config, Limits::default())
+            .map_err(refused)?;
+        let until = lasts.map(|lasts| Instant::now() + lasts);
+        let (site, reports) = Site::new(cluster, until).map_err(refused)?;
+        tokio::spawn(observe::managed_objects(
+            schedule.clone(),
+            Arc::downgrade(&site),
+            reports,
+        ));
+        let mut remote = self.lock();
+        remote.by_digest.retain(|_, site| site.strong_count() > 0);
+        remote.by_digest.insert(digest, Arc::downgrade(&site));
+        Ok(site)
+    }
+}
+
+/// Finds the cluster that a Kustomization is to be brought to, as its spec and its Secret say now.
+pub async fn reach(
+    context: &Context,
+    key: &Key,
+    object: &Kustomization,
+) -> Result<Arc<Site>, Failure> {
+    let site = match &object.spec.kube_config {
+        None => context.sites.own().clone(),
+        Some(reference) => {
+            let access = access::read(context, &key.namespace, reference).await?;
+            let site = context
+                .sites
+                .open(&access, &context.client, &context.schedule)
+                .await?;
+            if let Some(until) = site.until {
+                tokio::spawn(wake_at(until, context.schedule.clone(), key.clone()));
+            }
+            site
+        }
+    };
+    context.sites.move_to(key, &site);
+    Ok(site)
+}
+
+/// A token that ends takes the watches with it: a run opens new ones before that.
+async fn wake_at(until: Instant, schedule: Arc<Schedule>, key: Key) {
+    tokio::time::sleep_until(until).await;
+    schedule.wake(&key, Wake::input());
+}
+
+fn failed(message: &str, again: Again) -> Failure {
+    Failure::new(reason::RECONCILIATION_FAILED, message).again(again)
+}
+
+fn owner(key: &Key) -> Owner {
+    Owner {
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+    }
+}

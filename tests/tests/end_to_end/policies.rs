@@ -1,0 +1,303 @@
+//! What the spec and the flags allow: deletion policies, force, other namespaces, jobs, rings.
+
+use kube::api::ApiResource;
+use serde_json::{Value, json};
+use weir_tests::Scene;
+use weir_tests::objects::{config_map, git_repository, kind, kustomization_kind};
+use weir_tests::scene::{SOURCE, condition, config_map_kind, message};
+
+fn secret_kind() -> ApiResource {
+    kind("", "v1", "Secret")
+}
+
+/// Deploys one ConfigMap, deletes the Kustomization, and says whether the ConfigMap is still there.
+async fn survives(scene: &Scene, name: &str, spec: Value) -> bool {
+    let folder = format!("./{name}");
+    scene.sync(name, &folder, spec).await;
+    scene.ready(name, &scene.repository.head()).await;
+    assert!(scene.find(&config_map_kind(), name).await.is_some());
+    scene.delete(&kustomization_kind(), name).await;
+    scene.gone(&kustomization_kind(), name).await;
+    let left = scene.find(&config_map_kind(), name).await;
+    left.is_some_and(|object| object.metadata.deletion_timestamp.is_none())
+}
+
+#[tokio::test]
+async fn the_deletion_policy_decides_over_prune() {
+    let scene = Scene::start("deletion-policy").await;
+    let table = [
+        ("mirror", "MirrorPrune", true, false),
+        ("mirror-not", "MirrorPrune", false, true),
+        ("delete", "Delete", false, false),
+        ("wait", "WaitForTermination", false, false),
+        ("orphan", "Orphan", true, true),
+    ];
+    for (name, ..) in table {
+        scene.repository.write(
+            &format!("{name}/one.yaml"),
+            config_map(name, "key", "value"),
+        );
+    }
+    scene.repository.publish("first");
+    scene.source(json!({})).await;
+    for (name, policy, prune, expected) in table {
+        let spec = json!({ "deletionPolicy": policy, "prune": prune });
+        assert_eq!(
+            survives(&scene, name, spec).await,
+            expected,
+            "{policy} {prune}"
+        );
+    }
+}
+
+fn sealed(value: &str) -> String {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": "sealed" },
+        "immutable": true,
+        "stringData": { "key": value },
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn an_immutable_secret_is_an_error_or_by_force_replaced() {
+    let scene = Scene::start("force").await;
+    scene.repository.write("app/sealed.yaml", sealed("first"));
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &first).await;
+    let before = scene.get(&secret_kind(), "sealed").await;
+
+    scene.repository.write("app/sealed.yaml", sealed("hunter2"));
+    let second = scene.publish("second").await;
+    let said = scene.failed("app", "ReconciliationFailed").await;
+    // The server's own text might repeat the value.
+    assert!(
+        said.contains("sealed") && said.contains("FieldValueForbidden"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    let same = scene.get(&secret_kind(), "sealed").await;
+    assert_eq!(same.metadata.uid, before.metadata.uid);
+
+    let force = json!({ "spec": { "force": true } });
+    scene.merge(&kustomization_kind(), "app", force).await;
+    scene.ready("app", &second).await;
+    let after = scene.get(&secret_kind(), "sealed").await;
+    assert_ne!(after.metadata.uid, before.metadata.uid);
+    assert_eq!(after.data["data"]["key"], "aHVudGVyMg==");
+}
+
+#[tokio::test]
+async fn sources_of_other_namespaces_may_be_forbidden() {
+    let scene = Scene::with("cross", &["--no-cross-namespace-refs=true"]).await;
+    scene
+        .repository
+        .write("app/one.yaml", config_map("one", "key", "value"));
+    let commit = scene.repository.publish("first");
+    let elsewhere = json!({ "kind": "GitRepository", "name": SOURCE, "namespace": "kube-system" });
+    scene
+        .sync("app", "./app", json!({ "sourceRef": elsewhere }))
+        .await;
+    let said = scene.failed("app", "AccessDenied").await;
+    let expected = format!(
+        "can't access 'GitRepository/kube-system/{SOURCE}', cross-namespace references have been blocked"
+    );
+    assert!(said.contains(&expected), "{said}");
+    let object = scene.get(&kustomization_kind(), "app").await;
+    assert_eq!(condition(&object, "Stalled").unwrap()["status"], "True");
+
+    scene.source(json!({})).await;
+    let own = json!({ "spec": { "sourceRef": { "kind": "GitRepository", "name": SOURCE, "namespace": Value::Null } } });
+    scene.merge(&kustomization_kind(), "app", own).await;
+    scene.ready("app", &commit).await;
+}
+
+#[tokio::test]
+async fn sources_of_other_namespaces_are_used_by_default() {
+    let scene = Scene::start("cross-allowed").await;
+    // This Weir looks at one namespace only, so the reference names it by name.
+    scene
+        .repository
+        .write("app/one.yaml", config_map("one", "key", "value"));
+    let commit = scene.repository.publish("first");
+    let url = scene.server.url(SOURCE);
+    scene
+        .create(&git_repository("other", &url, json!({})))
+        .await;
+    let reference =
+        json!({ "kind": "GitRepository", "name": "other", "namespace": scene.namespace });
+    scene
+        .sync("app", "./app", json!({ "sourceRef": reference }))
+        .await;
+    scene.ready("app", &commit).await;
+}
+
+#[tokio::test]
+async fn a_ring_is_reported_on_its_members_and_stops_nobody_else() {
+    let scene = Scene::start("ring").await;
+    for name in ["one", "two", "outside", "beside"] {
+        scene.repository.write(
+            &format!("{name}/{name}.yaml"),
+            config_map(name, "key", "value"),
+        );
+    }
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let needs = |name: &str| json!({ "dependsOn": [{ "name": name }] });
+    scene.sync("one", "./one", needs("two")).await;
+    scene.sync("two", "./two", needs("one")).await;
+    scene.sync("outside", "./outside", needs("one")).await;
+    scene.sync("beside", "./beside", json!({})).await;
+    scene.ready("beside", &commit).await;
+    let ring = "the dependencies form a ring";
+    scene
+        .until(
+            ring,
+            &kustomization_kind(),
+            "one",
+            |object| match message(object).contains(ring) {
+                true => Ok(()),
+                false => Err("it does not say so"),
+            },
+        )
+        .await;
+    let said = scene.failed("outside", "DependencyNotReady").await;
+    assert!(!said.contains("form a ring"), "{said}");
+
+    scene
+        .repository
+        .write("beside/beside.yaml", config_map("beside", "key", "new"));
+    let next = scene.publish("next").await;
+    scene.ready("beside", &next).await;
+
+    let open = json!({ "spec": { "dependsOn": Value::Null } });
+    scene.merge(&kustomization_kind(), "two", open).await;
+    scene.ready("one", &next).await;
+    scene.ready("outside", &next).await;
+}
+
+#[tokio::test]
+async fn a_dependency_must_be_ready_at_the_same_revision() {
+    let scene = Scene::start("same-revision").await;
+    scene
+        .repository
+        .write("first/first.yaml", config_map("first", "key", "one"))
+        .write("second/second.yaml", config_map("second", "key", "one"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene
+        .sync("first", "./first", json!({ "retryInterval": "1s" }))
+        .await;
+    scene
+        .sync(
+            "second",
+            "./second",
+            json!({ "dependsOn": [{ "name": "first" }] }),
+        )
+        .await;
+    scene.ready("second", &commit).await;
+
+    // What the first one fails at, the second one does not begin.
+    scene
+        .repository
+        .write("first/first.yaml", "{")
+        .write("second/second.yaml", config_map("second", "key", "two"));
+    scene.publish("broken").await;
+    scene.failed("first", "BuildFailed").await;
+    scene.failed("second", "DependencyNotReady").await;
+    let second = scene.get(&config_map_kind(), "second").await;
+    assert_eq!(second.data["data"]["key"], "one");
+
+    scene
+        .repository
+        .write("first/first.yaml", config_map("first", "key", "two"));
+    let mended = scene.publish("mended").await;
+    scene.ready("second", &mended).await;
+    let second = scene.get(&config_map_kind(), "second").await;
+    assert_eq!(second.data["data"]["key"], "two");
+}
+
+#[tokio::test]
+async fn a_failed_job_ends_the_wait_early() {
+    let scene = Scene::start("failed-job").await;
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": { "name": "work" },
+        "spec": {
+            "activeDeadlineSeconds": 1,
+            "template": { "spec": {
+                "restartPolicy": "Never",
+                // No node takes it.
+                "nodeSelector": { "none": "such" },
+                "containers": [{ "name": "work", "image": "nginx:1.29" }],
+            } },
+        },
+    });
+    scene.repository.write("app/job.yaml", job.to_string());
+    scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let spec = json!({ "wait": true, "timeout": "10m", "retryInterval": "10m" });
+    scene.sync("app", "./app", spec).await;
+    let said = scene.failed("app", "HealthCheckFailed").await;
+    assert!(
+        said.contains("failed early due to stalled resources: [Job/"),
+        "{said}"
+    );
+}
+
+/// A Job that ends as soon as it is seen: it needs no pod at all.
+fn job(name: &str, ttl: Option<u32>) -> String {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": { "name": name },
+        "spec": {
+            "ttlSecondsAfterFinished": ttl,
+            "completions": 0,
+            "template": { "spec": {
+                "restartPolicy": "Never",
+                "containers": [{ "name": "work", "image": "nginx:1.29" }],
+            } },
+        },
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_job_that_expires_is_not_run_again_before_the_interval() {
+    let scene = Scene::start("expired-job").await;
+    let jobs = kind("batch", "v1", "Job");
+    scene
+        .repository
+        .write("app/job.yaml", job("work", Some(0)))
+        .write("clock/job.yaml", job("clock", None));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("clock", "./clock", json!({})).await;
+    scene.ready("clock", &commit).await;
+    scene
+        .sync("app", "./app", json!({ "wait": true, "timeout": "50s" }))
+        .await;
+    scene.ready("app", &commit).await;
+    scene.gone(&jobs, "work").await;
+    // The same watch shows another Job that goes, and that comes back: by then the first one would have, too.
+    let before = scene.get(&jobs, "clock").await.metadata.uid;
+    scene.delete(&jobs, "clock").await;
+    scene
+        .until(
+            "the other one is made again",
+            &jobs,
+            "clock",
+            |object| match object.metadata.uid != before {
+                true => Ok(()),
+                false => Err("it is the same"),
+            },
+        )
+        .await;
+    assert!(scene.find(&jobs, "work").await.is_none());
+}
