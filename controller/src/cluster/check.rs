@@ -100,6 +100,7 @@ impl Checker<'_> {
                 step.action = Action::Skip(Skip::ReconcileDisabled);
                 return Ok(Vec::new());
             }
+            adopt(&mut step.object, &live, &step.ignored);
             self.look_again(step, &live);
             if is_taken_from(step, &live) || !step.clean_up.is_empty() {
                 step.action = Action::Configure;
