@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::data_key;
-use crate::decrypt::{Decrypted, associated};
-use crate::document::Plain;
+use crate::decrypt::{Decrypted, associated, decrypt_with};
+use crate::document::{Document, Plain};
 use crate::error::{Error, ErrorKind};
 use crate::format::Format;
 use crate::key::Keyring;
-use crate::mac::Mac;
+use crate::mac::{Mac, MacPolicy};
 use crate::metadata::{Metadata, Recipient, Rule};
 use crate::random;
 use crate::selection::{Asked, Comments, Selection};
@@ -185,7 +185,23 @@ fn seal(
         &metadata.last_modified.seconds(),
         &*random::bytes()?,
     );
-    Ok(store::write_encrypted(&branches, &metadata, format)?.to_vec())
+    let sealed = store::write_encrypted(&branches, &metadata, format)?.to_vec();
+    reads_back(&sealed, format, data_key)?;
+    Ok(sealed)
+}
+
+/// Refuses a file that would not open again: some formats have no way to write every key and comment.
+fn reads_back(sealed: &[u8], format: Format, data_key: &[u8]) -> Result<(), Error> {
+    let opened = Document::read(sealed, format)
+        .and_then(|document| decrypt_with(document, data_key, MacPolicy::Error));
+    match opened {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ErrorKind::Emit {
+            format,
+            problem: "a key or comment in it would not read back",
+        }
+        .error()),
+    }
 }
 
 struct Walk<'a> {

@@ -96,6 +96,23 @@ fn a_file_without_a_document_has_no_place_for_metadata() {
 }
 
 #[test]
+fn a_file_that_would_not_open_again_is_not_written() {
+    let (keyring, recipient) = key();
+    let odd = " edmin; the\"dat`bas = edmin\npasswor                  d =;a` l o s[=ps]redis://cac";
+    let sealed = sops::encrypt(
+        odd.as_bytes(),
+        Format::Ini,
+        &recipe(&[recipient]),
+        &keyring,
+        now(),
+    );
+    assert!(matches!(
+        sealed.map_err(|error| error.kind),
+        Err(ErrorKind::Emit { .. })
+    ));
+}
+
+#[test]
 fn an_edit_changes_what_was_edited() -> Result<(), Error> {
     let (keyring, recipient) = key();
     let sealed = sops::encrypt(
