@@ -38,15 +38,18 @@ pub struct Keys {
 /// Reads one kind of key.
 type Add = fn(&mut Keyring, &str) -> Result<(), Error>;
 
+/// The end of an entry's name, and how the entry is read.
+type Ending = (&'static str, Add);
+
 /// The ends of the names of a Secret's entries that hold keys, as in Flux, and how each is read.
-const KINDS: [(&str, Add); 2] = [(".agekey", Keyring::add_age), (".asc", Keyring::add_pgp)];
+const KINDS: [Ending; 2] = [(".agekey", Keyring::add_age), (".asc", Keyring::add_pgp)];
 
 /// The Secret with the keys for a Kustomization of a namespace, and the kinds of keys that it may hold.
 fn named(
     decryption: &Decryption,
     namespace: &str,
     decrypting: &Decrypting,
-) -> Option<(String, String, &'static [(&'static str, Add)])> {
+) -> Option<(String, String, &'static [Ending])> {
     if let Some(reference) = &decryption.secret_ref {
         return Some((namespace.to_owned(), reference.name.clone(), &KINDS));
     }

@@ -284,8 +284,10 @@ mod tests {
             path: Some("./envs/prod".to_owned()),
             ..Default::default()
         };
-        let mut inputs = Inputs::default();
-        inputs.variables = Some(overlay::vars::Variables::default());
+        let inputs = Inputs {
+            variables: Some(overlay::vars::Variables::default()),
+            ..Inputs::default()
+        };
         let attempt = attempt(&spec, &tree, None, inputs);
         let failure = attempt.outcome.expect_err("nobody sets the variable");
         assert_eq!(failure.reason, reason::BUILD_FAILED);

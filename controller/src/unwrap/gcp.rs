@@ -279,7 +279,7 @@ async fn token_request(services: &Services, identity: &Identity) -> Result<Reque
             ..
         } => {
             let url = address(&endpoints.gcp_tokens, EXCHANGE, "/v1/token")?;
-            exchange(url, audience, kind, &*token.read().await?)
+            exchange(url, audience, kind, &token.read().await?)
         }
         Identity::MetadataServer | Identity::Token(_) => {
             let url = address(&endpoints.gcp_metadata, METADATA, METADATA_TOKEN)?;

@@ -15,9 +15,12 @@ const LIMIT: usize = 10_000;
 /// Names a question and who asks.
 pub(super) type Key = [u8; 32];
 
+/// A secret and the end of its time.
+type Remembered = (Instant, Zeroizing<Vec<u8>>);
+
 /// Secrets with an end; overwritten when they are dropped.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<HashMap<Key, (Instant, Zeroizing<Vec<u8>>)>>);
+pub(super) struct Memory(Mutex<HashMap<Key, Remembered>>);
 
 impl Memory {
     /// What is remembered, unless its time is over.

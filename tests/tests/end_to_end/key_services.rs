@@ -152,7 +152,7 @@ fn the_command_line_uses_the_environment_and_asks_only_whom_it_may() {
     let flag = format!("--sops-allow=vault={}/transit/weir", service.url());
     let (out, error) = decrypt(&[], &[token]);
     assert!(out.is_empty() && error.contains(&flag), "{error}");
-    let (out, error) = decrypt(&[flag.clone()], &[]);
+    let (out, error) = decrypt(std::slice::from_ref(&flag), &[]);
     assert!(out.is_empty() && error.contains("VAULT_TOKEN"), "{error}");
     assert_eq!(service.requests(), Vec::<String>::new());
     let (out, error) = decrypt(&[flag], &[token]);

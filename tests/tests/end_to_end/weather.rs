@@ -62,8 +62,11 @@ fn is_any(_: &RequestLine) -> bool {
     true
 }
 
-/// What may happen to which requests, and how often in a thousand.
-fn weather() -> Vec<(u64, fn(&RequestLine) -> bool, Fault)> {
+/// How often in a thousand, to which requests, and what.
+type Chance = (u64, fn(&RequestLine) -> bool, Fault);
+
+/// What may happen.
+fn weather() -> Vec<Chance> {
     let refusals = [
         StatusCode::CONFLICT,
         StatusCode::GONE,
@@ -71,7 +74,7 @@ fn weather() -> Vec<(u64, fn(&RequestLine) -> bool, Fault)> {
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
-    let mut faults: Vec<(u64, fn(&RequestLine) -> bool, Fault)> = vec![
+    let mut faults: Vec<Chance> = vec![
         (300, is_watch, Fault::Break(Duration::from_millis(700))),
         (30, is_any, Fault::Cut),
         (60, is_any, Fault::Delay(Duration::from_millis(400))),
