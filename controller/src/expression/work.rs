@@ -372,7 +372,7 @@ impl<'a> Reckoning<'a> {
         let round = condition.steps.saturating_add(made.steps).saturating_add(1);
         // What is gathered is copied in every round.
         let copies = if made.size.entries > 0 {
-            rounds.saturating_mul(rounds) / 64
+            rounds.saturating_mul(rounds) / 8
         } else {
             0
         };
