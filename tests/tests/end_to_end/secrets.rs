@@ -110,3 +110,33 @@ async fn an_encrypted_secret_without_a_key_is_not_applied() {
         .await;
     scene.ready("app", &commit).await;
 }
+
+#[tokio::test]
+async fn a_pgp_key_of_the_decryption_secret_opens_what_is_encrypted_for_it() {
+    let keys = workspace().join("sops/tests/keys");
+    let scene = Scene::start("pgp").await;
+    let sealed = std::fs::read(keys.join("sealed-for-pgp.yaml")).unwrap();
+    scene
+        .repository
+        .write(
+            "app/kustomization.yaml",
+            kustomization_file(&["sealed.yaml"]),
+        )
+        .write("app/sealed.yaml", sealed);
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let key = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": "sops-pgp" },
+        "stringData": { "team.asc": std::fs::read_to_string(keys.join("pgp.asc")).unwrap() },
+    });
+    scene.create(&serde_json::from_value(key).unwrap()).await;
+    let decryption = json!({ "provider": "sops", "secretRef": { "name": "sops-pgp" } });
+    scene
+        .sync("app", "./app", json!({ "decryption": decryption }))
+        .await;
+    scene.ready("app", &commit).await;
+    let secret = scene.get(&kind("", "v1", "Secret"), "pgp-secret").await;
+    assert_eq!(secret.data["data"]["word"], BASE64.encode("hello-from-pgp"));
+}
