@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release demo bench test fmt lint unit e2e weather score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
+.PHONY: help build release first-symbols demo bench test fmt lint unit e2e weather score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -15,6 +15,11 @@ build: ## the weir binary, for development
 
 release: ## the weir binary, for use: target/release/weir
 	$(CARGO) build --release -p weir
+
+first-symbols: release ## write which functions come first in the binary, for the next release build (needs valgrind)
+	controller/link/trace $(abspath $(TARGET)/release/weir) \
+	  "$$(ls -t $(TARGET)/release/build/weir-*/out/weir.map | head -1)" > controller/link/first.symbols.new
+	mv controller/link/first.symbols.new controller/link/first.symbols
 
 demo: need ## watch a Git commit become running objects in a real API server (KEEP=1 stays up)
 	@$(MAKE) --no-print-directory controlplane
