@@ -3,8 +3,8 @@
 //! The stanza is HPKE in base mode (RFC 9180) over the X-Wing key agreement: ML-KEM-768 and X25519, both of whose secrets
 //! it takes to open it.
 
-use ml_kem::kem::Decapsulate;
-use ml_kem::{Ciphertext, EncapsulateDeterministic, EncodedSizeUser, KemCore, MlKem768};
+use ml_kem::ml_kem_768::{Ciphertext, DecapsulationKey, EncapsulationKey};
+use ml_kem::{Decapsulate, KeyExport, Seed};
 use sha2::Sha256;
 use sha3::digest::{ExtendableOutput, Update, XofReader};
 use sha3::{Digest, Sha3_256, Shake256};
@@ -31,12 +31,9 @@ const LATTICE_SHARE: usize = 1088;
 
 const LATTICE_PUBLIC: usize = 1184;
 
-type LatticeKey = <MlKem768 as KemCore>::DecapsulationKey;
-type LatticePublicKey = <MlKem768 as KemCore>::EncapsulationKey;
-
 /// A private key, unfolded from its seed.
 pub(crate) struct Identity {
-    lattice: LatticeKey,
+    lattice: DecapsulationKey,
     curve: StaticSecret,
     public: PublicKey,
     recipient: String,
@@ -57,11 +54,12 @@ impl Identity {
             bytes
         };
         let (first, second, curve) = (take(), take(), take());
-        let (lattice, lattice_public) =
-            MlKem768::generate_deterministic(&(*first).into(), &(*second).into());
+        let seed = Seed::from_fn(|at| if at < 32 { first[at] } else { second[at - 32] });
+        let lattice = DecapsulationKey::from_seed(seed);
         let curve = StaticSecret::from(*curve);
         let public = PublicKey::from(&curve);
-        let both = [&lattice_public.as_bytes()[..], public.as_bytes()].concat();
+        let lattice_public = lattice.encapsulation_key().to_bytes();
+        let both = [&lattice_public[..], public.as_bytes()].concat();
         Self {
             lattice,
             curve,
@@ -81,9 +79,8 @@ impl Identity {
         let share = header::decode(share)?;
         let (lattice_share, curve_share) = share.split_at_checked(LATTICE_SHARE)?;
         let curve_share: [u8; 32] = curve_share.try_into().ok()?;
-        let lattice_share = Ciphertext::<MlKem768>::try_from(lattice_share).ok()?;
-        let lattice: [u8; 32] = self.lattice.decapsulate(&lattice_share).ok()?.into();
-        let lattice = Zeroizing::new(lattice);
+        let lattice_share = Ciphertext::try_from(lattice_share).ok()?;
+        let lattice = Zeroizing::new(self.lattice.decapsulate(&lattice_share).into());
         let curve = self.curve.diffie_hellman(&PublicKey::from(curve_share));
         let shared = combine(&lattice, &curve, &curve_share, self.public.as_bytes());
         let (key, nonce) = schedule(&shared);
@@ -104,10 +101,9 @@ pub(crate) fn seal(recipient: &str, file_key: &FileKey) -> Result<Stanza, ErrorK
         let public = bech32::decode(recipient, PUBLIC)?;
         let (lattice_public, curve_public) = public.split_at_checked(LATTICE_PUBLIC)?;
         let curve_public: [u8; 32] = curve_public.try_into().ok()?;
-        let lattice_public = LatticePublicKey::from_bytes(&lattice_public.try_into().ok()?);
-        let (lattice_share, lattice) = lattice_public
-            .encapsulate_deterministic(&(*lattice_seed).into())
-            .ok()?;
+        let lattice_public = EncapsulationKey::new(&lattice_public.try_into().ok()?).ok()?;
+        let (lattice_share, lattice) =
+            lattice_public.encapsulate_deterministic(&(*lattice_seed).into());
         let curve_secret = StaticSecret::from(*curve_seed);
         let curve_share = PublicKey::from(&curve_secret).to_bytes();
         let curve = curve_secret.diffie_hellman(&PublicKey::from(curve_public));
