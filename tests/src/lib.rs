@@ -25,6 +25,7 @@ pub mod key_service;
 pub mod objects;
 mod repository;
 pub mod scene;
+mod ssh_server;
 mod weir;
 
 pub use audit::{AuditLog, Call, count_by};
@@ -36,4 +37,5 @@ pub use git_server::{Credentials, GitServer, GitServerOptions};
 pub use key_service::KeyService;
 pub use repository::Repository;
 pub use scene::Scene;
+pub use ssh_server::{SshKey, SshServer, SshServerOptions};
 pub use weir::Weir;

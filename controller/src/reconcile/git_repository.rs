@@ -257,6 +257,11 @@ async fn remote(
         )));
     }
     let mut access = Access::from_secret(&url, &info, secret.as_ref())?;
+    if let (RemoteUrl::Ssh(_), Some(_)) = (&url, &spec.proxy_secret_ref) {
+        return Err(SourceError::Unsupported {
+            field: "proxySecretRef with an ssh:// address",
+        });
+    }
     if let Some(reference) = &spec.proxy_secret_ref {
         let data = self::secret(context, key, state, &reference.name).await?;
         let name = format!("{}/{}", key.namespace, reference.name);

@@ -49,6 +49,19 @@ pub enum Credentials {
     },
     /// A token.
     Bearer(String),
+    /// A key, for SSH.
+    Ssh(SshIdentity),
+}
+
+/// Who we are to an SSH server, and which servers we trust.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SshIdentity {
+    /// The private key, in any of the usual formats.
+    pub private_key: String,
+    /// What the key is encrypted with.
+    pub passphrase: Option<String>,
+    /// Whose keys are known, as OpenSSH writes it down.
+    pub known_hosts: String,
 }
 
 impl fmt::Debug for Access {
@@ -68,6 +81,7 @@ impl fmt::Debug for Credentials {
             Self::Anonymous => "Anonymous",
             Self::Basic { .. } => "Basic(***)",
             Self::Bearer(_) => "Bearer(***)",
+            Self::Ssh(_) => "Ssh(***)",
         })
     }
 }
@@ -90,9 +104,14 @@ impl Access {
                 .filter(|text| !text.is_empty())
         };
         let file = |key: &str| data.get(key).filter(|bytes| !bytes.is_empty()).cloned();
-        let credentials = match text("bearerToken") {
-            Some(token) => Credentials::Bearer(token.trim().to_owned()),
-            None => basic(
+        let credentials = match (url, text("bearerToken")) {
+            (RemoteUrl::Ssh(_), _) => Credentials::Ssh(SshIdentity {
+                private_key: text("identity").ok_or_else(|| missing("identity"))?,
+                passphrase: text("password"),
+                known_hosts: text("known_hosts").ok_or_else(|| missing("known_hosts"))?,
+            }),
+            (RemoteUrl::Http(_), Some(token)) => Credentials::Bearer(token.trim().to_owned()),
+            (RemoteUrl::Http(_), None) => basic(
                 url,
                 text("username").or_else(|| info.user.clone()),
                 text("password").or_else(|| info.password.clone()),
@@ -105,6 +124,13 @@ impl Access {
             proxy: None,
         })
     }
+}
+
+/// A key that SSH cannot do without is not in the Secret.
+pub(super) fn missing(key: &str) -> SourceError {
+    SourceError::Authentication(format!(
+        "failed to configure authentication options: invalid 'ssh' auth option: '{key}' is required"
+    ))
 }
 
 impl Proxy {
@@ -210,6 +236,22 @@ mod tests {
                 .ends_with("invalid 'https' auth option: 'password' requires 'username' to be set"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn ssh_needs_a_key_and_known_hosts() {
+        for (data, absent) in [
+            (&[][..], "identity"),
+            (&[("identity", "key")][..], "known_hosts"),
+            (&[("known_hosts", "host key")][..], "identity"),
+        ] {
+            let error = access("ssh://h/r", data).expect_err("refused");
+            assert_eq!(error.reason(), "AuthenticationFailed");
+            let end = format!("invalid 'ssh' auth option: '{absent}' is required");
+            assert!(error.to_string().ends_with(&end), "{error}");
+        }
+        let both = [("identity", "key"), ("known_hosts", "host key")];
+        assert!(access("ssh://h/r", &both).is_ok());
     }
 
     #[test]

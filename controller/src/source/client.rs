@@ -22,7 +22,9 @@ pub(super) fn client(access: &Access) -> Result<reqwest::Client, SourceError> {
         .user_agent(concat!("git/weir-", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(20))
         .redirect(reqwest::redirect::Policy::none())
-        .referer(false);
+        .referer(false)
+        // The environment is read where the command line is; what it says arrives here as a proxy.
+        .no_proxy();
     if let Some(bundle) = &access.authorities {
         let certificates = reqwest::Certificate::from_pem_bundle(bundle)
             .map_err(|error| refuse("ca.crt", &innermost(&error)))?;
@@ -53,7 +55,7 @@ pub(super) fn client(access: &Access) -> Result<reqwest::Client, SourceError> {
 /// The header that says who we are.
 pub(super) fn authorization(credentials: &Credentials) -> Result<Option<HeaderValue>, SourceError> {
     let text = match credentials {
-        Credentials::Anonymous => return Ok(None),
+        Credentials::Anonymous | Credentials::Ssh(_) => return Ok(None),
         Credentials::Basic { username, password } => {
             let pair = BASE64.encode(format!("{username}:{password}"));
             format!("Basic {pair}")

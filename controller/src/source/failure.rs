@@ -1,6 +1,8 @@
 //! Why a server could not be asked, in the words that Git users know.
 
 use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The first thing that went wrong between us and a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,5 +33,26 @@ impl fmt::Display for Failure {
             Self::Network(problem) | Self::Protocol(problem) => f.write_str(problem),
             Self::Timeout => f.write_str("context deadline exceeded"),
         }
+    }
+}
+
+/// The first failure of an exchange, for a message better than what the protocol makes of it.
+#[derive(Clone, Default)]
+pub(super) struct Noted(Arc<Mutex<Option<Failure>>>);
+
+impl Noted {
+    /// Remembers the first failure, and makes an error of it for gix.
+    pub(super) fn note(&self, failure: Failure) -> io::Error {
+        let error = io::Error::other(failure.to_string());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(failure);
+        error
+    }
+
+    pub(super) fn first(&self) -> Option<Failure> {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.clone()
     }
 }

@@ -3,13 +3,11 @@
 use std::sync::atomic::AtomicBool;
 
 use gix::progress::Discard;
-use gix::protocol::transport::Protocol;
-use gix::protocol::transport::client::blocking_io::http::Transport;
+use gix::protocol::transport::client::blocking_io::Transport;
 use gix::remote::fetch::{Shallow, Tags};
 use gix::remote::{Direction, ref_map};
 
 use super::error::SourceError;
-use super::http::GitHttp;
 use super::server::{Server, said};
 
 /// The ref of a cache that names what was fetched last; it moves only after all objects are there.
@@ -39,15 +37,14 @@ pub(super) fn fetch(
     wanted: &str,
     interrupt: &AtomicBool,
 ) -> Result<(), Trouble> {
-    let exchange = server.exchange();
-    let http = GitHttp::new(exchange.clone());
-    receive(repository, server.url, http, wanted, interrupt).map_err(|error| {
-        let reached = exchange.failure().is_none();
-        let error = server.error(&exchange, &said(&error));
-        if reached {
-            Trouble::Objects(error)
-        } else {
-            Trouble::Server(error)
+    let line = server.line().map_err(Trouble::Server)?;
+    receive(repository, server.url, line.transport, wanted, interrupt).map_err(|error| {
+        let first = line.failure.first();
+        let reached = first.is_none();
+        let error = server.error(first, &said(&error));
+        match reached {
+            true => Trouble::Objects(error),
+            false => Trouble::Server(error),
         }
     })
 }
@@ -55,7 +52,7 @@ pub(super) fn fetch(
 fn receive(
     repository: &gix::Repository,
     url: &str,
-    http: GitHttp,
+    transport: Box<dyn Transport>,
     wanted: &str,
     interrupt: &AtomicBool,
 ) -> gix::Result<()> {
@@ -63,7 +60,6 @@ fn receive(
         .remote_at(url)?
         .with_fetch_tags(Tags::None)
         .with_refspecs([format!("+{wanted}:{FETCHED}").as_str()], Direction::Fetch)?;
-    let transport = Transport::new_http(http, gix::url::parse(url)?, Protocol::V2, false);
     remote
         .to_connection_with_transport(transport)
         .with_credentials(|_| Ok(None))

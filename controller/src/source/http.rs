@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::advertisement::{Advertisement, Advertisements};
 use super::client::innermost;
-use super::failure::Failure;
+use super::failure::{Failure, Noted};
 
 /// As many hops as a server may send us on.
 const REDIRECTS: usize = 10;
@@ -33,7 +33,7 @@ pub(super) struct Exchange {
     pub(super) authorization: Option<HeaderValue>,
     pub(super) deadline: Instant,
     pub(super) advertisements: Arc<Advertisements>,
-    pub(super) failure: Arc<Mutex<Option<Failure>>>,
+    pub(super) failure: Noted,
 }
 
 /// gix's HTTP backend for one repository.
@@ -127,14 +127,6 @@ fn same_origin(a: &Url, b: &Url) -> bool {
 }
 
 impl Exchange {
-    /// The first thing that went wrong, for a message better than the protocol's.
-    pub(super) fn failure(&self) -> Option<Failure> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// One request, answered with success or a redirect.
     fn send(
         &self,
@@ -190,16 +182,6 @@ impl Exchange {
             moved,
         })
     }
-
-    /// Remembers the first failure, and makes an error of it for gix.
-    fn fail(&self, failure: Failure) -> io::Error {
-        let error = io::Error::other(failure.to_string());
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(failure);
-        error
-    }
 }
 
 /// The headers as gix wants them: one a line.
@@ -247,7 +229,9 @@ impl Http for GitHttp {
             None => {
                 let fresh = self
                     .advertisement(url, base_url, headers)
-                    .map_err(|failure| gix::Error::from_error(self.exchange.fail(failure)))?;
+                    .map_err(|failure| {
+                        gix::Error::from_error(self.exchange.failure.note(failure))
+                    })?;
                 self.exchange.advertisements.put(url, &fresh);
                 fresh
             }
@@ -304,7 +288,7 @@ impl Request {
     fn send(&mut self) -> io::Result<Vec<u8>> {
         let answer = self
             .answer()
-            .map_err(|failure| self.exchange.fail(failure))?;
+            .map_err(|failure| self.exchange.failure.note(failure))?;
         let headers = header_lines(answer.headers());
         self.response = Some(answer);
         Ok(headers)
@@ -427,9 +411,9 @@ impl Body {
         exchange
             .runtime
             .block_on(tokio::time::timeout_at(exchange.deadline, response.chunk()))
-            .map_err(|_| exchange.fail(Failure::Timeout))?
+            .map_err(|_| exchange.failure.note(Failure::Timeout))?
             .map(Option::unwrap_or_default)
-            .map_err(|error| exchange.fail(Failure::Network(innermost(&error))))
+            .map_err(|error| exchange.failure.note(Failure::Network(innermost(&error))))
     }
 }
 

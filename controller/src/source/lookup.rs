@@ -5,12 +5,11 @@ use gix::progress::Discard;
 use gix::protocol::LsRefsCommand;
 use gix::protocol::handshake::Ref;
 use gix::protocol::ls_refs::RefPrefixes;
-use gix::protocol::transport::client::blocking_io::http::Transport;
-use gix::protocol::transport::{Protocol, Service};
+use gix::protocol::transport::Service;
+use gix::protocol::transport::client::blocking_io::Transport;
 use semver::Version;
 
 use super::error::SourceError;
-use super::http::{Exchange, GitHttp};
 use super::reference::Reference;
 use super::server::{Server, said};
 use super::version;
@@ -158,9 +157,9 @@ fn newest<'a>(range: &str, pointers: &'a [Pointer]) -> Result<Option<&'a Pointer
 
 /// The refs whose names begin with the prefix; all without one.
 fn list(server: &Server<'_>, prefix: Option<&str>) -> Result<Vec<Pointer>, SourceError> {
-    let exchange = server.exchange();
-    let refs = ask(server, exchange.clone(), prefix)
-        .map_err(|error| server.error(&exchange, &said(&error)))?;
+    let line = server.line()?;
+    let refs = ask(line.transport, prefix)
+        .map_err(|error| server.error(line.failure.first(), &said(&error)))?;
     Ok(refs
         .into_iter()
         .filter_map(pointer)
@@ -168,13 +167,7 @@ fn list(server: &Server<'_>, prefix: Option<&str>) -> Result<Vec<Pointer>, Sourc
         .collect())
 }
 
-fn ask(server: &Server<'_>, exchange: Exchange, prefix: Option<&str>) -> gix::Result<Vec<Ref>> {
-    let mut transport = Transport::new_http(
-        GitHttp::new(exchange),
-        gix::url::parse(server.url)?,
-        Protocol::V2,
-        false,
-    );
+fn ask(mut transport: Box<dyn Transport>, prefix: Option<&str>) -> gix::Result<Vec<Ref>> {
     let mut handshake = gix::protocol::handshake(
         &mut transport,
         Service::UploadPack,

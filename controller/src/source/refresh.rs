@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::access::Access;
+use super::access::{self, Access, Credentials};
 use super::advertisement::Advertisements;
 use super::cache::{Cache, clear, folder};
 use super::client;
@@ -15,9 +15,10 @@ use super::error::SourceError;
 use super::git_tree::GitTree;
 use super::lookup::look_up;
 use super::reference::Reference;
-use super::remote::{Remote, RemoteUrl};
-use super::server::Server;
+use super::remote::{Remote, RemoteUrl, SshAddress};
+use super::server::{Http, Server, Way};
 use super::snapshot::Commit;
+use super::ssh::SshServer;
 
 /// Clients with a TLS or a proxy of their own that are kept; each holds a pool of connections.
 const CLIENTS: usize = 256;
@@ -94,6 +95,20 @@ impl Repositories {
             None => clear(&self.storage, owner, Some(url)),
         }
         cache
+    }
+
+    fn way(&self, remote: &Remote) -> Result<Way, SourceError> {
+        match (&remote.url, &remote.access.credentials) {
+            (RemoteUrl::Ssh(url), Credentials::Ssh(identity)) => {
+                Ok(Way::Ssh(SshServer::new(SshAddress::of(url)?, identity)?))
+            }
+            (RemoteUrl::Ssh(_), _) => Err(access::missing("identity")),
+            (RemoteUrl::Http(_), credentials) => Ok(Way::Http(Http {
+                client: self.client(&remote.access)?,
+                authorization: client::authorization(credentials)?,
+                advertisements: self.advertisements.clone(),
+            })),
+        }
     }
 
     fn client(&self, access: &Access) -> Result<reqwest::Client, SourceError> {
@@ -200,17 +215,11 @@ fn blocking(
     reference: &Reference,
     interrupt: &AtomicBool,
 ) -> Result<Fetched, SourceError> {
-    let RemoteUrl::Http(url) = &remote.url else {
-        return Err(SourceError::Unsupported {
-            field: "url with the scheme ssh",
-        });
-    };
+    let (RemoteUrl::Http(url) | RemoteUrl::Ssh(url)) = &remote.url;
     let server = Server {
         url,
-        client: repositories.client(&remote.access)?,
+        way: repositories.way(remote)?,
         runtime: tokio::runtime::Handle::current(),
-        authorization: client::authorization(&remote.access.credentials)?,
-        advertisements: repositories.advertisements.clone(),
         timeout: remote.timeout,
     };
     let mut head = look_up(&server, reference)?;

@@ -26,6 +26,41 @@ pub enum RemoteUrl {
     Ssh(String),
 }
 
+/// The parts of an `ssh://` address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SshAddress {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    /// Where the repository is, as the server's program is told.
+    pub(super) path: String,
+}
+
+impl SshAddress {
+    pub(super) fn of(url: &str) -> Result<Self, SourceError> {
+        let refuse = |problem: &str| SourceError::UrlInvalid {
+            url: url.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let parsed = reqwest::Url::parse(url).map_err(|error| refuse(&error.to_string()))?;
+        let host = parsed.host_str().unwrap_or_default();
+        let path = decoded(parsed.path()).unwrap_or_default();
+        if path.chars().any(char::is_control) {
+            return Err(refuse("its path holds a control character"));
+        }
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: parsed.port().unwrap_or(22),
+            user: decoded(parsed.username()).unwrap_or_else(|| "git".to_owned()),
+            // The home of a user stands without the slash before it.
+            path: match path.strip_prefix("/~") {
+                Some(home) => format!("~{home}"),
+                None => path,
+            },
+        })
+    }
+}
+
 /// What `user:password@` in an address said. `Debug` shows no password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct UserInfo {
@@ -169,6 +204,26 @@ mod tests {
         assert!(!error.to_string().contains("secret"), "{error}");
         let error = RemoteUrl::parse("https://me:sec ret@host/a").expect_err("refused");
         assert!(!error.to_string().contains("ret@"), "{error}");
+    }
+
+    #[test]
+    fn an_ssh_address_has_a_user_a_port_and_a_path() {
+        let parts = |url| {
+            let address = SshAddress::of(url).expect("valid");
+            (address.user, address.host, address.port, address.path)
+        };
+        let of = |user: &str, host: &str, port, path: &str| {
+            (user.to_owned(), host.to_owned(), port, path.to_owned())
+        };
+        assert_eq!(
+            parts("ssh://host/a%20b.git"),
+            of("git", "host", 22, "/a b.git")
+        );
+        assert_eq!(
+            parts("ssh://deploy@[::1]:2222/~ada/a"),
+            of("deploy", "::1", 2222, "~ada/a")
+        );
+        assert!(SshAddress::of("ssh://host/a%0ab").is_err());
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
-use weir_tests::objects::{config_map, git_repository_kind};
+use weir_tests::objects::{config_map, git_repository, git_repository_kind};
 use weir_tests::scene::{SOURCE, condition, config_map_kind};
-use weir_tests::{ControlPlane, Credentials, GitServerOptions, Scene};
+use weir_tests::{
+    ControlPlane, Credentials, GitServerOptions, Scene, SshKey, SshServer, SshServerOptions,
+};
 
 /// Waits until the source has an artifact of a revision.
 pub(crate) async fn fetched(scene: &Scene, revision: &str) -> DynamicObject {
@@ -199,6 +201,52 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
     let change = json!({ "spec": { "secretRef": { "name": "authority" } } });
     scene.merge(&git_repository_kind(), SOURCE, change).await;
     fetched(&scene, &format!("main@sha1:{commit}")).await;
+}
+
+#[tokio::test]
+async fn a_key_opens_a_repository_over_ssh() {
+    let scene = Scene::start("ssh").await;
+    let key = SshKey::generate("ed25519", "open sesame");
+    let server = SshServer::start(&key, &SshServerOptions::default());
+    let commit = server
+        .create_repository("fleet")
+        .write("a.yaml", config_map("a", "b", "c"))
+        .publish("first");
+    let spec = json!({ "secretRef": { "name": "key" } });
+    let source = git_repository(SOURCE, &server.url("fleet"), spec);
+    scene.create(&source).await;
+    refused(&scene, "AuthenticationFailed").await;
+
+    let identity = json!({ "identity": key.private, "password": "open sesame" });
+    scene.create(&secret("key", identity)).await;
+    let secrets = weir_tests::objects::kind("", "v1", "Secret");
+    let what = "the missing known_hosts are reported";
+    scene
+        .until(what, &git_repository_kind(), SOURCE, |object| {
+            let failed = condition(object, "FetchFailed").ok_or("it has not failed")?;
+            let message = failed["message"].as_str().unwrap_or_default();
+            let wanted = "invalid 'ssh' auth option: 'known_hosts' is required";
+            if message.ends_with(wanted) {
+                Ok(())
+            } else {
+                Err("it is something else")
+            }
+        })
+        .await;
+
+    let stranger = SshServer::start(&key, &SshServerOptions::default());
+    let wrong = json!({ "stringData": { "known_hosts": stranger.known_hosts("ed25519") } });
+    scene.merge(&secrets, "key", wrong).await;
+    let message = refused(&scene, "GitOperationFailed").await;
+    assert!(message.contains("knownhosts: key is unknown"), "{message}");
+
+    let right = json!({ "stringData": { "known_hosts": server.known_hosts("ecdsa") } });
+    scene.merge(&secrets, "key", right).await;
+    fetched(&scene, &format!("main@sha1:{commit}")).await;
+    scene.sync("app", "./", json!({})).await;
+    scene.ready("app", &commit).await;
+    scene.get(&config_map_kind(), "a").await;
+    assert!(!scene.weir.log().contains("open sesame"));
 }
 
 #[tokio::test]
