@@ -43,6 +43,7 @@ pub mod shared;
 pub mod suggest;
 mod transform;
 pub mod tree;
+pub mod unknown;
 pub mod vars;
 pub mod yaml;
 

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::build::Build;
 use crate::error::{Error, Errors, Place};
 use crate::object::{Object, ObjectId};
+use crate::unknown::{Marker, Unknown};
 use crate::yaml::{Dialect, Mark, Node, Source, Value, read, write_documents_revealed};
 
 use adopt::{KeyOfSecret, adopt, has_secret_part};
@@ -29,12 +30,15 @@ use expand::{Refusal, expand};
 pub const SUBSTITUTE: &str = "kustomize.toolkit.fluxcd.io/substitute";
 
 /// The value of a variable and where it was set.
+#[derive(PartialEq, Eq)]
 pub struct Variable {
     value: Zeroizing<String>,
     /// The value must not be shown; nor what it is inserted in.
     pub secret: bool,
     /// Who set it, for messages: `inline`, `ConfigMap/cluster-config`.
     pub source: String,
+    /// The value is a text that stands for one that is not known: no operator changes it.
+    pub is_unknown: bool,
 }
 
 impl Variable {
@@ -55,10 +59,34 @@ impl fmt::Debug for Variable {
     }
 }
 
+/// What stands for variables that nobody has set, where they may yet be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unset {
+    /// The caller's marker.
+    pub marker: Marker,
+    /// Who may set them, for the reason: `cluster-secrets`. Defaults then do not hold either. Without anyone only
+    /// those are unknown that strict mode would refuse.
+    pub source: Option<String>,
+}
+
+impl Unset {
+    fn token(&self, name: &str) -> String {
+        let reason = match &self.source {
+            Some(source) => format!("{source}.{name}"),
+            None => format!("${{{name}}}, which nothing sets"),
+        };
+        self.marker.token(&Unknown {
+            identity: reason.clone(),
+            reason,
+        })
+    }
+}
+
 /// Variables by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Variables {
     by_name: BTreeMap<String, Variable>,
+    unset: Option<Unset>,
 }
 
 impl Variables {
@@ -68,8 +96,37 @@ impl Variables {
             value: Zeroizing::new(value.replace('\n', "")),
             secret,
             source: source.to_owned(),
+            is_unknown: false,
         };
         self.by_name.insert(name.to_owned(), variable);
+    }
+
+    /// Sets a variable whose value is not known to the text that stands for it.
+    pub fn set_unknown(&mut self, name: &str, token: &str, source: &str) {
+        let variable = Variable {
+            value: Zeroizing::new(token.to_owned()),
+            secret: false,
+            source: source.to_owned(),
+            is_unknown: true,
+        };
+        self.by_name.insert(name.to_owned(), variable);
+    }
+
+    /// Says what stands for variables that are not set, so that strict mode does not refuse them.
+    pub fn stand_in_for_unset(&mut self, unset: Unset) {
+        self.unset = Some(unset);
+    }
+
+    /// The text that stands for a variable that is not known; `has_default` where an expression says what it is when
+    /// it is not set.
+    fn stand_in(&self, name: &str, has_default: bool) -> Option<String> {
+        match (self.get(name), &self.unset) {
+            (Some(variable), _) => variable.is_unknown.then(|| variable.value.to_string()),
+            (None, Some(unset)) if unset.source.is_some() || !has_default => {
+                Some(unset.token(name))
+            }
+            (None, _) => None,
+        }
     }
 
     /// The variable of a name.

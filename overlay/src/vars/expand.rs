@@ -70,6 +70,10 @@ fn value_of(
         operator,
         arguments,
     } = expansion;
+    let has_default = DEFAULTS.contains(&operator.as_str());
+    if let Some(token) = variables.stand_in(name, has_default) {
+        return Ok(Zeroizing::new(token));
+    }
     let mut texts = Zeroizing::new(Vec::with_capacity(arguments.len()));
     for argument in arguments {
         let mut text = String::new();
@@ -77,7 +81,7 @@ fn value_of(
         texts.push(text);
     }
     let value = variables.get(name).map(|variable| variable.value());
-    if value.is_none() && strict && !DEFAULTS.contains(&operator.as_str()) {
+    if value.is_none() && strict && !has_default {
         return Err(Refusal::NotSet(name.clone()));
     }
     apply(operator, value.unwrap_or_default(), &texts)
@@ -91,6 +95,8 @@ fn value_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unknown::{Marker, Unknown};
+    use crate::vars::Unset;
 
     fn check(text: &str, strict: bool) -> Result<String, Refusal> {
         let mut variables = Variables::default();
@@ -139,6 +145,42 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(check(text, true).as_deref(), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_stays_so_under_every_operator() {
+        let marker = Marker::new(3);
+        let unset = |source: Option<&str>| Unset {
+            marker: marker.clone(),
+            source: source.map(str::to_owned),
+        };
+        let expanded = |text: &str, unset: Unset| {
+            let mut variables = Variables::default();
+            variables.set("name", "world", false, "inline");
+            let unknown = Unknown {
+                reason: "map.key".to_owned(),
+                identity: "1".to_owned(),
+            };
+            variables.set_unknown("key", &marker.token(&unknown), "ConfigMap/map");
+            variables.stand_in_for_unset(unset);
+            let text = expand(text, &variables, true).expect("it expands");
+            marker.shown(&text, |unknown| format!("<{}>", unknown.reason))
+        };
+        for (text, with_source, without) in [
+            ("${name^^}", "WORLD", "WORLD"),
+            (
+                "a${key:0:2}${#key}",
+                "a<map.key><map.key>",
+                "a<map.key><map.key>",
+            ),
+            ("${key:=x}", "<map.key>", "<map.key>"),
+            ("${x}", "<late.x>", "<${x}, which nothing sets>"),
+            ("${x:=${key}}", "<late.x>", "<map.key>"),
+            ("${x:-no}", "<late.x>", "no"),
+        ] {
+            assert_eq!(expanded(text, unset(Some("late"))), with_source, "{text}");
+            assert_eq!(expanded(text, unset(None)), without, "{text}");
         }
     }
 
