@@ -87,7 +87,8 @@ fn missing<'a>(ids: &'a [ObjectId], others: &[ObjectId]) -> Vec<&'a ObjectId> {
         .collect()
 }
 
-fn is_guarded(id: &ObjectId) -> bool {
+/// Whether an object is of a kind that takes others, or data, along when it goes.
+pub fn is_guarded(id: &ObjectId) -> bool {
     GUARDED.contains(&(id.group.as_str(), id.kind.as_str()))
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use overlay::build::{Additions, Options, Read, Reads};
+use overlay::build::{Additions, Opener, Options, Read, Reads};
 use overlay::yaml::Node;
-use overlay::{EntryKind, Object, Shared, Tree};
+use overlay::{Build, EntryKind, Object, Shared, Tree};
 use sops::Asked;
 
 use super::asking::{Attempt, settle};
@@ -100,27 +100,9 @@ fn build(
     inputs: &Inputs,
     asked: &Asked,
 ) -> Result<Rendered, Failure> {
-    let path = inside(spec.path.as_deref().unwrap_or_default());
-    if !matches!(
-        tree.kind(&path),
-        Ok(Some(EntryKind::Folder | EntryKind::Link))
-    ) {
-        let message = format!("kustomization path not found: {path}");
-        return Err(Failure::new(reason::ARTIFACT_FAILED, message));
-    }
     let opener = inputs.opener(asked);
-    let options = Options {
-        flux: true,
-        additions: additions(spec),
-        opener: opener
-            .as_ref()
-            .map(|opener| opener as &dyn overlay::build::Opener),
-        shared,
-        record_reads: true,
-        ..Options::default()
-    };
-    let mut built =
-        overlay::build(tree, &path, &options).map_err(Failure::of(reason::BUILD_FAILED))?;
+    let door = opener.as_ref().map(|opener| opener as &dyn Opener);
+    let mut built = compose(spec, tree, shared, door)?;
     if let Some(opener) = &opener {
         encrypted::open_values(opener, &mut built.objects)?;
     }
@@ -138,6 +120,32 @@ fn build(
         reads: built.reads,
         warnings,
     })
+}
+
+/// What the composer makes of a spec, before values that are encrypted files are opened and variables put in.
+pub fn compose(
+    spec: &KustomizationSpec,
+    tree: &dyn Tree,
+    shared: Option<&Shared>,
+    opener: Option<&dyn Opener>,
+) -> Result<Build, Failure> {
+    let path = inside(spec.path.as_deref().unwrap_or_default());
+    if !matches!(
+        tree.kind(&path),
+        Ok(Some(EntryKind::Folder | EntryKind::Link))
+    ) {
+        let message = format!("kustomization path not found: {path}");
+        return Err(Failure::new(reason::ARTIFACT_FAILED, message));
+    }
+    let options = Options {
+        flux: true,
+        additions: additions(spec),
+        opener,
+        shared,
+        record_reads: true,
+        ..Options::default()
+    };
+    overlay::build(tree, &path, &options).map_err(Failure::of(reason::BUILD_FAILED))
 }
 
 /// The path from the root of the tree; `..` never leads out of it.
