@@ -4,9 +4,11 @@ mod build;
 mod completion;
 mod connection;
 mod diff;
+mod envs;
 mod failure;
 mod features;
 mod flags;
+mod fleet;
 mod get;
 mod key_services;
 mod output;
@@ -73,6 +75,7 @@ struct Arguments {
 #[expect(clippy::large_enum_variant, reason = "one value a process")]
 enum Command {
     Build(build::Args),
+    Envs(envs::Args),
     Diff(diff::Args),
     Get(get::Args),
     Reconcile(reconcile::Args),
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Build(args) => build::run(&args),
+        Command::Envs(args) => envs::run(&args),
         Command::Diff(args) => asynchronously(diff::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),

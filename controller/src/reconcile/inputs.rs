@@ -24,7 +24,10 @@ pub const SECRET: &str = "Secret";
 pub const CONFIG_MAP: &str = "ConfigMap";
 
 /// The strategy that substitutes without any variable too.
-const ALWAYS: &str = "Always";
+pub const ALWAYS: &str = "Always";
+
+/// Who sets the variables of a spec itself.
+pub const INLINE: &str = "inline";
 
 /// What a build takes from the cluster.
 #[derive(Default)]
@@ -187,7 +190,7 @@ async fn variables(
         }
     }
     for (name, value) in post_build.substitute.iter().flatten() {
-        variables.set(name, value, false, "inline");
+        variables.set(name, value, false, INLINE);
     }
     let always = post_build.substitute_strategy.as_deref() == Some(ALWAYS);
     Ok((always || !variables.is_empty()).then_some(variables))

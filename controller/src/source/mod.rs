@@ -27,6 +27,7 @@ mod server;
 pub mod snapshot;
 mod ssh;
 pub mod storage;
+pub mod subtree;
 mod version;
 pub mod work_tree;
 

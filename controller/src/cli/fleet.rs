@@ -1,0 +1,95 @@
+//! Which repository a command about environments reads: the files on disk, or a revision.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use overlay::Tree;
+use overlay::yaml::{Dialect, Node, read_documents};
+
+use super::Failure;
+use crate::environments::Settings;
+use crate::source::subtree::Subtree;
+use crate::source::{revision, work_tree};
+
+/// Where a repository lies, and what its environments are built with.
+#[derive(Clone, clap::Args)]
+pub(super) struct Fleet {
+    /// The folder that the paths of Kustomizations begin at; default the enclosing Git work tree.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// The repository of the revisions, bare or not; `--root` is then relative to its root. Default the one around here.
+    #[arg(long, value_name = "DIR")]
+    git_dir: Option<PathBuf>,
+    /// Variables that the repository does not hold: a YAML file of names and values; may be repeated.
+    #[arg(long = "vars", value_name = "FILE")]
+    variables: Vec<PathBuf>,
+}
+
+impl Fleet {
+    /// The files of a revision, else those on disk.
+    pub(super) fn open(&self, revision: Option<&str>) -> Result<Box<dyn Tree>, Failure> {
+        let root = self.root.as_deref();
+        match revision {
+            Some(revision) => self.of_revision(revision),
+            None if self.git_dir.is_some() => Err(Failure::with_hint(
+                "`--git-dir` reads no files on disk",
+                "name a revision of that repository",
+            )),
+            None => {
+                let (tree, path) = work_tree::open(root.unwrap_or(Path::new(".")), root)
+                    .map_err(|error| Failure::new(error.to_string()))?;
+                debug_assert!(root.is_none() || path.is_empty(), "its own root");
+                Ok(Box::new(tree))
+            }
+        }
+    }
+
+    fn of_revision(&self, revision: &str) -> Result<Box<dyn Tree>, Failure> {
+        let folder = self.root.as_deref().unwrap_or(Path::new("."));
+        let opened = revision::open(folder, revision, self.git_dir.as_deref());
+        let (tree, path) = opened.map_err(|error| match error.hint() {
+            Some(hint) => Failure::with_hint(error.to_string(), hint),
+            None => Failure::new(error.to_string()),
+        })?;
+        match self.root {
+            Some(_) => Ok(Box::new(Subtree::new(tree, &path))),
+            None => Ok(Box::new(tree)),
+        }
+    }
+
+    /// How environments are built.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        let mut variables = BTreeMap::new();
+        for file in &self.variables {
+            variables.extend(read_variables(file)?);
+        }
+        Ok(Settings {
+            variables,
+            ..Settings::default()
+        })
+    }
+}
+
+fn read_variables(file: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| Failure::io("reading", file, &error))?;
+    let refused = |problem: &str| Failure::new(format!("{}: {problem}", file.display()));
+    let documents =
+        read_documents(&bytes, 0, Dialect::Kustomize).map_err(|error| refused(&error.message))?;
+    let mut variables = Vec::new();
+    for document in &documents {
+        let mapping = document
+            .as_mapping()
+            .ok_or_else(|| refused("variables are lines of `name: value`"))?;
+        for (name, value) in mapping.iter() {
+            let text = Node::as_str(value)
+                .ok_or_else(|| refused(&format!("`{}` is no text", name.text)))?;
+            variables.push((name.text.to_string(), text.to_owned()));
+        }
+    }
+    Ok(variables)
+}
+
+/// A tree that could not be read.
+pub(super) fn unreadable(error: overlay::TreeError) -> Failure {
+    Failure::new(error.to_string())
+}

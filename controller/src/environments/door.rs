@@ -1,0 +1,127 @@
+//! The composer's door where there are no keys: what is encrypted becomes values that are not known.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use overlay::build::{Opened, Opener, Purpose, Sealed};
+use overlay::unknown::{Marker, Unknown};
+use overlay::yaml::{Dialect, Node, Scalar, Style, Tag, Value, read_documents};
+use overlay::{Error, ObjectHash};
+use sops::Format;
+use zeroize::Zeroizing;
+
+/// What an encrypted value starts with.
+const CIPHERTEXT: &str = "ENC[";
+
+/// SOPS's own section of a file.
+const METADATA: &str = "sops";
+
+/// Opens encrypted files without a key.
+pub(super) struct Door<'a> {
+    marker: &'a Marker,
+    met: Mutex<BTreeSet<String>>,
+}
+
+impl<'a> Door<'a> {
+    pub(super) fn new(marker: &'a Marker) -> Self {
+        Self {
+            marker,
+            met: Mutex::default(),
+        }
+    }
+
+    /// The encrypted files that were met, sorted.
+    pub(super) fn met(self) -> Vec<String> {
+        let met = self
+            .met
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        met.into_iter().collect()
+    }
+
+    fn token(&self, path: &str, ciphertext: &[u8]) -> String {
+        self.marker.token(&Unknown {
+            reason: format!("encrypted in {path}"),
+            identity: ObjectHash::of_blob(ciphertext).to_string(),
+        })
+    }
+
+    /// The documents of a file with a token for every encrypted value; keys stand in it as they are.
+    fn documents(&self, file: &Sealed<'_>) -> Result<Vec<Node>, Error> {
+        let mut documents = read_documents(file.bytes, 0, Dialect::Kustomize)?;
+        for document in &mut documents {
+            if let Some(mapping) = document.as_mapping_mut() {
+                mapping.remove(METADATA);
+            }
+            self.replace(document, file.path);
+        }
+        if documents
+            .iter()
+            .any(|document| document.get("kind").is_some())
+        {
+            return Ok(documents);
+        }
+        Err(Error::new(format!(
+            "{} is encrypted as a whole: only its key says which objects it is about",
+            file.path
+        )))
+    }
+
+    fn replace(&self, node: &mut Node, path: &str) {
+        match &node.value {
+            Value::Scalar(scalar) if scalar.text.starts_with(CIPHERTEXT) => {
+                node.value = Value::Scalar(Scalar {
+                    text: self.token(path, scalar.text.as_bytes()).into(),
+                    tag: Tag::Str,
+                    style: Style::Plain,
+                });
+            }
+            Value::Scalar(_) | Value::Secret(_) => {}
+            Value::Sequence(_) => {
+                let items = node.as_sequence_mut().into_iter().flatten();
+                items.for_each(|item| self.replace(item, path));
+            }
+            Value::Mapping(_) => {
+                let entries = node.as_mapping_mut().into_iter();
+                let entries = entries.flat_map(|mapping| mapping.iter_mut());
+                entries.for_each(|(_, value)| self.replace(value, path));
+            }
+        }
+    }
+
+    /// `KEY=value` lines with tokens; SOPS's own left out.
+    fn lines(&self, file: &Sealed<'_>) -> String {
+        let text = String::from_utf8_lossy(file.bytes);
+        let entries = text.lines().filter_map(|line| line.split_once('='));
+        entries
+            .filter(|(key, _)| !key.starts_with("sops_") && !key.starts_with('#'))
+            .map(|(key, value)| format!("{key}={}\n", self.token(file.path, value.as_bytes())))
+            .collect()
+    }
+}
+
+impl Opener for Door<'_> {
+    fn open(&self, file: &Sealed<'_>) -> Result<Option<Opened>, Error> {
+        let named = Format::of_name(file.name).or_else(|| Format::of_name(file.path));
+        let is_encrypted = match named {
+            Some(format) => sops::is_encrypted(file.bytes, format),
+            None => Format::of_content(file.bytes).is_some(),
+        };
+        if !is_encrypted {
+            return Ok(None);
+        }
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.insert(file.path.to_owned());
+        drop(met);
+        let text = |text: String| Opened::Text(Zeroizing::new(text.into_bytes()));
+        let dotenv = sops::is_encrypted(file.bytes, Format::Dotenv);
+        match file.purpose {
+            Purpose::Resource | Purpose::Patch => self.documents(file).map(Opened::Documents),
+            Purpose::GeneratorEnvs if dotenv => Ok(text(self.lines(file))),
+            Purpose::GeneratorEnvs | Purpose::GeneratorFile => {
+                Ok(text(self.token(file.path, file.bytes)))
+            }
+        }
+        .map(Some)
+    }
+}

@@ -1,0 +1,241 @@
+//! Where a cluster begins: what `flux bootstrap` wrote, else each folder under `clusters/` that nothing includes.
+
+use std::collections::BTreeSet;
+
+use overlay::{Object, Place};
+
+use super::folders::{Folders, is_within};
+use super::leaf;
+use super::spec::{is_kustomization, is_source, spec_of};
+use super::{Kind, LeafName, Outcome, Site};
+use crate::api::kustomization::{Decryption, KustomizationSpec, SourceReference};
+use crate::reconcile::render::inside;
+
+/// Where clusters lie.
+pub(super) const CLUSTERS: &str = "clusters";
+
+/// Where environments and what they extend lie.
+pub(super) const LAYERS: [&str; 2] = ["envs", "stages"];
+
+/// The source of a repository that Flux was bootstrapped from.
+const SOURCE_KIND: &str = "GitRepository";
+
+/// The first Kustomization of a cluster, or a folder that is built as it lies.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    pub(super) name: LeafName,
+    pub(super) path: String,
+    pub(super) spec: KustomizationSpec,
+    pub(super) place: Option<Place>,
+    /// The source that this repository is, as far as the cluster says.
+    pub(super) home: Option<Home>,
+}
+
+/// The source that an entry's files come from.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// The source itself, when it is rendered beside.
+    pub(super) object: Option<Object>,
+}
+
+impl Entry {
+    /// A folder that is built as it lies, or as a cluster without a Kustomization of its own would.
+    pub(super) fn of_folder(kind: Kind, path: &str) -> Self {
+        Self {
+            kind,
+            name: LeafName {
+                namespace: String::new(),
+                name: path.to_owned(),
+            },
+            path: path.to_owned(),
+            spec: KustomizationSpec {
+                path: Some(path.to_owned()),
+                prune: true,
+                decryption: Some(Decryption::default()),
+                ..KustomizationSpec::default()
+            },
+            place: None,
+            home: None,
+        }
+    }
+}
+
+/// All entries of a tree, by path.
+pub(super) fn entries(site: &Site<'_>, folders: &Folders) -> Vec<Entry> {
+    let mut entries = bootstrapped(site, folders);
+    for path in cluster_folders(folders) {
+        let is_apart = |entry: &Entry| {
+            !is_within(&entry.path, path) && !is_within(path, &entry.path) && entry.path != path
+        };
+        if entries.iter().all(is_apart) {
+            entries.push(Entry::of_folder(Kind::Cluster, path));
+        }
+    }
+    if entries.is_empty() {
+        let paths = without_clusters(folders).into_iter();
+        entries.extend(paths.map(|path| Entry::of_folder(Kind::Folder, path)));
+    }
+    entries.sort_by(|a, b| (&a.path, &a.name).cmp(&(&b.path, &b.name)));
+    entries
+}
+
+/// The Kustomizations that the sync files render, patched as they are in the end.
+fn bootstrapped(site: &Site<'_>, folders: &Folders) -> Vec<Entry> {
+    let mut builders = BTreeSet::new();
+    for file in &folders.sync_files {
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        builders.extend(folders.tops(folder));
+    }
+    let mut entries: Vec<Entry> = Vec::new();
+    for builder in builders {
+        let spec = Entry::of_folder(Kind::Cluster, builder).spec;
+        let Outcome::Built(built) = leaf::build(site, &spec, None) else {
+            continue;
+        };
+        let from_sync = |object: &&Object| {
+            folders
+                .sync_files
+                .iter()
+                .any(|file| **file == *object.origin.place.file)
+        };
+        let objects = built.objects.iter().filter(from_sync);
+        for object in objects.filter(|object| is_kustomization(&object.id)) {
+            let entry = entry_of(object, &built.objects);
+            if let Some(entry) = entry.filter(|entry| leads_somewhere(site, entry))
+                && !entries.iter().any(|other| other.path == entry.path)
+            {
+                entries.push(entry);
+            }
+        }
+    }
+    entries
+}
+
+fn leads_somewhere(site: &Site<'_>, entry: &Entry) -> bool {
+    matches!(site.tree.kind(&entry.path), Ok(Some(_)))
+}
+
+fn entry_of(object: &Object, beside: &[Object]) -> Option<Entry> {
+    let spec = spec_of(object).ok()?;
+    let name = LeafName {
+        namespace: object.id.namespace.clone(),
+        name: object.id.name.clone(),
+    };
+    Some(Entry {
+        kind: Kind::Cluster,
+        path: inside(spec.path.as_deref().unwrap_or_default()),
+        place: Some(object.origin.place.clone()),
+        home: Some(home(&spec.source_ref, &name.namespace, beside)),
+        spec,
+        name,
+    })
+}
+
+fn home(reference: &SourceReference, namespace: &str, beside: &[Object]) -> Home {
+    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+    let (kind, name) = (&reference.kind, &reference.name);
+    Home {
+        object: source(kind, namespace, name, beside.iter()).cloned(),
+        kind: kind.clone(),
+        namespace: namespace.to_owned(),
+        name: name.clone(),
+    }
+}
+
+fn source<'a>(
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    mut objects: impl Iterator<Item = &'a Object>,
+) -> Option<&'a Object> {
+    objects.find(|object| {
+        let id = &object.id;
+        is_source(id) && id.kind == kind && id.namespace == namespace && id.name == name
+    })
+}
+
+/// The folders under `clusters/` that nothing includes, the topmost ones.
+fn cluster_folders(folders: &Folders) -> Vec<&str> {
+    let bare = folders.bare.iter().map(String::as_str);
+    let mut paths: Vec<&str> = folders
+        .roots()
+        .chain(bare)
+        .filter(|path| is_within(CLUSTERS, path))
+        .collect();
+    paths.sort_unstable();
+    topmost(paths)
+}
+
+/// Without those that lie in another one; sorted before.
+pub(super) fn topmost(sorted: Vec<&str>) -> Vec<&str> {
+    let mut top: BTreeSet<&str> = BTreeSet::new();
+    for path in sorted {
+        let mut above = path.match_indices('/').map(|(end, _)| &path[..end]);
+        if !top.contains("") && !above.any(|above| top.contains(above)) {
+            top.insert(path);
+        }
+    }
+    top.into_iter().collect()
+}
+
+/// The folders that are environments where there are no clusters: what lies under `envs/` or `stages/` or includes
+/// something there; without these every folder that nothing includes.
+fn without_clusters(folders: &Folders) -> Vec<&str> {
+    let in_layers = |path: &str| LAYERS.iter().any(|layer| is_within(layer, path));
+    let reaches = |root: &&str| folders.closure(root).iter().any(|path| in_layers(path));
+    let layered: Vec<&str> = folders.roots().filter(reaches).collect();
+    match layered.is_empty() {
+        true => folders.roots().collect(),
+        false => layered,
+    }
+}
+
+/// The repository that a Kustomization's files lie in, when it is another than this one.
+pub(super) fn external<'a>(
+    site: &Site<'_>,
+    entry: &Entry,
+    namespace: &str,
+    spec: &KustomizationSpec,
+    rendered: impl Iterator<Item = &'a Object>,
+) -> Option<String> {
+    let reference = &spec.source_ref;
+    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+    let (kind, name) = (&reference.kind, &reference.name);
+    let found = source(kind, namespace, name, rendered);
+    let shown = || {
+        let url = found.and_then(|object| object.node.find_str(&["spec", "url"]));
+        url.map_or_else(|| format!("{kind}/{namespace}/{name}"), str::to_owned)
+    };
+    let is_home = match (&entry.home, found) {
+        (Some(home), _) if is_named(home, kind, namespace, name) => true,
+        (Some(home), Some(object)) => home
+            .object
+            .as_ref()
+            .is_some_and(|home| is_same(home, object)),
+        (Some(_), None) => false,
+        // No cluster says which source this repository is: what it has a folder for is its own.
+        (None, _) => kind == SOURCE_KIND && has_folder(site, spec),
+    };
+    (!is_home).then(shown)
+}
+
+fn has_folder(site: &Site<'_>, spec: &KustomizationSpec) -> bool {
+    let path = inside(spec.path.as_deref().unwrap_or_default());
+    matches!(site.tree.kind(&path), Ok(Some(_)))
+}
+
+fn is_named(home: &Home, kind: &str, namespace: &str, name: &str) -> bool {
+    home.kind == kind && home.namespace == namespace && home.name == name
+}
+
+/// Two sources of the same files.
+fn is_same(one: &Object, other: &Object) -> bool {
+    let part = |object: &Object, key: &str| object.node.find(&["spec", key]).cloned();
+    ["url", "ref"]
+        .iter()
+        .all(|key| part(one, key) == part(other, key))
+}

@@ -1,0 +1,105 @@
+//! What is said of an environment in a list: its stages, what it extends, its options, its encrypted files.
+
+use std::collections::BTreeSet;
+
+use overlay::build::Read;
+
+use super::folders::{Folders, is_within};
+use super::{Environment, Leaf, Outcome};
+
+/// Where stages lie.
+const STAGES: &str = "stages";
+
+/// What the files and outcomes of an environment say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The stages that it extends.
+    pub stages: Vec<String>,
+    /// The folders that its own part is made of, from the one that is built to the last that it extends.
+    pub bases: Vec<String>,
+    /// The options that were added anywhere in it.
+    pub components: Vec<String>,
+    /// Its encrypted files.
+    pub encrypted: Vec<String>,
+    /// How many Kustomizations it has, those of other repositories included.
+    pub kustomizations: usize,
+    /// How many objects it has.
+    pub objects: usize,
+    /// Kustomizations that lie in other repositories, with these.
+    pub external: Vec<(String, String)>,
+    /// Kustomizations that do not build, and why.
+    pub failures: Vec<(String, String)>,
+}
+
+/// Gathers what can be said of an environment.
+pub fn facts(environment: &Environment, folders: &Folders) -> Facts {
+    let mut facts = Facts {
+        kustomizations: environment.leaves.len(),
+        ..Facts::default()
+    };
+    let (mut stages, mut components, mut encrypted) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for leaf in &environment.leaves {
+        match &leaf.outcome {
+            Outcome::Built(built) => {
+                facts.objects += built.objects.len();
+                encrypted.extend(built.composed.encrypted.iter().cloned());
+                stages.extend(stages_of(leaf));
+                let used = entered(leaf, folders);
+                let options = used
+                    .into_iter()
+                    .filter(|path| folders.by_path[*path].is_component);
+                components.extend(options.map(str::to_owned));
+            }
+            Outcome::External(repository) => {
+                facts
+                    .external
+                    .push((leaf.name.to_string(), repository.clone()));
+            }
+            Outcome::Failed(problem) => {
+                facts
+                    .failures
+                    .push((leaf.name.to_string(), problem.clone()));
+            }
+        }
+    }
+    facts.bases = bases(environment, folders);
+    facts.stages = stages.into_iter().collect();
+    facts.components = components.into_iter().collect();
+    facts.encrypted = encrypted.into_iter().collect();
+    facts
+}
+
+/// The stages whose files a leaf is made of.
+fn stages_of(leaf: &Leaf) -> impl Iterator<Item = String> + '_ {
+    let reads = leaf.built().map(|built| &built.composed.reads.paths);
+    let files = reads.into_iter().flatten();
+    files
+        .filter(|(path, read)| matches!(read, Read::File(_)) && is_within(STAGES, path))
+        .filter_map(|(path, _)| path.split('/').nth(1).map(str::to_owned))
+}
+
+/// The folders with a kustomization file that a leaf's build entered.
+fn entered<'a>(leaf: &'a Leaf, folders: &Folders) -> Vec<&'a str> {
+    let reads = leaf.built().map(|built| &built.composed.reads.paths);
+    let files = reads.into_iter().flatten();
+    files
+        .filter(|(_, read)| matches!(read, Read::File(_)))
+        .map(|(path, _)| (path, path.rsplit_once('/').map_or("", |(folder, _)| folder)))
+        .filter(|(path, folder)| {
+            let folder = folders.by_path.get(*folder);
+            folder.is_some_and(|folder| folder.file == **path)
+        })
+        .map(|(_, folder)| folder)
+        .collect()
+}
+
+/// The chain of folders of the environment's own part: the leaf under `envs/`, else the entry.
+fn bases(environment: &Environment, folders: &Folders) -> Vec<String> {
+    let own = |leaf: &&std::sync::Arc<Leaf>| is_within("envs", &leaf.path);
+    let leaf = environment.leaves.iter().find(own);
+    let path = leaf.map_or(environment.path.as_str(), |leaf| leaf.path.as_str());
+    let met = folders.closure(path).into_iter();
+    let plain = met.filter(|path| !folders.by_path[*path].is_component);
+    plain.map(str::to_owned).collect()
+}

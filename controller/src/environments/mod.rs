@@ -1,0 +1,266 @@
+//! The graph of environments: what each cluster of a repository gets, found as the cluster itself finds it.
+//!
+//! ```text
+//! tree ──folders──▶ entries ──walk──▶ [Leaf] ──name──▶ [Environment]
+//!                       └─ every Kustomization in the output of one is built in turn, with its final spec
+//! ```
+//! Nothing here needs a key or a cluster: what cannot be had is a token (see [`overlay::unknown`]) that goes through the
+//! build, and two tokens of the same identity are the same value. Building is pure, in parallel, and takes over from an
+//! earlier graph what a change of files does not touch.
+
+mod changed;
+mod door;
+mod entries;
+mod facts;
+mod folders;
+mod generated;
+mod leaf;
+mod name;
+mod parallel;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod values;
+mod variables;
+mod versions;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use overlay::build::Reads;
+use overlay::unknown::Marker;
+use overlay::vars::Variables;
+use overlay::{Build, Object, Place, Shared, Tree, TreeError};
+
+use crate::api::kustomization::KustomizationSpec;
+
+pub use changed::{Changed, changed};
+pub use facts::{Facts, facts};
+pub use folders::{Folder, Folders};
+pub use generated::{UNKNOWN_SUFFIX, stem};
+pub use leaf::Composer;
+pub use spec::{is_kustomization, spec_of};
+pub use values::{Entry, data_of, token_in};
+pub use versions::versions;
+
+/// Bytes of files that the builds of one tree share.
+const SHARED: usize = 64 << 20;
+
+/// How a graph is built.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the tokens of unknown values begin with. Graphs that are compared are built with the same.
+    pub marker: Marker,
+    /// Variables that fill in for those that the repository does not render (`--vars`).
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    /// No variables, and a marker that nobody can guess.
+    fn default() -> Self {
+        let drawn = || u128::from(RandomState::new().hash_one(0));
+        Self {
+            marker: Marker::new(drawn() << 64 | drawn()),
+            variables: BTreeMap::new(),
+        }
+    }
+}
+
+/// All environments of a tree.
+pub struct Graph {
+    /// The environments, by name.
+    pub environments: Vec<Environment>,
+    /// The folders that hold kustomization files, and what includes what.
+    pub folders: Folders,
+    /// What the user should know of the graph as a whole.
+    pub warnings: Vec<String>,
+    /// What was built, for a graph of a later tree to take over.
+    composer: Composer,
+}
+
+/// How an environment was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A cluster's entry leads to it.
+    Cluster,
+    /// The repository has no clusters; the folder is built as it lies.
+    Folder,
+    /// No cluster's entry leads to this folder; it is built as it lies.
+    Unreached,
+}
+
+/// One environment: a cluster's entry with all below it, or a folder.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The folder under `envs/` that it reaches (`prod-eu`), else its own path.
+    pub name: String,
+    /// How it was found.
+    pub kind: Kind,
+    /// The folder of the cluster's entry, or the folder itself.
+    pub path: String,
+    /// The Kustomizations, those that bring others before these. What several environments of one cluster have in
+    /// common is the same value in each.
+    pub leaves: Vec<Arc<Leaf>>,
+}
+
+/// Namespace and name of a Kustomization; for a folder that is built as it lies no namespace, and its path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeafName {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// One Kustomization, or a folder that is built as it lies, and what came of it.
+#[derive(Debug)]
+pub struct Leaf {
+    /// Who it is.
+    pub name: LeafName,
+    /// The folder that it builds.
+    pub path: String,
+    /// Its final spec, as it stands in the output of what brings it.
+    pub spec: KustomizationSpec,
+    /// Where it was written.
+    pub place: Option<Place>,
+    /// Who brings it; none for the entry itself.
+    pub parent: Option<LeafName>,
+    /// What is put in for its variables; none when nothing is.
+    pub variables: Option<Variables>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a Kustomization.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It builds.
+    Built(Built),
+    /// Its files lie in another repository: this one.
+    External(String),
+    /// It does not build.
+    Failed(String),
+}
+
+/// The objects of a Kustomization.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The objects in build order, variables put in.
+    pub objects: Vec<Object>,
+    /// What they were made of.
+    pub composed: Arc<Composed>,
+}
+
+/// What the composer made of a folder and a spec, before variables are put in.
+#[derive(Debug)]
+pub struct Composed {
+    /// The objects, and what was noticed; its reads lie beside it.
+    pub build: Build,
+    /// All that was looked at.
+    pub reads: Reads,
+    /// The encrypted files among it.
+    pub encrypted: Vec<String>,
+}
+
+impl std::fmt::Display for LeafName {
+    /// `namespace/name`, or the path.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.namespace.as_str() {
+            "" => write!(f, "{}", self.name),
+            namespace => write!(f, "{namespace}/{}", self.name),
+        }
+    }
+}
+
+impl Environment {
+    /// Whether a Kustomization of it does not build.
+    pub fn fails(&self) -> bool {
+        let failed = |leaf: &Arc<Leaf>| matches!(leaf.outcome, Outcome::Failed(_));
+        self.leaves.iter().any(failed)
+    }
+}
+
+impl Leaf {
+    /// What was built, when it builds.
+    pub fn built(&self) -> Option<&Built> {
+        match &self.outcome {
+            Outcome::Built(built) => Some(built),
+            Outcome::External(_) | Outcome::Failed(_) => None,
+        }
+    }
+
+    /// The objects; none when it does not build or lies elsewhere.
+    pub fn objects(&self) -> &[Object] {
+        self.built().map_or(&[], |built| &built.objects)
+    }
+}
+
+/// What all builds of one tree have at hand.
+struct Site<'a> {
+    tree: &'a dyn Tree,
+    shared: Shared,
+    settings: &'a Settings,
+    composer: Composer,
+    earlier: Option<(&'a Graph, &'a Changed)>,
+}
+
+/// Builds every environment of a tree.
+pub fn graph(tree: &dyn Tree, settings: &Settings) -> Result<Graph, TreeError> {
+    build(tree, settings, None)
+}
+
+/// Builds every environment of a tree, and takes over from a graph of an earlier tree what the change between the two
+/// does not touch: such leaves are the same values. Both graphs have the same settings.
+pub fn graph_after(
+    tree: &dyn Tree,
+    settings: &Settings,
+    earlier: &Graph,
+    changed: &Changed,
+) -> Result<Graph, TreeError> {
+    build(tree, settings, Some((earlier, changed)))
+}
+
+/// The graphs of two trees, and the paths in which these differ.
+pub fn graphs(
+    from: &dyn Tree,
+    to: &dyn Tree,
+    settings: &Settings,
+) -> Result<(Graph, Graph, Changed), TreeError> {
+    let changed = changed(from, to)?;
+    let before = graph(from, settings)?;
+    let after = graph_after(to, settings, &before, &changed)?;
+    Ok((before, after, changed))
+}
+
+fn build(
+    tree: &dyn Tree,
+    settings: &Settings,
+    earlier: Option<(&Graph, &Changed)>,
+) -> Result<Graph, TreeError> {
+    let folders = folders::folders(
+        tree,
+        earlier.map(|(graph, changed)| (&graph.folders, changed)),
+    )?;
+    let composer = match earlier {
+        Some((graph, changed)) => graph.composer.untouched(changed),
+        None => Composer::default(),
+    };
+    let site = Site {
+        tree,
+        shared: Shared::new(SHARED),
+        settings,
+        composer,
+        earlier,
+    };
+    let entries = entries::entries(&site, &folders);
+    let walked = parallel::each(&entries, |entry| walk::walk(&site, entry));
+    let named = name::environments(&site, &folders, &entries, walked);
+    Ok(Graph {
+        environments: named.environments,
+        warnings: named.warnings,
+        folders,
+        composer: site.composer,
+    })
+}

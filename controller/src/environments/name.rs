@@ -1,0 +1,186 @@
+//! Environments out of entries: one for each folder under `envs/` that an entry reaches, named after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use overlay::build::Read;
+
+use super::entries::{Entry, LAYERS, topmost};
+use super::folders::{Folders, is_within};
+use super::walk::{Walked, walk};
+use super::{Environment, Kind, Leaf, LeafName, Site, parallel};
+
+/// Where environments lie.
+const ENVIRONMENTS: &str = "envs";
+
+/// All environments, by name, and what was noticed on the way.
+pub(super) struct Named {
+    pub(super) environments: Vec<Environment>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Names what was found below the entries, and adds the folders that none of it reaches.
+pub(super) fn environments(
+    site: &Site<'_>,
+    folders: &Folders,
+    entries: &[Entry],
+    walked: Vec<Walked>,
+) -> Named {
+    let mut named = Named {
+        environments: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let reached = reached(&walked);
+    for (entry, walked) in entries.iter().zip(walked) {
+        named.environments.extend(of_entry(entry, &walked.leaves));
+        let at = |warning: &String| format!("{}: {warning}", shown(&entry.path));
+        named.warnings.extend(walked.warnings.iter().map(at));
+    }
+    settle_names(&mut named.environments);
+    if entries.iter().any(|entry| entry.kind == Kind::Cluster) {
+        let unreached = unreached(site, folders, &reached);
+        named.environments.extend(unreached);
+    }
+    named
+        .environments
+        .sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+    named
+}
+
+/// The root of a tree has no name of its own.
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "." } else { path }
+}
+
+/// The environments of one entry.
+fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
+    let environment = |name: &str, leaves: Vec<Arc<Leaf>>| Environment {
+        name: name.to_owned(),
+        kind: entry.kind,
+        path: entry.path.clone(),
+        leaves,
+    };
+    let mut paths: Vec<&str> = leaves
+        .iter()
+        .filter(|leaf| leaf.built().is_some() && is_within(ENVIRONMENTS, &leaf.path))
+        .map(|leaf| leaf.path.as_str())
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let folders = topmost(paths);
+    if folders.is_empty() {
+        let name = one_included(leaves).unwrap_or(shown(&entry.path).to_owned());
+        return vec![environment(&name, leaves.to_vec())];
+    }
+    let of_folder = |folder: &&str| {
+        let others = folders.iter().filter(|other| *other != folder);
+        let others: Vec<&str> = others.copied().collect();
+        environment(short(folder), without(leaves, &others))
+    };
+    folders.iter().map(of_folder).collect()
+}
+
+/// The leaves that build none of these folders and that no leaf that does brings.
+fn without(leaves: &[Arc<Leaf>], folders: &[&str]) -> Vec<Arc<Leaf>> {
+    let mut left_out: BTreeSet<&LeafName> = BTreeSet::new();
+    let builds = |leaf: &Leaf| {
+        let mut folders = folders.iter();
+        folders.any(|folder| leaf.path == **folder || is_within(folder, &leaf.path))
+    };
+    let mut kept = Vec::new();
+    for leaf in leaves {
+        let is_below = leaf
+            .parent
+            .as_ref()
+            .is_some_and(|parent| left_out.contains(parent));
+        match is_below || builds(leaf) {
+            true => drop(left_out.insert(&leaf.name)),
+            false => kept.push(leaf.clone()),
+        }
+    }
+    kept
+}
+
+/// The one folder under `envs/` that is included from elsewhere.
+fn one_included(leaves: &[Arc<Leaf>]) -> Option<String> {
+    let built = leaves.iter().filter_map(|leaf| leaf.built());
+    let reads = built.flat_map(|built| &built.composed.reads.paths);
+    let mut folders: Vec<&str> = reads
+        .filter(|(path, read)| matches!(read, Read::File(_)) && is_within(ENVIRONMENTS, path))
+        .filter_map(|(path, _)| Some(path.rsplit_once('/')?.0))
+        .filter(|folder| *folder != ENVIRONMENTS)
+        .collect();
+    folders.sort_unstable();
+    folders.dedup();
+    match topmost(folders).as_slice() {
+        [folder] => Some(short(folder).to_owned()),
+        _ => None,
+    }
+}
+
+/// The path below `envs/`.
+fn short(folder: &str) -> &str {
+    folder
+        .strip_prefix(ENVIRONMENTS)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(folder)
+}
+
+/// Where two entries reach the same folder, each is named after its own path.
+fn settle_names(environments: &mut [Environment]) {
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for environment in environments.iter() {
+        *count.entry(environment.name.clone()).or_default() += 1;
+    }
+    for environment in environments {
+        if count[&environment.name] > 1 {
+            environment.name = shown(&environment.path).to_owned();
+        }
+    }
+}
+
+/// All files and folders that builds looked at.
+fn reached(walked: &[Walked]) -> BTreeSet<String> {
+    let leaves = walked.iter().flat_map(|walked| &walked.leaves);
+    let mut seen = BTreeSet::new();
+    let mut reached = BTreeSet::new();
+    for built in leaves.filter_map(|leaf| leaf.built()) {
+        if seen.insert(Arc::as_ptr(&built.composed)) {
+            let reads = built.composed.reads.paths.iter();
+            let found = reads.filter(|(_, read)| **read != Read::Absent);
+            let in_layers =
+                found.filter(|(path, _)| LAYERS.iter().any(|layer| is_within(layer, path)));
+            reached.extend(in_layers.map(|(path, _)| path.clone()));
+        }
+    }
+    reached
+}
+
+/// Folders under `envs/` and `stages/` that no entry leads to, built as they lie.
+fn unreached(site: &Site<'_>, folders: &Folders, reached: &BTreeSet<String>) -> Vec<Environment> {
+    let is_reached = |folder: &str| {
+        let mut from = reached.range(folder.to_owned()..);
+        let mut next = from.by_ref().take_while(|path| path.starts_with(folder));
+        next.any(|path| path == folder || is_within(folder, path))
+    };
+    let bare = folders.bare.iter().map(String::as_str);
+    let mut paths: Vec<&str> = folders
+        .roots()
+        .chain(bare)
+        .filter(|path| LAYERS.iter().any(|layer| is_within(layer, path)))
+        .collect();
+    paths.sort_unstable();
+    let entries: Vec<Entry> = topmost(paths)
+        .into_iter()
+        .filter(|path| !is_reached(path))
+        .map(|path| Entry::of_folder(Kind::Unreached, path))
+        .collect();
+    let walked = parallel::each(&entries, |entry| walk(site, entry));
+    let environment = |(entry, walked): (&Entry, Walked)| Environment {
+        name: short(&entry.path).to_owned(),
+        kind: Kind::Unreached,
+        path: entry.path.clone(),
+        leaves: walked.leaves,
+    };
+    entries.iter().zip(walked).map(environment).collect()
+}
