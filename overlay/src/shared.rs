@@ -29,6 +29,8 @@ pub struct Shared {
 struct Held {
     /// Bytes of the files that what is held was made of.
     bytes: usize,
+    /// Nothing is kept any more.
+    closed: bool,
     documents: HashMap<String, (Budget, Arc<Vec<Node>>)>,
     bases: HashMap<Key, Arc<Base>>,
 }
@@ -220,6 +222,19 @@ impl Shared {
         }
     }
 
+    /// Drops what is held, and keeps nothing from now on: most builds of a tree are done soon after it appears.
+    pub fn close(&self) {
+        *self.held() = Held {
+            closed: true,
+            ..Held::default()
+        };
+    }
+
+    /// Bytes of the files that what is held was made of.
+    pub fn held_bytes(&self) -> usize {
+        self.held().bytes
+    }
+
     /// The numbers of files in the marks of what is shared.
     pub(crate) fn files(&self) -> Files {
         self.files.clone()
@@ -245,7 +260,7 @@ impl Shared {
         documents: &Arc<Vec<Node>>,
     ) {
         let mut held = self.held();
-        if held.bytes + bytes <= self.limit {
+        if !held.closed && held.bytes + bytes <= self.limit {
             held.bytes += bytes;
             let kept = (*budget, documents.clone());
             held.documents.insert(path.to_owned(), kept);
@@ -260,7 +275,7 @@ impl Shared {
     /// Keeps a base.
     pub(crate) fn keep_base(&self, key: Key, base: Base) {
         let mut held = self.held();
-        if held.bytes + base.spent.bytes <= self.limit {
+        if !held.closed && held.bytes + base.spent.bytes <= self.limit {
             held.bytes += base.spent.bytes;
             held.bases.insert(key, Arc::new(base));
         }

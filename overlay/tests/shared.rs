@@ -98,6 +98,22 @@ proptest! {
     }
 }
 
+#[test]
+fn what_is_closed_keeps_nothing_and_gives_the_same() {
+    let tree = environments();
+    let shared = Shared::default();
+    let together = Options {
+        shared: Some(&shared),
+        ..Options::default()
+    };
+    let outcomes = || FOLDERS.map(|path| outcome(&tree, path, &together));
+    let open = outcomes();
+    assert!(shared.held_bytes() > 0);
+    shared.close();
+    assert_eq!(outcomes(), open);
+    assert_eq!(shared.held_bytes(), 0);
+}
+
 /// Opens files that begin with its key.
 struct Key(&'static str);
 

@@ -154,7 +154,8 @@ pub fn lazily(context: &Context, state: &mut State) -> Duration {
     delay
 }
 
-/// Sleeps until the interval is over, an object is due to be looked at, or something is to be said.
+/// Sleeps until the interval is over, an object is due to be looked at, a list is to be compared, or something is to
+/// be said.
 pub fn rest(run: &Run<'_>, state: &mut State) -> Next {
     let now = Instant::now();
     let interval = Times::of(&run.object.spec).interval;
@@ -164,7 +165,7 @@ pub fn rest(run: &Run<'_>, state: &mut State) -> Next {
     let look = following.and_then(|following| following.due(&following.verdict()));
     let say = state.unsaid.as_ref().map(|unsaid| unsaid.at);
     let over = state.drift.fights.due();
-    let next = [look.map(|look| now + look), say, over]
+    let next = [look.map(|look| now + look), say, over, state.compares_at()]
         .into_iter()
         .flatten()
         .fold(due, Instant::min);

@@ -21,6 +21,9 @@ use crate::report::events::Events;
 use crate::report::metrics::Metrics;
 use crate::source::{Repositories, Snapshot, Storage};
 
+/// How long what builds of one snapshot share is held: the builds that it starts are done by then.
+const SHARED_FOR: Duration = Duration::from_secs(20);
+
 /// What the command line decides for all runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -139,6 +142,13 @@ impl Snapshots {
 impl Context {
     /// The source has a new snapshot: all that build from it start at once.
     pub fn publish(&self, source: &Key, snapshot: Snapshot) {
+        let shared = Arc::downgrade(&snapshot.shared);
+        tokio::spawn(async move {
+            tokio::time::sleep(SHARED_FOR).await;
+            if let Some(shared) = shared.upgrade() {
+                shared.close();
+            }
+        });
         self.snapshots.publish(source, snapshot);
         self.schedule
             .publish(&Topic::Source(source.clone()), &Wake::source());

@@ -1,7 +1,8 @@
 //! Health under `wait` and `healthChecks`: followed by events, for ever, and never by a run that waits.
 //!
 //! What the apply was answered is the first look. After that an event of an object, from the shared watch or
-//! from a watch by name, starts one look at that object, at most one a second.
+//! from a watch by name, starts one look at that object, unless it tells of the version that was judged already.
+//! What has just been applied is looked at more often than once a second, because others wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use futures::{StreamExt, pin_mut, stream};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use overlay::ObjectId;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,13 +21,16 @@ use super::run::{Run, Times};
 use super::schedule::{Key, Schedule, Wake};
 use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
 use crate::cluster::discovery::Resource;
-use crate::cluster::{Action, ChangeSet, Client, ObjectKey, Plan, Step};
+use crate::cluster::{Action, ChangeSet, Client, Live, ObjectKey, Plan, Step};
 use crate::health::custom::Rules;
 use crate::health::{Health, Status};
 use crate::report::failure::Failure;
 
 /// The shortest time between two looks at one object.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The same for an object that was just applied; it doubles with each look.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many objects are looked at together.
 const LOOKS: usize = 8;
@@ -44,7 +49,9 @@ pub struct Following {
     pub timeout: Duration,
     /// Whether an object that has failed ends the check before the time is over.
     fail_fast: bool,
-    begun: Option<Instant>,
+    begun: Instant,
+    /// Whether it was told how long the first verdict took.
+    told: bool,
     deadline: Instant,
     /// Since when objects that were healthy are not.
     lost: Option<Instant>,
@@ -59,6 +66,8 @@ pub struct Following {
 struct Followed {
     id: ObjectId,
     health: Option<Health>,
+    /// The resource version that the health is of.
+    version: Option<String>,
     looked: Option<Instant>,
     asked: bool,
     /// It may go by itself once it has done its work.
@@ -109,7 +118,8 @@ pub async fn follow(
         revision,
         timeout,
         fail_fast: run.context.settings.fail_fast,
-        begun: Some(begun),
+        begun,
+        told: false,
         deadline: begun + timeout,
         lost: None,
         objects,
@@ -153,6 +163,7 @@ fn chosen(
             Followed {
                 id,
                 health,
+                version: None,
                 looked: None,
                 asked: false,
                 expires: false,
@@ -202,8 +213,14 @@ fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, chan
             (objects.get_mut(&ObjectKey::from(&entry.id)), &entry.answer)
         {
             object.health = Some(rules.assess(answer));
+            object.version = version(answer);
         }
     }
+}
+
+fn version(object: &Value) -> Option<String> {
+    let version = object["metadata"]["resourceVersion"].as_str();
+    version.map(str::to_owned)
 }
 
 /// What was known before stays known of objects that were healthy and not touched; all others are looked at anew,
@@ -219,6 +236,7 @@ fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Follow
             && healthy
         {
             object.health = old.health;
+            object.version = old.version;
             object.looked = old.looked;
             object.asked = old.asked;
         }
@@ -226,14 +244,16 @@ fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Follow
 }
 
 impl Following {
-    /// Notes that objects may have changed; objects that are not followed are ignored.
-    pub fn ask(&mut self, keys: &BTreeSet<ObjectKey>) {
+    /// Notes that objects may have changed; objects that are not followed are ignored, and so are those whose
+    /// version is the one that was judged.
+    pub fn ask(&mut self, keys: &BTreeSet<ObjectKey>, live: &Live) {
         for key in keys {
-            if let Some(object) = self.objects.get_mut(key)
-                && !is_always_current(&self.rules, &object.id)
-            {
-                object.asked = true;
-            }
+            let Some(object) = self.objects.get_mut(key) else {
+                continue;
+            };
+            let seen = live.get(key).map(|observed| observed.resource_version);
+            let is_judged = seen.is_some() && seen == object.version;
+            object.asked |= !is_judged && !is_always_current(&self.rules, &object.id);
         }
     }
 
@@ -248,20 +268,26 @@ impl Following {
 
     /// How long it took to the first verdict; asked later, nothing.
     pub fn took(&mut self) -> Duration {
-        self.begun
-            .take()
-            .map(|begun| begun.elapsed())
-            .unwrap_or_default()
+        match std::mem::replace(&mut self.told, true) {
+            true => Duration::ZERO,
+            false => self.begun.elapsed(),
+        }
+    }
+
+    /// When an object may be looked at again: what was applied long ago rests a second.
+    fn rested(&self, object: &Followed) -> Option<Instant> {
+        let looked = object.looked?;
+        let age = looked.saturating_duration_since(self.begun);
+        Some(looked + age.clamp(FIRST_PAUSE, PAUSE))
     }
 
     /// Looks at all objects that are unknown or have changed, unless they were looked at just now.
     pub async fn look(&mut self) {
         let now = Instant::now();
-        let due = |object: &Followed| {
-            let rested = object.looked.is_none_or(|looked| looked + PAUSE <= now);
-            object.health.is_none() || (object.asked && rested)
-        };
-        let due = self.objects.iter().filter(|(_, object)| due(object));
+        let is_rested = |object: &Followed| self.rested(object).is_none_or(|rested| rested <= now);
+        let is_due =
+            |object: &Followed| object.health.is_none() || (object.asked && is_rested(object));
+        let due = self.objects.iter().filter(|(_, object)| is_due(object));
         let due: Vec<_> = due
             .map(|(key, object)| (key.clone(), object.id.clone()))
             .collect();
@@ -270,13 +296,13 @@ impl Following {
             async move { (key, look(&client, rules, &id).await) }
         });
         let seen: Vec<_> = stream::iter(looks).buffer_unordered(LOOKS).collect().await;
-        for (key, mut health) in seen {
+        for (key, (mut health, version)) in seen {
             if let Some(object) = self.objects.get_mut(&key) {
                 if object.expires && health.status == Status::NotFound {
                     health = current();
                 }
-                (object.health, object.looked, object.asked) =
-                    (Some(health), Some(Instant::now()), false);
+                (object.health, object.version) = (Some(health), version);
+                (object.looked, object.asked) = (Some(Instant::now()), false);
             }
         }
     }
@@ -320,7 +346,7 @@ impl Following {
     pub fn due(&self, verdict: &Verdict) -> Option<Duration> {
         let now = Instant::now();
         let asked = self.objects.values().filter(|object| object.asked);
-        let looks = asked.filter_map(|object| Some(object.looked? + PAUSE));
+        let looks = asked.map(|object| self.rested(object).unwrap_or(now));
         let deadline = (*verdict == Verdict::Pending).then_some(self.deadline);
         looks
             .chain(deadline)
@@ -352,9 +378,9 @@ impl Following {
     }
 }
 
-/// Reads one object and judges it.
-async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> Health {
-    let unknown = |status, message: String| Health { status, message };
+/// Reads one object and judges it; gives back the version that it judged.
+async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> (Health, Option<String>) {
+    let unknown = |status, message: String| (Health { status, message }, None);
     let Some(resource) = resource(client, id).await else {
         return unknown(
             Status::NotFound,
@@ -362,7 +388,7 @@ async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> Health {
         );
     };
     match client.get(&resource.object_path(id)).await {
-        Ok(object) => rules.assess(&object),
+        Ok(object) => (rules.assess(&object), version(&object)),
         Err(error) if error.is_not_found() => unknown(Status::NotFound, String::new()),
         Err(error) => unknown(Status::Unknown, error.to_string()),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use overlay::ObjectHash;
@@ -21,11 +22,15 @@ use super::sites::Site;
 use super::{Brought, bring, drift, finalize, inputs, owners, render, support};
 use crate::api::kustomization::Kustomization;
 
+use crate::cluster::order::GroupKind;
 use crate::cluster::{Drift, ObjectKey, Proofs};
 
 use crate::report::kustomization::{answer_request, checks_health, status};
 use crate::report::{Outcome, Report};
 use crate::source::Snapshot;
+
+/// What was applied while a kind was listed is not in the list, and the watch tells of it in a moment.
+const OVERTAKEN: Duration = Duration::from_secs(1);
 
 /// What a task remembers between its runs.
 #[derive(Default)]
@@ -36,6 +41,10 @@ pub struct State {
     pub(super) settled: Option<Settled>,
     /// What shows that objects are as they were applied.
     proofs: Proofs,
+    /// Kinds whose list is still to be compared with the proofs.
+    shown: BTreeSet<GroupKind>,
+    /// When the last run ended.
+    ended: Option<Instant>,
     /// What was done about drift.
     pub(super) drift: drift::Memory,
     /// The objects whose health counts.
@@ -46,6 +55,14 @@ pub struct State {
     pub(super) unsaid: Option<Unsaid>,
     /// When a status was last written for a revision that changed nothing.
     pub(super) verified: Option<Instant>,
+}
+
+impl State {
+    /// When the lists of kinds are to be compared with the proofs; none when there are none.
+    pub(super) fn compares_at(&self) -> Option<Instant> {
+        let ended = self.ended.filter(|_| !self.shown.is_empty());
+        ended.map(|ended| ended + OVERTAKEN)
+    }
 }
 
 /// What a run that applied everything took in. While it holds there is nothing to do.
@@ -174,6 +191,7 @@ async fn suspended(run: &mut Run<'_>) -> Result<Next, RecordError> {
 
 /// What the wake calls for, given what the last run took in.
 async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
+    state.shown.extend(wake.shown.iter().cloned());
     let Some(settled) = &state.settled else {
         return if wake.is_health_only() && state.due.is_some() {
             Need::Nothing
@@ -188,8 +206,13 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     {
         return Need::Run;
     }
-    let (now, fights) = (Instant::now(), &mut state.drift.fights);
-    let mut drifted = drifted(run, &state.proofs, &settled.expiring, wake);
+    let now = Instant::now();
+    let shown = match state.ended {
+        Some(ended) if now < ended + OVERTAKEN => BTreeSet::new(),
+        _ => std::mem::take(&mut state.shown),
+    };
+    let fights = &mut state.drift.fights;
+    let mut drifted = drifted(run, &state.proofs, &settled.expiring, &wake.altered, &shown);
     drifted.retain(|key| !fights.leaves(key, now));
     if !drifted.is_empty() || fights.end_quiet(now) {
         return Need::Run;
@@ -223,22 +246,22 @@ fn watched(run: &Run<'_>, proofs: &Proofs) -> bool {
     run.context.input_watches.cover(&topics) && !run.site.as_ref().is_ok_and(has_unwatchable)
 }
 
-/// Objects that the wake names and that are no longer as they were applied.
+/// Objects that were altered, or are of kinds that are shown now, and are no longer as they were applied.
 fn drifted(
     run: &Run<'_>,
     proofs: &Proofs,
     expiring: &BTreeSet<ObjectKey>,
-    wake: &Wake,
+    altered: &BTreeSet<ObjectKey>,
+    shown: &BTreeSet<GroupKind>,
 ) -> Vec<ObjectKey> {
     let (live, owner) = (run.live(), run.owner());
-    let shown = |key: &ObjectKey| {
-        wake.shown
-            .iter()
-            .any(|kind| kind.group == key.group && kind.kind == key.kind)
+    let is_shown = |key: &ObjectKey| {
+        let mut kinds = shown.iter();
+        kinds.any(|kind| kind.group == key.group && kind.kind == key.kind)
     };
     proofs
         .iter()
-        .filter(|(key, _)| wake.altered.contains(*key) || shown(key))
+        .filter(|(key, _)| altered.contains(*key) || is_shown(key))
         .filter_map(|(key, proof)| Some((key, proof.drift(&owner, live.get(key).as_ref())?)))
         .filter(|(key, drift)| {
             let goes = matches!(drift, Drift::Missing | Drift::Deleting);
@@ -275,13 +298,15 @@ async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
     run.context.desired.pass(run.key, number, generation);
     run.context.desired.end(run.key, number);
     report.took = begin.elapsed();
+    state.ended = Some(Instant::now());
     report.outcome = match result {
         Ok(brought) => settle(run, state, &mut report, brought, before).await,
         Err(failure) => Outcome::Failed(failure),
     };
+    let live = run.live();
     if let Some(following) = &mut state.following {
-        following.ask(&wake.health);
-        following.ask(&wake.altered);
+        following.ask(&wake.health, &live);
+        following.ask(&wake.altered, &live);
     }
     match report.outcome {
         // Most objects are healthy in a moment, and then nobody needs to read that they were not.
@@ -372,9 +397,10 @@ fn standing(state: &mut State, revision: &str) -> Report {
 
 /// Looks at the objects that may have changed; says so when that changes how the Kustomization stands.
 async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next, RecordError> {
+    let live = run.live();
     if let Some(following) = &mut state.following {
-        following.ask(&wake.health);
-        following.ask(&wake.altered);
+        following.ask(&wake.health, &live);
+        following.ask(&wake.altered, &live);
         if wake.due {
             following.ask_about_troubled();
         }

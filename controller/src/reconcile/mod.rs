@@ -67,7 +67,7 @@ pub async fn bring(
     }
 
     let inputs = inputs::read(run.context, run.key, &run.object.spec).await?;
-    let mut rendered = render::render(run.context, &run.object.spec, snapshot, inputs).await?;
+    let mut rendered = render::render(run, snapshot, inputs).await?;
     report.warnings.append(&mut rendered.warnings);
 
     let client = run.client()?;

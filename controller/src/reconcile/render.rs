@@ -11,6 +11,7 @@ use super::asking::{Attempt, settle};
 use super::context::Context;
 use super::encrypted;
 use super::inputs::Inputs;
+use super::run::Run;
 use crate::api::kustomization::{Image, KustomizationSpec, Patch, Selector, reason};
 use crate::report::failure::{Again, Failure};
 use crate::source::Snapshot;
@@ -28,15 +29,15 @@ pub struct Rendered {
 
 /// Builds and substitutes, with what key services answer.
 pub async fn render(
-    context: &Context,
-    spec: &KustomizationSpec,
+    run: &Run<'_>,
     snapshot: Arc<Snapshot>,
     inputs: Inputs,
 ) -> Result<Rendered, Failure> {
+    let is_shared = run.shares_source();
     settle(inputs, |inputs| {
-        let (spec, snapshot) = (spec.clone(), snapshot.clone());
-        blocking(context, move || {
-            let shared = Some(snapshot.shared.as_ref());
+        let (spec, snapshot) = (run.object.spec.clone(), snapshot.clone());
+        blocking(run.context, move || {
+            let shared = is_shared.then_some(snapshot.shared.as_ref());
             attempt(&spec, snapshot.tree.as_ref(), shared, inputs)
         })
     })

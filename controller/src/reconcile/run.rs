@@ -12,7 +12,7 @@ use super::dependencies::source_key;
 use super::gate::{self, Verdict};
 use super::owners::Conflict;
 use super::record;
-use super::schedule::{Key, Next};
+use super::schedule::{Key, Next, Topic};
 use super::sites::{self, Site};
 use super::support;
 use crate::api::duration;
@@ -123,6 +123,13 @@ impl Run<'_> {
             let message = format!("Source '{source}' is not ready, artifact not found");
             Failure::new(reason::ARTIFACT_FAILED, message).again(Again::OnEvent)
         })
+    }
+
+    /// Whether others build from the same source, so that it is worth the memory to keep what their builds share.
+    pub fn shares_source(&self) -> bool {
+        let source = source_key(&self.object.spec, &self.key.namespace);
+        let users = |source| self.context.schedule.listeners(&Topic::Source(source));
+        source.is_some_and(|source| users(source).len() > 1)
     }
 
     /// Whether the source is there but has not been looked at since this process began: its first answer

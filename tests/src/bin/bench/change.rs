@@ -55,8 +55,8 @@ async fn bring(site: &Site, note: &str) -> Change {
     }
 }
 
-/// Whether a request says of another Kustomization that nothing has changed, or is its event.
-fn is_lazy(call: &Call, changed: &str) -> bool {
+/// Whether a request says of another Kustomization that nothing has changed.
+pub(crate) fn is_lazy(call: &Call, changed: &str) -> bool {
     let status = call.resource == "kustomizations" && call.subresource == "status";
     status && call.name != changed
 }
