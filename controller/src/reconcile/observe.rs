@@ -183,7 +183,7 @@ async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
     let mut state = State::of(&key);
     let mut next = Next::OnEvent;
     while let Some(wake) = sleeper.sleep(next).await {
-        let _under_way = context.metrics.begin(key.kind);
+        let _under_way = (context.metrics.begin(key.kind), context.events.begin_run());
         next = guarded(&key, state.run(&context, &key, wake)).await;
     }
     if context.schedule.is_stopping() {

@@ -1,4 +1,4 @@
-//! Kubernetes events with Flux's metadata: queued by those who work, written afterwards, one at a time.
+//! Kubernetes events with Flux's metadata: queued by those who work, written when nobody does, one at a time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -15,6 +15,9 @@ use super::notify::{self, Poster};
 
 /// How many events may wait; when the API server takes them more slowly, newer ones are dropped and counted.
 const QUEUE: usize = 4096;
+
+/// How long an event waits at most for the end of all runs.
+const LATEST: Duration = Duration::from_secs(2);
 
 /// An event that comes again within this time raises the count of the first.
 const SERIES: Duration = Duration::from_secs(10 * 60);
@@ -59,14 +62,26 @@ pub struct Event {
 /// Where events are handed in.
 #[derive(Clone, Debug)]
 pub struct Events {
-    queue: mpsc::Sender<Event>,
+    queue: mpsc::Sender<(Event, Timestamp)>,
     posts: Option<notify::Queue>,
     dropped: Counter,
+    /// How many runs are under way.
+    runs: watch::Sender<usize>,
+}
+
+/// While this lives, events wait.
+pub struct Run(watch::Sender<usize>);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.0.send_modify(|runs| *runs -= 1);
+    }
 }
 
 /// The other end of the queue, which writes.
 pub struct Writer {
-    queue: mpsc::Receiver<Event>,
+    queue: mpsc::Receiver<(Event, Timestamp)>,
+    runs: watch::Receiver<usize>,
     client: kube::Client,
     instance: String,
     series: HashMap<SeriesKey, Written>,
@@ -93,8 +108,10 @@ struct Written {
 pub fn channel(client: kube::Client, instance: String, dropped: Counter) -> (Events, Writer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let series = HashMap::new();
+    let runs = watch::Sender::new(0);
     let writer = Writer {
         queue: receiver,
+        runs: runs.subscribe(),
         client,
         instance,
         series,
@@ -103,6 +120,7 @@ pub fn channel(client: kube::Client, instance: String, dropped: Counter) -> (Eve
         queue: sender,
         posts: None,
         dropped,
+        runs,
     };
     (events, writer)
 }
@@ -115,14 +133,21 @@ impl Events {
         Ok((Self { posts, ..self }, poster))
     }
 
+    /// A run begins: its requests go first.
+    pub fn begin_run(&self) -> Run {
+        self.runs.send_modify(|runs| *runs += 1);
+        Run(self.runs.clone())
+    }
+
     /// Hands in an event; never waits.
     pub fn send(&self, event: Event) {
+        let now = Timestamp::now();
         if let Some(posts) = &self.posts
-            && posts.try_send((event.clone(), Timestamp::now())).is_err()
+            && posts.try_send((event.clone(), now)).is_err()
         {
             self.drop_one("event not posted: too many wait");
         }
-        if self.queue.try_send(event).is_err() {
+        if self.queue.try_send((event, now)).is_err() {
             self.drop_one("event not written: too many wait");
         }
     }
@@ -139,7 +164,13 @@ impl Writer {
         loop {
             tokio::select! {
                 event = self.queue.recv() => match event {
-                    Some(event) => self.write(&event).await,
+                    Some((event, at)) => {
+                        tokio::select! {
+                            () = self.turn(at) => {}
+                            _ = stopping.wait_for(|stopping| *stopping) => {}
+                        }
+                        self.write(&event, at).await;
+                    }
                     None => return,
                 },
                 _ = stopping.changed() => self.queue.close(),
@@ -147,16 +178,23 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, event: &Event) {
+    /// Waits until no run is under way, or the event is old enough.
+    async fn turn(&self, at: Timestamp) {
+        let age = Timestamp::now().duration_since(at).unsigned_abs();
+        let mut runs = self.runs.clone();
+        let _ = tokio::time::timeout(LATEST.saturating_sub(age), runs.wait_for(|runs| *runs == 0))
+            .await;
+    }
+
+    async fn write(&mut self, event: &Event, at: Timestamp) {
         let key = SeriesKey::of(event);
-        let now = Timestamp::now();
         let result = match self.series.get_mut(&key) {
-            Some(written) if now.duration_since(written.last).unsigned_abs() < SERIES => {
+            Some(written) if at.duration_since(written.last).unsigned_abs() < SERIES => {
                 written.count += 1;
-                written.last = now;
+                written.last = at;
                 repeat(&self.client, event, written).await
             }
-            _ => self.create(event, key, now).await,
+            _ => self.create(event, key, at).await,
         };
         if let Err(error) = result {
             tracing::debug!(%error, reason = event.reason, "event not written");
