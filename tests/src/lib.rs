@@ -25,6 +25,7 @@ pub mod key_service;
 pub mod objects;
 mod repository;
 pub mod scene;
+mod signer;
 mod ssh_server;
 mod weir;
 
@@ -37,5 +38,6 @@ pub use git_server::{Credentials, GitServer, GitServerOptions};
 pub use key_service::KeyService;
 pub use repository::Repository;
 pub use scene::Scene;
+pub use signer::Signer;
 pub use ssh_server::{SshKey, SshServer, SshServerOptions};
 pub use weir::Weir;

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kube::ResourceExt;
 use overlay::ObjectHash;
@@ -19,16 +19,17 @@ use super::inputs::{self, SECRET};
 use super::record::{self, RecordError};
 use super::schedule::{Key, Next, Topic, Wake};
 use crate::api::duration;
-use crate::api::git_repository::condition::{FETCH_FAILED, STORAGE_OPERATION_FAILED};
+use crate::api::git_repository::condition::STORAGE_OPERATION_FAILED;
 use crate::api::git_repository::{GitRepository, GitRepositorySpec};
 use crate::api::meta::{Artifact, FINALIZER, LocalReference};
 use crate::report::git_repository::{self as report, Found, Trouble};
 use crate::report::metrics::RunResult;
 use crate::source::access::SecretData;
 use crate::source::storage;
+use crate::source::verification::Mode;
 use crate::source::{
     Access, Fetched, Filtered, GitTree, Proxy, Reference, Remote, RemoteUrl, Selection, Snapshot,
-    SourceError, recall, refresh,
+    SourceError, TrustedKeys, VerificationError, recall, refresh, verification,
 };
 
 /// A spec whose durations no one can read gets these.
@@ -121,7 +122,11 @@ async fn finalize(
 
 /// The Secrets that the object reads.
 fn secret_references(spec: &GitRepositorySpec) -> impl Iterator<Item = &LocalReference> {
-    spec.secret_ref.iter().chain(&spec.proxy_secret_ref)
+    let trusted = spec.verify.iter().map(|verify| &verify.secret_ref);
+    spec.secret_ref
+        .iter()
+        .chain(&spec.proxy_secret_ref)
+        .chain(trusted)
 }
 
 fn topics(object: &GitRepository) -> BTreeSet<Topic> {
@@ -160,14 +165,16 @@ async fn watched_look(
 /// Looks, publishes what is new, and stores it.
 async fn look(context: &Context, key: &Key, state: &mut State, object: &GitRepository) -> Found {
     match fetch(context, key, state, object).await {
-        Ok((fetched, tree)) => store(context, key, state, object, &fetched, tree).await,
-        Err(error) => Found::Failed(Trouble {
-            condition: FETCH_FAILED,
-            reason: error.reason(),
-            stalled: error.stalls(),
-            message: error.to_string(),
-        }),
+        Ok(news) => store(context, key, state, object, news).await,
+        Err(trouble) => Found::Failed(trouble),
     }
+}
+
+/// A revision that was fetched, what of it is taken, and whose signatures were found good.
+struct News {
+    fetched: Fetched,
+    tree: Arc<Filtered>,
+    verified: Option<String>,
 }
 
 async fn fetch(
@@ -175,7 +182,7 @@ async fn fetch(
     key: &Key,
     state: &mut State,
     object: &GitRepository,
-) -> Result<(Fetched, Arc<Filtered>), SourceError> {
+) -> Result<News, Trouble> {
     unsupported(&object.spec)?;
     let remote = remote(context, key, state, object).await?;
     let reference = Reference::from_spec(object.spec.reference.as_ref());
@@ -183,12 +190,42 @@ async fn fetch(
         Ok(fetched) => fetched,
         Err(error) => {
             recalled(context, key, state, object).await;
-            return Err(error);
+            return Err(error.into());
         }
     };
+    let verified = verified(context, key, state, object, &fetched).await?;
     let tree = filtered(fetched.tree.clone(), &object.spec).await?;
     publish(context, key, state, &fetched, &tree);
-    Ok((fetched, tree))
+    Ok(News {
+        fetched,
+        tree,
+        verified,
+    })
+}
+
+/// Whose signatures the revision bears, where the spec asks for them.
+async fn verified(
+    context: &Context,
+    key: &Key,
+    state: &mut State,
+    object: &GitRepository,
+    fetched: &Fetched,
+) -> Result<Option<String>, VerificationError> {
+    let Some(verify) = &object.spec.verify else {
+        return Ok(None);
+    };
+    let data = secret(context, key, state, &verify.secret_ref.name)
+        .await
+        .map_err(|error| VerificationError::Keys(error.to_string()))?;
+    let (mode, fetched) = (Mode::parse(&verify.mode), fetched.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let keys = TrustedKeys::from_secret(&data);
+        verification::verify(&fetched, mode, &keys, SystemTime::now())
+    });
+    let message = work
+        .await
+        .unwrap_or_else(|error| Err(VerificationError::Keys(error.to_string())))?;
+    Ok(Some(message))
 }
 
 /// After a restart, while the server cannot be asked: the last good revision, as far as the cache holds it.
@@ -203,6 +240,9 @@ async fn recalled(context: &Context, key: &Key, state: &mut State, object: &GitR
     };
     let known = recall(&context.repositories, &owner(key), &url, &artifact.revision).await;
     if let Some(fetched) = known
+        && verified(context, key, state, object, &fetched)
+            .await
+            .is_ok()
         && let Ok(tree) = filtered(fetched.tree.clone(), &object.spec).await
     {
         publish(context, key, state, &fetched, &tree);
@@ -215,7 +255,6 @@ fn unsupported(spec: &GitRepositorySpec) -> Result<(), SourceError> {
     let fields = [
         ("provider", provider != "generic"),
         ("serviceAccountName", spec.service_account_name.is_some()),
-        ("verify", spec.verify.is_some()),
         ("recurseSubmodules", spec.recurse_submodules),
         ("include", !spec.include.is_empty()),
     ];
@@ -347,13 +386,21 @@ async fn store(
     key: &Key,
     state: &mut State,
     object: &GitRepository,
-    fetched: &Fetched,
-    tree: Arc<Filtered>,
+    news: News,
 ) -> Found {
+    let News {
+        fetched,
+        tree,
+        verified,
+    } = news;
     let content = tree.content();
-    let subject = fetched.commit.subject.clone();
-    if let Some(artifact) = present(context, state, object, fetched, content).await {
-        return Found::Stored { artifact, subject };
+    let found = |artifact| Found::Stored {
+        artifact,
+        subject: fetched.commit.subject.clone(),
+        verified,
+    };
+    if let Some(artifact) = present(context, state, object, &fetched, content).await {
+        return found(artifact);
     }
     let (storage, key) = (context.storage.clone(), key.clone());
     let (revision, commit) = (fetched.revision.clone(), fetched.commit.id.to_string());
@@ -372,7 +419,7 @@ async fn store(
     match work.await {
         Ok(Ok(artifact)) => {
             state.stored = Some((artifact.clone(), content));
-            Found::Stored { artifact, subject }
+            found(artifact)
         }
         Ok(Err(error)) => failed(error.reason, error.to_string()),
         Err(error) => failed("ArchiveOperationFailed", error.to_string()),

@@ -16,6 +16,8 @@ use crate::api::git_repository::{GitRepository, GitRepositoryStatus};
 use crate::api::meta::condition::{READY, RECONCILING, STALLED};
 use crate::api::meta::reason::{PROGRESSING, PROGRESSING_WITH_RETRY, SUCCEEDED};
 use crate::api::meta::{Artifact, REQUESTED_AT};
+use crate::source::verification::Mode;
+use crate::source::{SourceError, VerificationError};
 
 /// Prefix of the metadata of events.
 const GROUP: &str = "source.toolkit.fluxcd.io";
@@ -35,6 +37,8 @@ pub enum Found {
         artifact: Artifact,
         /// The first line of the commit's message.
         subject: String,
+        /// Whose signatures were found good, where the spec asks for that.
+        verified: Option<String>,
     },
     /// Something failed.
     Failed(Trouble),
@@ -53,11 +57,35 @@ pub struct Trouble {
     pub stalled: bool,
 }
 
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Self {
+        Self {
+            condition: FETCH_FAILED,
+            reason: error.reason(),
+            stalled: error.stalls(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<VerificationError> for Trouble {
+    fn from(error: VerificationError) -> Self {
+        Self {
+            condition: SOURCE_VERIFIED,
+            reason: error.reason(),
+            stalled: error.stalls(),
+            message: error.to_string(),
+        }
+    }
+}
+
 /// The status that what was found makes of the object's present one.
 pub fn status(object: &GitRepository, found: &Found) -> GitRepositoryStatus {
     let mut status = object.status.clone().unwrap_or_default();
     match found {
-        Found::Stored { artifact, .. } => stored(object, artifact, &mut status),
+        Found::Stored {
+            artifact, verified, ..
+        } => stored(object, artifact, verified.as_deref(), &mut status),
         Found::Failed(trouble) => failed(object, trouble, &mut status),
     }
     answer_request(object, &mut status);
@@ -84,15 +112,30 @@ pub fn answer_request(object: &GitRepository, status: &mut GitRepositoryStatus) 
     }
 }
 
-fn stored(object: &GitRepository, artifact: &Artifact, status: &mut GitRepositoryStatus) {
+fn stored(
+    object: &GitRepository,
+    artifact: &Artifact,
+    verified: Option<&str>,
+    status: &mut GitRepositoryStatus,
+) {
     let generation = object.metadata.generation.unwrap_or_default();
     let conditions = &mut status.conditions;
     for gone in FAILURES
         .iter()
-        .chain(&[ARTIFACT_OUTDATED, RECONCILING, STALLED, SOURCE_VERIFIED])
+        .chain(&[ARTIFACT_OUTDATED, RECONCILING, STALLED])
     {
         conditions::remove(conditions, gone);
     }
+    match verified {
+        Some(message) => {
+            let statement = Statement::new(SOURCE_VERIFIED, Status::True, SUCCEEDED, message);
+            conditions::set(conditions, statement, generation);
+        }
+        None => conditions::remove(conditions, SOURCE_VERIFIED),
+    }
+    let mode = object.spec.verify.as_ref().filter(|_| verified.is_some());
+    status.source_verification_mode =
+        mode.map(|verify| Mode::parse(&verify.mode).name().to_owned());
     let message = format!("stored artifact for revision '{}'", artifact.revision);
     for type_ in [READY, ARTIFACT_IN_STORAGE] {
         let statement = Statement::new(type_, Status::True, SUCCEEDED, message.clone());
@@ -116,7 +159,7 @@ fn failed(object: &GitRepository, trouble: &Trouble, status: &mut GitRepositoryS
         let statement = Statement::new(type_, status, reason, trouble.message.clone());
         conditions::set(conditions, statement, generation);
     };
-    set(trouble.condition, Status::True, trouble.reason);
+    set(trouble.condition, bad(trouble.condition), trouble.reason);
     set(READY, Status::False, trouble.reason);
     if trouble.stalled {
         set(STALLED, Status::True, trouble.reason);
@@ -126,6 +169,22 @@ fn failed(object: &GitRepository, trouble: &Trouble, status: &mut GitRepositoryS
         set(RECONCILING, Status::True, PROGRESSING_WITH_RETRY);
         conditions::remove(conditions, STALLED);
     }
+}
+
+/// The value of a condition that tells of a failure: most are named for it, one for the contrary.
+fn bad(condition: &str) -> Status {
+    match condition {
+        SOURCE_VERIFIED => Status::False,
+        _ => Status::True,
+    }
+}
+
+fn is_failed(conditions: &[Condition]) -> bool {
+    let unverified = conditions
+        .iter()
+        .any(|condition| condition.type_ == SOURCE_VERIFIED && condition.status == "False");
+    let is = |type_: &&str| conditions::is_true(conditions, type_);
+    unverified || FAILURES.iter().any(is)
 }
 
 /// What there is to tell, given the object as it was before: news only.
@@ -139,14 +198,13 @@ pub fn event(before: &GitRepository, found: &Found) -> Option<Event> {
             message: trouble.message.clone(),
             metadata: BTreeMap::new(),
         }),
-        Found::Stored { artifact, subject } => {
+        Found::Stored {
+            artifact, subject, ..
+        } => {
             let digest = old.artifact.as_ref().map(|artifact| &artifact.digest);
             let reason = if digest != Some(&artifact.digest) {
                 "NewArtifact"
-            } else if FAILURES
-                .iter()
-                .any(|type_| conditions::is_true(&old.conditions, type_))
-            {
+            } else if is_failed(&old.conditions) {
                 SUCCEEDED
             } else {
                 return None;
@@ -168,7 +226,7 @@ pub fn event(before: &GitRepository, found: &Found) -> Option<Event> {
 /// Whether the conditions already tell of the trouble.
 fn says(conditions: &[Condition], trouble: &Trouble) -> bool {
     conditions::find(conditions, trouble.condition).is_some_and(|condition| {
-        condition.status == "True"
+        condition.status == bad(trouble.condition).as_str()
             && condition.reason == trouble.reason
             && condition.message == trouble.message
     })
@@ -221,6 +279,7 @@ mod tests {
         Found::Stored {
             artifact: artifact(digest),
             subject: "s".repeat(60),
+            verified: None,
         }
     }
 

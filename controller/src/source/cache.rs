@@ -36,8 +36,15 @@ pub(super) struct Cache {
 struct Current {
     number: u64,
     generation: Arc<Generation>,
-    /// The commit that was fetched last, complete.
-    commit: Option<gix::ObjectId>,
+    /// What was fetched last, complete.
+    held: Option<Held>,
+}
+
+/// A commit, and the annotated tag by which it was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) commit: gix::ObjectId,
+    pub(super) tag: Option<gix::ObjectId>,
 }
 
 /// One bare repository on disk, as long as anyone reads it.
@@ -111,10 +118,10 @@ impl Cache {
         Self { folder, current }
     }
 
-    /// The commit that was fetched last, and the repository that holds it.
-    pub(super) fn held(&self) -> Option<(Arc<Generation>, gix::ObjectId)> {
+    /// What was fetched last, and the repository that holds it.
+    pub(super) fn held(&self) -> Option<(Arc<Generation>, Held)> {
         let current = self.current.as_ref().filter(|current| current.usable())?;
-        Some((current.generation.clone(), current.commit?))
+        Some((current.generation.clone(), current.held?))
     }
 
     /// The repository that holds the head's commit, which is fetched if need be.
@@ -123,14 +130,14 @@ impl Cache {
         server: &Server<'_>,
         head: &Head,
         interrupt: &AtomicBool,
-    ) -> Result<(Arc<Generation>, gix::ObjectId), SourceError> {
+    ) -> Result<(Arc<Generation>, Held), SourceError> {
         if let Some(current) = self.current.as_mut().filter(|current| current.usable()) {
-            if current.commit == Some(head.commit) {
-                return Ok((current.generation.clone(), head.commit));
+            if let Some(held) = current.held.filter(|held| head.is(*held)) {
+                return Ok((current.generation.clone(), held));
             }
             if !current.full() {
                 match current.fetch(server, head, interrupt) {
-                    Ok(commit) => return Ok((current.generation.clone(), commit)),
+                    Ok(held) => return Ok((current.generation.clone(), held)),
                     Err(Trouble::Server(error)) => return Err(error),
                     // Damage shows when a new pack is resolved against old objects.
                     Err(Trouble::Objects(error)) => tracing::warn!(%error, "fetching anew"),
@@ -139,7 +146,7 @@ impl Cache {
         }
         let number = self.next_number();
         let mut fresh = created(&self.folder.join(number.to_string()), number)?;
-        let commit = fresh.fetch(server, head, interrupt).map_err(|trouble| {
+        let held = fresh.fetch(server, head, interrupt).map_err(|trouble| {
             fresh.retire();
             trouble.into_error()
         })?;
@@ -147,7 +154,7 @@ impl Cache {
         if let Some(old) = self.current.replace(fresh) {
             old.retire();
         }
-        Ok((generation, commit))
+        Ok((generation, held))
     }
 
     fn next_number(&self) -> u64 {
@@ -189,14 +196,14 @@ impl Current {
         server: &Server<'_>,
         head: &Head,
         interrupt: &AtomicBool,
-    ) -> Result<gix::ObjectId, Trouble> {
+    ) -> Result<Held, Trouble> {
         let repository = opened(&self.generation.path).map_err(Trouble::Objects)?;
         fetch(&repository, server, &head.wanted, interrupt)?;
-        let commit = fetched_commit(&repository).map_err(Trouble::Objects)?;
+        let held = fetched(&repository).map_err(Trouble::Objects)?;
         let objects = &self.generation.objects;
-        objects.commit(commit).map_err(Trouble::Objects)?;
-        self.commit = Some(commit);
-        Ok(commit)
+        objects.commit(held.commit).map_err(Trouble::Objects)?;
+        self.held = Some(held);
+        Ok(held)
     }
 }
 
@@ -226,23 +233,19 @@ fn created(path: &Path, number: u64) -> Result<Current, SourceError> {
 fn reopened(path: &Path, number: u64) -> Option<Current> {
     clear_leftovers(path);
     let repository = opened(path).ok()?;
-    let commit = fetched_commit(&repository).ok()?;
+    let held = fetched(&repository).ok()?;
     if !packs(path).all(|pack| pack_is_whole(&pack)) {
         return None;
     }
-    let current = current(path, number, Some(commit)).ok()?;
-    current.generation.objects.commit(commit).ok()?;
+    let current = current(path, number, Some(held)).ok()?;
+    current.generation.objects.commit(held.commit).ok()?;
     Some(current)
 }
 
-fn current(
-    path: &Path,
-    number: u64,
-    commit: Option<gix::ObjectId>,
-) -> Result<Current, SourceError> {
+fn current(path: &Path, number: u64, held: Option<Held>) -> Result<Current, SourceError> {
     Ok(Current {
         number,
-        commit,
+        held,
         generation: Arc::new(Generation {
             objects: Objects::open(&path.join("objects"))?,
             path: path.to_owned(),
@@ -251,15 +254,20 @@ fn current(
     })
 }
 
-fn fetched_commit(repository: &gix::Repository) -> Result<gix::ObjectId, SourceError> {
+fn fetched(repository: &gix::Repository) -> Result<Held, SourceError> {
     let act = "reading the cache";
     let mut reference = repository
         .find_reference(FETCHED)
         .map_err(|error| SourceError::cache(act, error))?;
+    let direct = reference.id().detach();
     let commit = reference
         .peel_to_commit()
-        .map_err(|error| SourceError::cache(act, error))?;
-    Ok(commit.id)
+        .map_err(|error| SourceError::cache(act, error))?
+        .id;
+    Ok(Held {
+        commit,
+        tag: (direct != commit).then_some(direct),
+    })
 }
 
 fn packs(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {

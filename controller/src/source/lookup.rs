@@ -9,6 +9,7 @@ use gix::protocol::transport::Service;
 use gix::protocol::transport::client::blocking_io::Transport;
 use semver::Version;
 
+use super::cache::Held;
 use super::error::SourceError;
 use super::reference::Reference;
 use super::server::{Server, said};
@@ -21,17 +22,29 @@ pub(super) struct Head {
     pub(super) wanted: String,
     /// The commit, where the server said which; an annotated tag counts as the commit that it names.
     pub(super) commit: gix::ObjectId,
+    /// The annotated tag that leads to it.
+    pub(super) tag: Option<gix::ObjectId>,
     /// The revision as conditions show it.
     pub(super) revision: String,
 }
 
 impl Head {
     /// The ref moved between the look-up and the fetch.
-    pub(super) fn moved_to(&mut self, commit: gix::ObjectId) {
+    pub(super) fn moved_to(&mut self, held: Held) {
         self.revision = self
             .revision
-            .replace(&self.commit.to_string(), &commit.to_string());
-        self.commit = commit;
+            .replace(&self.commit.to_string(), &held.commit.to_string());
+        (self.commit, self.tag) = (held.commit, held.tag);
+    }
+
+    /// The name of the tag that was asked for or chosen, light or annotated.
+    pub(super) fn tag_name(&self) -> Option<&str> {
+        self.wanted.strip_prefix("refs/tags/")
+    }
+
+    /// Whether that is what is held.
+    pub(super) fn is(&self, held: Held) -> bool {
+        held.commit == self.commit && (self.tag.is_none() || self.tag == held.tag)
     }
 }
 
@@ -39,6 +52,7 @@ impl Head {
 struct Pointer {
     name: String,
     commit: gix::ObjectId,
+    tag: Option<gix::ObjectId>,
 }
 
 /// Asks where the reference points. One request; none for a commit, which points to itself.
@@ -61,6 +75,7 @@ pub(super) fn look_up(server: &Server<'_>, reference: &Reference) -> Result<Head
         Some(pointer) => Ok(Head {
             wanted: pointer.name.clone(),
             commit: pointer.commit,
+            tag: pointer.tag,
             revision: format!(
                 "{}@sha1:{}",
                 shown(reference, &pointer.name),
@@ -88,6 +103,7 @@ fn commit(id: &str, branch: Option<&str>) -> Result<Head, SourceError> {
     Ok(Head {
         wanted: commit.to_string(),
         commit,
+        tag: None,
         revision: format!("{prefix}sha1:{commit}"),
     })
 }
@@ -195,25 +211,27 @@ fn ask(mut transport: Box<dyn Transport>, prefix: Option<&str>) -> gix::Result<V
 }
 
 fn pointer(found: Ref) -> Option<Pointer> {
-    let (name, commit) = match found {
+    let (name, commit, tag) = match found {
         Ref::Peeled {
             full_ref_name,
             object,
-            ..
-        }
-        | Ref::Direct {
+            tag,
+        } => (full_ref_name, object, Some(tag)),
+        Ref::Direct {
             full_ref_name,
             object,
-        }
-        | Ref::Symbolic {
+        } => (full_ref_name, object, None),
+        Ref::Symbolic {
             full_ref_name,
             object,
+            tag,
             ..
-        } => (full_ref_name, object),
+        } => (full_ref_name, object, tag),
         Ref::Unborn { .. } => return None,
     };
     Some(Pointer {
         name: name.to_str().ok()?.to_owned(),
         commit,
+        tag,
     })
 }

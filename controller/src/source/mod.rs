@@ -28,6 +28,7 @@ pub mod snapshot;
 mod ssh;
 pub mod storage;
 pub mod subtree;
+pub mod verification;
 mod version;
 pub mod work_tree;
 
@@ -40,3 +41,4 @@ pub use refresh::{Fetched, Repositories, recall, refresh};
 pub use remote::{Remote, RemoteUrl};
 pub use snapshot::{Commit, Snapshot};
 pub use storage::{Storage, StorageError};
+pub use verification::{TrustedKeys, VerificationError};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use overlay::ObjectHash;
 use sha2::{Digest, Sha256};
 
 use super::access::{self, Access, Credentials};
@@ -12,7 +13,7 @@ use super::advertisement::Advertisements;
 use super::cache::{Cache, clear, folder};
 use super::client;
 use super::error::SourceError;
-use super::git_tree::GitTree;
+use super::git_tree::{GitTree, hash};
 use super::lookup::look_up;
 use super::reference::Reference;
 use super::remote::{Remote, RemoteUrl, SshAddress};
@@ -51,6 +52,10 @@ pub struct Fetched {
     pub revision: String,
     /// Its commit.
     pub commit: Commit,
+    /// The annotated tag that led to it.
+    pub tag: Option<ObjectHash>,
+    /// The name of the tag that was asked for or chosen, light or annotated.
+    pub tag_name: Option<String>,
     /// All files of the commit.
     pub tree: GitTree,
     /// Whether the commit was in the cache before.
@@ -196,9 +201,12 @@ pub async fn recall(
         let cache = repositories.cache(&owner, &url);
         let mut cache = lock(&cache);
         let cache = cache.get_or_insert_with(|| Cache::open(folder));
-        let (generation, id) = cache.held()?;
-        let commit = generation.objects.commit(id).ok()?;
-        revision.ends_with(&format!(":{id}")).then(|| Fetched {
+        let (generation, held) = cache.held()?;
+        let commit = generation.objects.commit(held.commit).ok()?;
+        let is_it = revision.ends_with(&format!(":{}", held.commit));
+        is_it.then(|| Fetched {
+            tag_name: held.tag.and_then(|_| name_before_id(&revision)),
+            tag: held.tag.as_deref().map(hash),
             revision,
             tree: GitTree::cached(generation, commit.tree),
             commit,
@@ -206,6 +214,12 @@ pub async fn recall(
         })
     });
     work.await.ok().flatten()
+}
+
+/// What a revision calls its tag: `v1.0@sha1:…`, or `refs/tags/v1.0@sha1:…` when it was asked for by its full name.
+fn name_before_id(revision: &str) -> Option<String> {
+    let (name, _) = revision.rsplit_once('@')?;
+    Some(name.trim_start_matches("refs/tags/").to_owned())
 }
 
 fn blocking(
@@ -229,11 +243,13 @@ fn blocking(
     let cache = cache.get_or_insert_with(|| Cache::open(folder));
     let known = cache
         .held()
-        .is_some_and(|(_, commit)| commit == head.commit);
-    let (generation, commit) = cache.bring(&server, &head, interrupt)?;
-    head.moved_to(commit);
-    let commit = generation.objects.commit(commit)?;
+        .is_some_and(|(_, held)| held.commit == head.commit);
+    let (generation, held) = cache.bring(&server, &head, interrupt)?;
+    head.moved_to(held);
+    let commit = generation.objects.commit(held.commit)?;
     Ok(Fetched {
+        tag: head.tag.as_deref().map(hash),
+        tag_name: head.tag_name().map(str::to_owned),
         revision: head.revision,
         tree: GitTree::cached(generation, commit.tree),
         commit,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use weir_tests::objects::{config_map, git_repository, git_repository_kind};
 use weir_tests::scene::{SOURCE, condition, config_map_kind};
 use weir_tests::{
-    ControlPlane, Credentials, GitServerOptions, Scene, SshKey, SshServer, SshServerOptions,
+    ControlPlane, Credentials, GitServerOptions, Scene, Signer, SshKey, SshServer, SshServerOptions,
 };
 
 /// Waits until the source has an artifact of a revision.
@@ -247,6 +247,84 @@ async fn a_key_opens_a_repository_over_ssh() {
     scene.ready("app", &commit).await;
     scene.get(&config_map_kind(), "a").await;
     assert!(!scene.weir.log().contains("open sesame"));
+}
+
+#[tokio::test]
+async fn only_what_is_signed_by_somebody_trusted_is_applied() {
+    let scene = Scene::start("verified").await;
+    let signer = Signer::open_pgp("ed25519");
+    let keys = json!({ "ada.asc": signer.public });
+    scene.create(&secret("keys", keys)).await;
+    scene
+        .repository
+        .write("a.yaml", config_map("a", "b", "signed"));
+    let signed = signer.commit(&scene.repository, "signed");
+    scene.repository.push();
+    scene
+        .source(json!({ "verify": { "mode": "head", "secretRef": { "name": "keys" } } }))
+        .await;
+    let source = fetched(&scene, &format!("main@sha1:{signed}")).await;
+    let verified = condition(&source, "SourceVerified").unwrap();
+    assert_eq!(verified["status"], "True");
+    let message = format!(
+        "verified signature of\n\t- commit '{signed}' with key '{}'",
+        signer.name
+    );
+    assert_eq!(verified["message"], message);
+    assert_eq!(source.data["status"]["sourceVerificationMode"], "HEAD");
+    scene.sync("app", "./", json!({})).await;
+    scene.ready("app", &signed).await;
+
+    let unsigned = scene
+        .repository
+        .write("a.yaml", config_map("a", "b", "unsigned"));
+    unsigned.publish("unsigned");
+    let token = scene.request(&git_repository_kind(), SOURCE).await;
+    let what = "the unsigned commit is refused";
+    let source = scene
+        .until(what, &git_repository_kind(), SOURCE, |object| {
+            let verified = condition(object, "SourceVerified").ok_or("it is not checked")?;
+            let handled = object.data["status"]["lastHandledReconcileAt"] == token;
+            let refused =
+                verified["status"] == "False" && verified["reason"] == "InvalidCommitSignature";
+            if handled && refused {
+                Ok(())
+            } else {
+                Err("it is not")
+            }
+        })
+        .await;
+    let ready = condition(&source, "Ready").unwrap();
+    assert_eq!(ready["reason"], "InvalidCommitSignature");
+    assert_eq!(
+        source.data["status"]["artifact"]["revision"],
+        format!("main@sha1:{signed}")
+    );
+
+    scene
+        .repository
+        .write("a.yaml", config_map("a", "b", "again"));
+    let again = signer.commit(&scene.repository, "signed again");
+    scene.repository.push();
+    scene.request(&git_repository_kind(), SOURCE).await;
+    scene.ready("app", &again).await;
+    let applied = scene.get(&config_map_kind(), "a").await;
+    assert_eq!(applied.data["data"]["b"], "again");
+
+    // Without a tag there is nothing whose signature could be checked: only another spec can help.
+    let change = json!({ "spec": { "verify": { "mode": "Tag" } } });
+    scene.merge(&git_repository_kind(), SOURCE, change).await;
+    scene
+        .until(
+            "the mode does not fit",
+            &git_repository_kind(),
+            SOURCE,
+            |object| match condition(object, "Stalled") {
+                Some(stalled) if stalled["reason"] == "InvalidVerificationMode" => Ok(()),
+                _ => Err("it is not stalled"),
+            },
+        )
+        .await;
 }
 
 #[tokio::test]
