@@ -49,6 +49,7 @@ pub mod yaml;
 
 pub use build::{Build, Options, build};
 pub use error::{Error, Errors, Place, Warning};
+pub use merge::merge_keys;
 pub use object::{Object, ObjectId, Origin};
 pub use select::{Target, TargetMatcher};
 pub use shared::Shared;

@@ -27,6 +27,18 @@ pub(super) fn type_of(api_version: &str, kind: &str) -> Option<&'static Type> {
         .map(|(_, shape)| *shape)
 }
 
+/// The keys by which a list of a kind merges: fields from the root on, without the steps into list items. `None` for a
+/// list that is replaced as a whole, no keys for one whose values themselves are compared.
+pub fn merge_keys(api_version: &str, kind: &str, path: &[&str]) -> Option<&'static [&'static str]> {
+    let mut shape = type_of(api_version, kind)?;
+    let mut keys = None;
+    for name in path {
+        let field = shape.fields.iter().find(|field| field.name == *name)?;
+        (shape, keys) = (field.inner, field.keys);
+    }
+    keys
+}
+
 /// The type of a definition of the API description, by its name there.
 pub(super) fn definition(name: &str) -> Option<&'static Type> {
     let local = name.strip_prefix("io.k8s.")?;
@@ -428,16 +440,6 @@ static KINDS: &[Group] = &[
 mod tests {
     use super::*;
 
-    fn keys_at(api_version: &str, kind: &str, path: &str) -> Option<&'static [&'static str]> {
-        let mut shape = type_of(api_version, kind)?;
-        let mut keys = None;
-        for name in path.split('.') {
-            let field = shape.fields.iter().find(|field| field.name == name)?;
-            (shape, keys) = (field.inner, field.keys);
-        }
-        keys
-    }
-
     #[test]
     fn lists_have_the_keys_of_the_api() {
         let ports: Option<&[&str]> = Some(&["containerPort", "protocol"]);
@@ -469,7 +471,8 @@ mod tests {
             ("v1", "Service", "status.conditions", Some(&["type"])),
         ];
         for (api_version, kind, path, want) in cases {
-            assert_eq!(keys_at(api_version, kind, path), want, "{kind} {path}");
+            let steps: Vec<&str> = path.split('.').collect();
+            assert_eq!(merge_keys(api_version, kind, &steps), want, "{kind} {path}");
         }
     }
 }

@@ -7,5 +7,7 @@ pub(crate) mod schema;
 pub(crate) mod strategic;
 pub(crate) mod through_json;
 
+pub use kinds::merge_keys;
+
 #[cfg(test)]
 mod properties;
