@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod environments;
 pub mod expression;
 pub mod health;
+pub mod promotion;
 pub mod reconcile;
 pub mod report;
 pub mod source;

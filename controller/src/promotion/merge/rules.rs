@@ -1,0 +1,92 @@
+//! What people said before a merge: which fields never travel, which side wins where, what is pinned.
+
+use serde::{Deserialize, Serialize};
+
+use super::place::{Place, covers};
+
+/// One of the two files that are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The file that is promoted.
+    Source,
+    /// The file that it is promoted into.
+    Target,
+}
+
+/// A side chosen for a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The place, or one around it; empty for the whole file.
+    pub path: String,
+    /// The side.
+    pub side: Side,
+}
+
+/// What holds for one file.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Places that never travel.
+    pub never: Vec<String>,
+    /// Sides chosen where both sides changed, or where nothing is known of the past.
+    pub choices: Vec<Choice>,
+    /// Places where the target keeps its own.
+    pub pins: Vec<String>,
+    /// The folder of the file on the target's side, by which the entries of `resources` are read.
+    pub folder: String,
+    /// Folders of the source: entries of `resources`, `components` and `bases` that lead there never travel.
+    pub home: Vec<String>,
+}
+
+/// Lists of a kustomization file that name folders.
+const FOLDERS: [&str; 3] = ["resources", "components", "bases"];
+
+impl Rules {
+    pub(super) fn is_never(&self, place: &Place) -> bool {
+        self.never
+            .iter()
+            .any(|pattern| covers(pattern, &place.shown))
+    }
+
+    pub(super) fn is_pinned(&self, place: &Place) -> bool {
+        self.pins
+            .iter()
+            .any(|pattern| covers(pattern, &place.shown))
+    }
+
+    /// The last choice that names the place.
+    pub(super) fn choice(&self, place: &Place) -> Option<Side> {
+        let named = |choice: &&Choice| covers(&choice.path, &place.shown);
+        self.choices.iter().rfind(named).map(|choice| choice.side)
+    }
+
+    /// True for an entry of a kustomization file that leads into a folder of the source.
+    pub(super) fn leads_home(&self, place: &Place, entry: &str) -> bool {
+        let is_list = place.fields.len() == 1 && FOLDERS.contains(&place.field());
+        let Some(path) = resolve(&self.folder, entry).filter(|_| is_list) else {
+            return false;
+        };
+        self.home.iter().any(|home| is_within(&path, home))
+    }
+}
+
+/// A path that is relative to a folder, from the root of the repository; nothing above it.
+pub fn resolve(folder: &str, name: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// True for a path at or below a folder.
+pub fn is_within(path: &str, folder: &str) -> bool {
+    folder.is_empty()
+        || path
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
