@@ -134,7 +134,7 @@ async fn plan(
         namespace: namespace.clone(),
     };
     let spec = kustomization.spec.clone();
-    let decrypting = sops.decrypting(&own_namespace())?;
+    let decrypting = sops.decrypting(&own_namespace(), true)?;
     let kube = client.kube();
     let reader = inputs::Reader {
         client: &kube,

@@ -40,6 +40,7 @@ const NO_EFFECT: [&str; 6] = [
 const GATES: [Gate; 7] = [
     free("AdditiveCELDependencyCheck", false),
     free("DisableFailFastBehavior", false),
+    free("ObjectLevelWorkloadIdentity", false),
     free("StrictPostBuildSubstitutions", true),
     fixed(
         "CancelHealthCheckOnNewRevision",
@@ -56,11 +57,6 @@ const GATES: [Gate; 7] = [
         false,
         "this version reads sources of kind GitRepository only",
     ),
-    fixed(
-        "ObjectLevelWorkloadIdentity",
-        false,
-        "this version asks no cloud for tokens",
-    ),
 ];
 
 /// What the gates say.
@@ -70,6 +66,8 @@ pub(super) struct Features {
     pub(super) additive_dependency_check: bool,
     /// A failed object ends a health check before its time is over.
     pub(super) fail_fast: bool,
+    /// A spec may name a service account whose tokens stand for an identity of elsewhere.
+    pub(super) workload_identity: bool,
     /// A variable without a value is an error.
     pub(super) strict_substitution: bool,
 }
@@ -95,6 +93,7 @@ pub(super) fn read(settings: &[String]) -> Result<Features, String> {
     Ok(Features {
         additive_dependency_check: is_on("AdditiveCELDependencyCheck"),
         fail_fast: !is_on("DisableFailFastBehavior"),
+        workload_identity: is_on("ObjectLevelWorkloadIdentity"),
         strict_substitution: is_on("StrictPostBuildSubstitutions"),
     })
 }
@@ -123,6 +122,7 @@ mod tests {
         let plain = Features {
             additive_dependency_check: false,
             fail_fast: true,
+            workload_identity: false,
             strict_substitution: true,
         };
         assert_eq!(read_text(""), Ok(plain));
@@ -133,9 +133,10 @@ mod tests {
         let other = Features {
             additive_dependency_check: true,
             fail_fast: false,
+            workload_identity: true,
             strict_substitution: false,
         };
-        let text = "AdditiveCELDependencyCheck=true,DisableFailFastBehavior=true,StrictPostBuildSubstitutions=false";
+        let text = "AdditiveCELDependencyCheck=true,DisableFailFastBehavior=true,ObjectLevelWorkloadIdentity=true,StrictPostBuildSubstitutions=false";
         assert_eq!(read_text(text), Ok(other));
     }
 

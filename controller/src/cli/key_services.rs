@@ -69,6 +69,7 @@ impl KeyServices {
             aws: aws_identity(),
             gcp: gcp_identity()?.or(machine),
             azure: azure_identity(),
+            ..Credentials::default()
         })
     }
 

@@ -90,7 +90,9 @@ pub(super) async fn run(args: Args) -> Outcome {
         .map_err(cannot("talk to the cluster"))?;
     let client = own.kube();
     let namespace = own_namespace();
-    let decrypting = args.sops.decrypting(&namespace)?;
+    let decrypting = args
+        .sops
+        .decrypting(&namespace, features.workload_identity)?;
     let identity = identity();
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);

@@ -8,6 +8,7 @@ use sops::{Cache, MacPolicy};
 
 use super::Failure;
 use super::key_services::KeyServices;
+use crate::reconcile::key_identity::Rules;
 use crate::reconcile::keys::Decrypting;
 use crate::unwrap::credentials::{Credentials, Token};
 use crate::unwrap::vault::Login;
@@ -25,6 +26,13 @@ pub(super) struct SopsFlags {
     /// What a wrong or missing MAC of an encrypted file leads to.
     #[arg(long, value_enum, default_value_t = Mac::Error)]
     sops_mac: Mac,
+    /// The ConfigMap in Weir's own namespace with the servers of Vault that files may name any key of, and where they
+    /// take tokens of service accounts: `config.yaml` with `instances`, each an `address` and a `loginPath`.
+    #[arg(long, value_name = "NAME")]
+    sops_vault_configmap: Option<String>,
+    /// The service account that stands for Kustomizations with `spec.decryption` that name none.
+    #[arg(long, value_name = "NAME")]
+    default_decryption_service_account: Option<String>,
     #[command(flatten)]
     services: KeyServices,
     /// Log in to Vault with this role for Kustomizations that bring no token.
@@ -57,20 +65,29 @@ impl From<Mac> for MacPolicy {
 }
 
 impl SopsFlags {
-    /// What holds for all Kustomizations; the Secret is in this namespace.
-    pub(super) fn decrypting(&self, namespace: &str) -> Result<Decrypting, Failure> {
-        let name = self.sops_age_secret.clone();
+    /// What holds for all Kustomizations; the Secret and the ConfigMap are in this namespace. Whether a spec may name a
+    /// service account is for the caller to say.
+    pub(super) fn decrypting(
+        &self,
+        namespace: &str,
+        accounts: bool,
+    ) -> Result<Decrypting, Failure> {
+        let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+        let here = |name| (namespace.to_owned(), name);
         let ambient = Credentials {
             vault: self.vault_login(),
             ..self.services.lent()?
         };
         Ok(Decrypting {
-            age_secret: name
-                .filter(|name| !name.is_empty())
-                .map(|name| (namespace.to_owned(), name)),
+            age_secret: named(&self.sops_age_secret).map(here),
             mac: self.sops_mac.into(),
             cache: Some(Arc::new(Cache::new(CACHE))),
             services: Some(Arc::new(self.services.services(ambient)?)),
+            rules: Rules {
+                accounts,
+                default_account: named(&self.default_decryption_service_account),
+                vault_config_map: named(&self.sops_vault_configmap).map(here),
+            },
         })
     }
 

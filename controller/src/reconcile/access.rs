@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, PostParams};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -16,6 +13,7 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::inputs::{self, CONFIG_MAP, SECRET};
 use crate::api::kustomization::{KubeConfigReference, SecretKeyReference, reason};
+use crate::cluster::issue_token;
 use crate::report::failure::{Again, Failure};
 
 /// The keys of a Secret that may hold a kubeconfig when the spec names none.
@@ -71,25 +69,12 @@ impl Access {
 
 impl Account {
     async fn kubeconfig(&self, client: &kube::Client) -> Result<Zeroizing<String>, Failure> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &self.namespace);
-        let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                audiences: Some(self.audiences.clone()),
-                expiration_seconds: i64::try_from(TOKEN.as_secs()).ok(),
-                ..TokenRequestSpec::default()
-            }),
-            ..TokenRequest::default()
-        };
-        let parameters = PostParams::default();
-        let answer = accounts
-            .create_token_request(&self.name, &parameters, &request)
-            .await;
-        let answer = answer.map_err(|error| {
+        let account = (self.namespace.as_str(), self.name.as_str());
+        let token = issue_token(client, account, &self.audiences, TOKEN).await;
+        let token = token.map_err(|error| {
             let place = format!("token of account '{}/{}'", self.namespace, self.name);
             failed(format!("{place}: {error}"), Again::Backoff)
         })?;
-        let token = answer.status.and_then(|status| status.token);
-        let token = Zeroizing::new(token.unwrap_or_default());
         Ok(self.written(&token))
     }
 

@@ -36,18 +36,24 @@ pub async fn settle<B: Future<Output = Result<Attempt, Failure>>>(
             });
         }
         inputs = attempt.inputs;
-        transient |= ask(&mut inputs, attempt.asked).await;
+        transient |= ask(&mut inputs, attempt.asked).await?;
     }
     let message = format!("encrypted files lie in one another more than {ROUNDS} deep");
     Err(Failure::new(reason::BUILD_FAILED, message))
 }
 
 /// Asks, and says whether a refusal may pass by itself.
-async fn ask(inputs: &mut Inputs, asked: Vec<Vec<Wrapped>>) -> bool {
+async fn ask(inputs: &mut Inputs, asked: Vec<Vec<Wrapped>>) -> Result<bool, Failure> {
     let (Some(keys), Some(services)) = (&inputs.keys, &inputs.decrypting.services) else {
-        return false;
+        return Ok(false);
     };
-    let told = unwrap::ask(services, &keys.credentials, asked).await;
+    let told = match &keys.lookup {
+        Some(lookup) => {
+            let credentials = lookup.complete(&keys.credentials).await?;
+            unwrap::ask(services, &credentials, asked).await
+        }
+        None => unwrap::ask(services, &keys.credentials, asked).await,
+    };
     inputs.answers.extend(told.answers);
-    told.transient
+    Ok(told.transient)
 }

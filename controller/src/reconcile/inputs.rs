@@ -95,7 +95,11 @@ pub fn topics(
         }
     }
     let decryption = spec.decryption.as_ref();
-    topics.extend(decryption.and_then(|it| keys::topic(it, namespace, decrypting)));
+    topics.extend(
+        decryption
+            .into_iter()
+            .flat_map(|it| keys::topics(it, namespace, decrypting)),
+    );
     topics
 }
 

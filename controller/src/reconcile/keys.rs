@@ -6,7 +6,8 @@ use std::sync::Arc;
 use sops::{Cache, Error, Keyring, MacPolicy};
 use zeroize::Zeroizing;
 
-use super::inputs::{Reader, SECRET};
+use super::inputs::{CONFIG_MAP, Reader, SECRET};
+use super::key_identity::{Lookup, Rules};
 use super::schedule::Topic;
 use crate::api::kustomization::{Decryption, reason};
 use crate::report::failure::{Again, Failure};
@@ -24,6 +25,8 @@ pub struct Decrypting {
     pub cache: Option<Arc<Cache>>,
     /// The way to key services; without it none is asked.
     pub services: Option<Arc<Services>>,
+    /// Who may be somebody to them without a Secret.
+    pub rules: Rules,
 }
 
 /// What a Kustomization opens files with.
@@ -31,8 +34,10 @@ pub struct Decrypting {
 pub struct Keys {
     /// Keys at hand.
     pub keyring: Keyring,
-    /// Who it is to key services.
+    /// Who it is to key services, by its Secret.
     pub credentials: Credentials,
+    /// Who it is to them besides.
+    pub lookup: Option<Lookup>,
 }
 
 /// Reads one kind of key.
@@ -57,10 +62,17 @@ fn named(
     Some((namespace, name, &KINDS[..1]))
 }
 
-/// The Secret with the keys, as a topic.
-pub fn topic(decryption: &Decryption, namespace: &str, decrypting: &Decrypting) -> Option<Topic> {
-    let (namespace, name, _) = named(decryption, namespace, decrypting)?;
-    Some(Topic::Input(SECRET, namespace, name))
+/// The Secret with the keys, and the ConfigMap with servers of Vault, as topics.
+pub fn topics(
+    decryption: &Decryption,
+    namespace: &str,
+    decrypting: &Decrypting,
+) -> impl Iterator<Item = Topic> {
+    let secret = named(decryption, namespace, decrypting);
+    let secret = secret.map(|(namespace, name, _)| Topic::Input(SECRET, namespace, name));
+    let map = decrypting.rules.vault_config_map.clone();
+    let map = map.map(|(namespace, name)| Topic::Input(CONFIG_MAP, namespace, name));
+    secret.into_iter().chain(map)
 }
 
 /// The keys for a Kustomization of a namespace.
@@ -70,7 +82,11 @@ pub async fn read(
     decryption: &Decryption,
     decrypting: &Decrypting,
 ) -> Result<Keys, Failure> {
-    let mut keys = Keys::default();
+    let lookup = Lookup::new(reader.client, namespace, decryption, &decrypting.rules)?;
+    let mut keys = Keys {
+        lookup: Some(lookup),
+        ..Keys::default()
+    };
     let Some((namespace, name, kinds)) = named(decryption, namespace, decrypting) else {
         return Ok(keys);
     };
@@ -105,7 +121,7 @@ mod tests {
     use super::*;
     use crate::api::meta::LocalReference;
 
-    fn named_by(reference: Option<&str>, cluster: bool) -> Option<Topic> {
+    fn named_by(reference: Option<&str>, cluster: bool) -> Vec<Topic> {
         let decryption = Decryption {
             secret_ref: reference.map(|name| LocalReference {
                 name: name.to_owned(),
@@ -116,16 +132,16 @@ mod tests {
             age_secret: cluster.then(|| ("weir".to_owned(), "sops-age".to_owned())),
             ..Decrypting::default()
         };
-        topic(&decryption, "apps", &decrypting)
+        topics(&decryption, "apps", &decrypting).collect()
     }
 
     #[test]
     fn the_keys_of_the_cluster_serve_those_who_name_none() {
         let input =
             |namespace: &str, name: &str| Topic::Input(SECRET, namespace.into(), name.into());
-        assert_eq!(named_by(Some("own"), true), Some(input("apps", "own")));
-        assert_eq!(named_by(Some("own"), false), Some(input("apps", "own")));
-        assert_eq!(named_by(None, true), Some(input("weir", "sops-age")));
-        assert_eq!(named_by(None, false), None);
+        assert_eq!(named_by(Some("own"), true), [input("apps", "own")]);
+        assert_eq!(named_by(Some("own"), false), [input("apps", "own")]);
+        assert_eq!(named_by(None, true), [input("weir", "sops-age")]);
+        assert_eq!(named_by(None, false), []);
     }
 }

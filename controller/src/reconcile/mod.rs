@@ -20,6 +20,7 @@ pub mod gate;
 pub mod git_repository;
 pub mod input_watches;
 pub mod inputs;
+pub mod key_identity;
 pub mod keys;
 pub mod kustomization;
 pub mod observe;

@@ -1,5 +1,4 @@
-//! What a spec asks for in vain: fields that this version does not carry out, which are refused by name and never
-//! ignored, and expressions that are none.
+//! What a spec asks for in vain: expressions and rules that are none.
 
 use overlay::{Target, TargetMatcher};
 
@@ -9,38 +8,10 @@ use crate::cluster::{IgnoreRule, Pointer};
 use crate::health::custom::Rules;
 use crate::report::failure::{Again, Failure};
 
-/// A field, and whether a spec sets it.
-struct Unsupported {
-    field: &'static str,
-    is_set: fn(&KustomizationSpec) -> bool,
-}
-
-/// All fields that are not carried out.
-const UNSUPPORTED: &[Unsupported] = &[Unsupported {
-    field: "decryption.serviceAccountName",
-    is_set: |spec| {
-        let decryption = spec.decryption.as_ref();
-        decryption.is_some_and(|decryption| decryption.service_account_name.is_some())
-    },
-}];
-
-/// Refuses a spec that asks for what this version does not do.
+/// Refuses a spec that asks for what cannot be.
 pub fn check(spec: &KustomizationSpec) -> Result<(), Failure> {
-    let set = UNSUPPORTED
-        .iter()
-        .filter(|unsupported| (unsupported.is_set)(spec));
-    let fields: Vec<String> = set
-        .map(|unsupported| format!("spec.{}", unsupported.field))
-        .collect();
-    if fields.is_empty() {
-        ignore_rules(spec)?;
-        return check_expressions(spec);
-    }
-    let message = format!(
-        "this version of Weir does not carry out {}",
-        fields.join(", ")
-    );
-    Err(Failure::new(reason::FEATURE_GATE_DISABLED, message).again(Again::Never))
+    ignore_rules(spec)?;
+    check_expressions(spec)
 }
 
 /// The rules of `spec.ignore`; one that is none is an error that only another spec mends.
@@ -92,23 +63,6 @@ mod tests {
     use crate::api::kustomization::DependencyReference;
 
     #[test]
-    fn fields_that_are_set_are_named() {
-        assert_eq!(check(&KustomizationSpec::default()), Ok(()));
-        let mut spec = KustomizationSpec::default();
-        let decryption = crate::api::kustomization::Decryption {
-            service_account_name: Some("keys".to_owned()),
-            ..Default::default()
-        };
-        spec.decryption = Some(decryption);
-        let failure = check(&spec).expect_err("the field is set");
-        assert_eq!(
-            failure.message,
-            "this version of Weir does not carry out spec.decryption.serviceAccountName"
-        );
-        assert_eq!(failure.again, Again::Never);
-    }
-
-    #[test]
     fn ignore_rules_are_read() {
         let rule = |path: &str, name: &str| api::IgnoreRule {
             paths: vec![path.to_owned()],
@@ -121,6 +75,7 @@ mod tests {
             ignore: vec![rule],
             ..KustomizationSpec::default()
         };
+        assert_eq!(check(&KustomizationSpec::default()), Ok(()));
         assert_eq!(check(&spec(rule("/spec/replicas", "web-.*"))), Ok(()));
         for (rule, message) in [
             (

@@ -92,7 +92,7 @@ impl Key {
             return Err(wrong());
         }
         let assumed = (!role.is_empty()).then(|| role.to_owned());
-        if assumed.is_some() && located(role, "iam", &["role/"]).is_none() {
+        if assumed.is_some() && !is_role(role) {
             return Err(Refusal::BadKey("its role is not the ARN of one"));
         }
         Ok(Self {
@@ -186,10 +186,9 @@ impl Key {
         if STANDARD.decode(ciphertext).is_err() {
             return Err(Refusal::BadCiphertext);
         }
-        let ambient = services.settings.ambient.aws.as_ref();
-        let identity = credentials.aws.as_ref().or(ambient);
+        let identity = credentials.or_lent(services, |credentials| credentials.aws.as_ref());
         let identity = identity.ok_or(Refusal::NoCredentials(
-            "the decryption Secret has no sops.aws-kms, and no identity of the process is lent out",
+            "there is no sops.aws-kms in the decryption Secret, no service account that stands for an identity, and none of the process is lent out",
         ))?;
         let key = self.signing_key(services, identity).await?;
         let mut body = json!({ "KeyId": self.arn, "CiphertextBlob": ciphertext });
@@ -223,6 +222,11 @@ impl Unwrap for Key {
     ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, Refusal>> {
         self.decrypt(services, credentials, ciphertext).boxed()
     }
+}
+
+/// Whether a text is the ARN of a role.
+pub(super) fn is_role(arn: &str) -> bool {
+    located(arn, "iam", &["role/"]).is_some()
 }
 
 /// The domain and the region that an ARN of a service leads to; `None` for anything else.

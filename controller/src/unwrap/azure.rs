@@ -174,10 +174,9 @@ impl Key {
         if URL_SAFE_NO_PAD.decode(ciphertext).is_err() {
             return Err(Refusal::BadCiphertext);
         }
-        let ambient = services.settings.ambient.azure.as_ref();
-        let identity = credentials.azure.as_ref().or(ambient);
+        let identity = credentials.or_lent(services, |credentials| credentials.azure.as_ref());
         let identity = identity.ok_or(Refusal::NoCredentials(
-            "the decryption Secret has no sops.azure-kv, and no identity of the process is lent out",
+            "there is no sops.azure-kv in the decryption Secret, no service account that stands for an identity, and none of the process is lent out",
         ))?;
         let token = self.token(services, identity).await?;
         let path = match self.version.as_str() {

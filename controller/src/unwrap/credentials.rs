@@ -1,4 +1,5 @@
-//! Who we are to key services: what the decryption Secret of an owner says, under Flux's names.
+//! Who we are to key services: what the decryption Secret of an owner says, under Flux's names, and what a service
+//! account stands for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,9 +8,12 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use overlay::yaml::{Dialect, Node, read_documents};
+use reqwest::Url;
+use sops::Recipient;
 use zeroize::Zeroizing;
 
-use super::{Refusal, aws, azure, gcp, vault};
+use super::account::Account;
+use super::{Refusal, Services, aws, azure, gcp, vault};
 
 /// The longest token file that is read.
 const TOKEN_LIMIT: usize = 64 * 1024;
@@ -25,6 +29,12 @@ pub struct Credentials {
     pub gcp: Option<gcp::Identity>,
     /// To Azure.
     pub azure: Option<azure::Identity>,
+    /// Servers of Vault that may be asked for any key, and that take tokens of accounts.
+    pub vault_servers: Vec<vault::Server>,
+    /// The account whose tokens those servers take.
+    pub vault_account: Option<Account>,
+    /// What is missing here is not borrowed from the process.
+    pub alone: bool,
 }
 
 /// A text that nobody is shown, overwritten when it is dropped.
@@ -65,6 +75,13 @@ pub enum Token {
     Given(Sensitive),
     /// Where it is put, and replaced before it ends.
     File(PathBuf),
+    /// Made when it is needed.
+    Issued {
+        /// Whose token it is.
+        account: Account,
+        /// Whom it shall convince.
+        audience: String,
+    },
 }
 
 impl Token {
@@ -73,6 +90,7 @@ impl Token {
         let file = match self {
             Self::Given(token) => return Ok(token.clone()),
             Self::File(file) => file,
+            Self::Issued { account, audience } => return account.token(audience).await,
         };
         let unreadable = Refusal::BadCredentials("the file of the token cannot be read");
         let text = tokio::fs::read_to_string(file)
@@ -131,6 +149,27 @@ impl Credentials {
             }
         }
         Ok(credentials)
+    }
+
+    /// One of the identities, else that of the process where a flag lends it out.
+    pub(super) fn or_lent<'a, T>(
+        &'a self,
+        services: &'a Services,
+        of: fn(&'a Self) -> Option<&'a T>,
+    ) -> Option<&'a T> {
+        let lent = || of(&services.settings.ambient).filter(|_| !self.alone);
+        of(self).or_else(lent)
+    }
+
+    /// Whether a key's server is one that may be asked for any key.
+    pub(super) fn trusts(&self, recipient: &Recipient) -> bool {
+        match recipient {
+            Recipient::VaultTransit { address, .. } => Url::parse(address).is_ok_and(|address| {
+                let mut servers = self.vault_servers.iter();
+                servers.any(|server| server.is_at(&address))
+            }),
+            _ => false,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use reqwest::{Method, Url};
+use reqwest::Method;
 use rustls::SignatureScheme;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -16,10 +16,11 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::account::Account;
 use super::credentials::{Credentials, Sensitive, Token};
 use super::http::Request;
 use super::memory::digest;
-use super::{Refusal, Services, Unwrap, address, is_name, parse};
+use super::{Endpoints, Refusal, Services, Unwrap, address, is_name, parse};
 
 const KMS: &str = "https://cloudkms.googleapis.com/";
 const TOKENS: &str = "https://oauth2.googleapis.com/";
@@ -27,11 +28,14 @@ const EXCHANGE: &str = "https://sts.googleapis.com/";
 const ACCOUNTS: &str = "https://iamcredentials.googleapis.com/";
 /// By number, so that nobody answers for the name.
 const METADATA: &str = "http://169.254.169.254/";
-const METADATA_TOKEN: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
+const METADATA_TOKEN: &str = "instance/service-accounts/default/token";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// Whom a signed claim is for; other places are not asked, whatever a key file says.
 const AUDIENCE: &str = "https://oauth2.googleapis.com/token";
+
+/// How Google calls tokens of Kubernetes.
+pub(super) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// A token is used up to this much before its end.
 const MARGIN: u64 = 60;
@@ -71,6 +75,13 @@ pub enum Identity {
         token: Token,
         /// The service account that it stands for, if any.
         account: Option<String>,
+    },
+    /// A service account of the cluster of Google's that we run in.
+    OfCluster {
+        /// The account.
+        of: Account,
+        /// Google's service account that it stands for.
+        account: String,
     },
 }
 
@@ -191,10 +202,9 @@ impl Key {
         if STANDARD.decode(ciphertext).is_err() {
             return Err(Refusal::BadCiphertext);
         }
-        let ambient = services.settings.ambient.gcp.as_ref();
-        let identity = credentials.gcp.as_ref().or(ambient);
+        let identity = credentials.or_lent(services, |credentials| credentials.gcp.as_ref());
         let identity = identity.ok_or(Refusal::NoCredentials(
-            "the decryption Secret has no sops.gcp-kms, and no identity of the process is lent out",
+            "there is no sops.gcp-kms in the decryption Secret, no service account that stands for an identity, and none of the process is lent out",
         ))?;
         let token = token(services, identity).await?;
         let path = format!("/v1/{}:decrypt", self.0);
@@ -241,7 +251,8 @@ async fn token(services: &Services, identity: &Identity) -> Result<Sensitive, Re
     if let Identity::Federated {
         account: Some(account),
         ..
-    } = identity
+    }
+    | Identity::OfCluster { account, .. } = identity
     {
         granted = impersonated(services, account, &granted).await?;
     }
@@ -277,25 +288,56 @@ async fn token_request(services: &Services, identity: &Identity) -> Result<Reque
             kind,
             token,
             ..
-        } => {
-            let url = address(&endpoints.gcp_tokens, EXCHANGE, "/v1/token")?;
-            exchange(url, audience, kind, &token.read().await?)
+        } => exchange(endpoints, audience, kind, &token.read().await?)?,
+        Identity::OfCluster { of, .. } => {
+            let (pool, provider) = pool(services).await?;
+            let audience = format!("identitynamespace:{pool}:{provider}");
+            exchange(endpoints, &audience, JWT, &of.token(&pool).await?)?
         }
-        Identity::MetadataServer | Identity::Token(_) => {
-            let url = address(&endpoints.gcp_metadata, METADATA, METADATA_TOKEN)?;
-            Request {
-                method: Method::GET,
-                url,
-                headers: Vec::new(),
-                body: Zeroizing::default(),
-            }
-            .header("metadata-flavor", "Google")
-        }
+        Identity::MetadataServer | Identity::Token(_) => metadata(endpoints, METADATA_TOKEN)?,
     })
 }
 
-fn exchange(url: Url, audience: &str, kind: &str, token: &str) -> Request {
-    Request::form(
+/// A question to the metadata server.
+fn metadata(endpoints: &Endpoints, path: &str) -> Result<Request, Refusal> {
+    let path = format!("/computeMetadata/v1/{path}");
+    let request = Request {
+        method: Method::GET,
+        url: address(&endpoints.gcp_metadata, METADATA, &path)?,
+        headers: Vec::new(),
+        body: Zeroizing::default(),
+    };
+    Ok(request.header("metadata-flavor", "Google"))
+}
+
+/// The pool that accounts of this cluster are in, and the cluster as its provider.
+async fn pool(services: &Services) -> Result<(String, String), Refusal> {
+    let endpoints = &services.settings.endpoints;
+    let named = async |path| {
+        let answer = services.http.send(metadata(endpoints, path)?).await?;
+        let name = String::from_utf8_lossy(&answer).into_owned();
+        match is_name(&name) {
+            true => Ok(name),
+            false => Err(Refusal::Answer("it is no name of a cluster")),
+        }
+    };
+    let project = named("project/project-id").await?;
+    let location = named("instance/attributes/cluster-location").await?;
+    let cluster = named("instance/attributes/cluster-name").await?;
+    let provider = format!(
+        "https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{cluster}"
+    );
+    Ok((format!("{project}.svc.id.goog"), provider))
+}
+
+fn exchange(
+    endpoints: &Endpoints,
+    audience: &str,
+    kind: &str,
+    token: &str,
+) -> Result<Request, Refusal> {
+    let url = address(&endpoints.gcp_tokens, EXCHANGE, "/v1/token")?;
+    Ok(Request::form(
         url,
         &[
             (
@@ -311,7 +353,7 @@ fn exchange(url: Url, audience: &str, kind: &str, token: &str) -> Request {
             ("subject_token", token),
             ("subject_token_type", kind),
         ],
-    )
+    ))
 }
 
 /// The token of a service account that an identity of elsewhere stands for.

@@ -22,6 +22,16 @@ pub enum Refusal {
     /// Credentials that cannot be used.
     #[error("the credentials cannot be used: {0}")]
     BadCredentials(&'static str),
+    /// No token of a service account.
+    #[error("no token of service account '{account}': {problem}")]
+    NoToken {
+        /// Namespace and name.
+        account: String,
+        /// What the API server's answer comes to.
+        problem: String,
+        /// Whether trying again makes sense.
+        transient: bool,
+    },
     /// What the file says of its key is not of the kind's form.
     #[error("the file does not name a key of this kind: {0}")]
     BadKey(&'static str),
@@ -61,6 +71,7 @@ impl Refusal {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::TooSlow | Self::Network(_) => true,
+            Self::NoToken { transient, .. } => *transient,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
             _ => false,
         }

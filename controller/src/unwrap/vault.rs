@@ -61,6 +61,37 @@ impl Login {
     }
 }
 
+/// A server that takes tokens of service accounts: one of the operator's ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// Where it is. It is whom the tokens are made for, too.
+    pub address: String,
+    /// Where it takes them, such as `auth/kubernetes/login`.
+    pub login_path: String,
+}
+
+impl Server {
+    /// Whether a key's address is this server's.
+    pub(super) fn is_at(&self, address: &Url) -> bool {
+        Url::parse(&self.address).is_ok_and(|own| own == *address)
+    }
+
+    /// A login with a token of the account, under the role that Flux gives it.
+    fn login(credentials: &Credentials, address: &Url) -> Option<Login> {
+        let account = credentials.vault_account.clone()?;
+        let mut servers = credentials.vault_servers.iter();
+        let server = servers.find(|server| server.is_at(address))?;
+        Some(Login::Jwt {
+            path: server.login_path.clone(),
+            role: format!("{}_{}", account.namespace, account.name),
+            token: Token::Issued {
+                account,
+                audience: server.address.clone(),
+            },
+        })
+    }
+}
+
 /// A key of a transit engine.
 pub struct Key {
     address: Url,
@@ -105,20 +136,9 @@ impl Key {
     }
 
     async fn token(&self, services: &Services, login: &Login) -> Result<Sensitive, Refusal> {
-        let (path, body) = match login {
+        let path = match login {
             Login::Token(token) => return Ok(token.clone()),
-            Login::AppRole {
-                path,
-                role_id,
-                secret_id,
-            } => (
-                path,
-                json!({ "role_id": role_id, "secret_id": &**secret_id }),
-            ),
-            Login::Jwt { path, role, token } => {
-                let token = token.read().await?;
-                (path, json!({ "role": role, "jwt": &*token }))
-            }
+            Login::AppRole { path, .. } | Login::Jwt { path, .. } => path,
         };
         let path = segments(path).ok_or(Refusal::BadCredentials("the login has no path"))?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -127,6 +147,15 @@ impl Key {
         if let Some(token) = services.memory.get(&memory) {
             return Ok(Sensitive::new(String::from_utf8_lossy(&token)));
         }
+        let body = match login {
+            Login::Token(token) => return Ok(token.clone()),
+            Login::AppRole {
+                role_id, secret_id, ..
+            } => json!({ "role_id": role_id, "secret_id": &**secret_id }),
+            Login::Jwt { role, token, .. } => {
+                json!({ "role": role, "jwt": &*token.read().await? })
+            }
+        };
         let answer = services.http.send(vault_request(url, &body)).await?;
         let auth = parse::<LoginAnswer>(&answer)?.auth;
         let token = Sensitive::new(auth.client_token);
@@ -144,12 +173,13 @@ impl Key {
         if !ciphertext.starts_with(CIPHERTEXT) {
             return Err(Refusal::BadCiphertext);
         }
-        let ambient = services.settings.ambient.vault.as_ref();
-        let login = credentials.vault.as_ref().or(ambient);
+        let login = credentials.or_lent(services, |credentials| credentials.vault.as_ref());
+        let of_account = || Server::login(credentials, &self.address);
+        let login = login.cloned().or_else(of_account);
         let login = login.ok_or(Refusal::NoCredentials(
             "the decryption Secret has no sops.vault-token, the environment no VAULT_TOKEN",
         ))?;
-        let token = self.token(services, login).await?;
+        let token = self.token(services, &login).await?;
         let mut path: Vec<&str> = self.engine.iter().map(String::as_str).collect();
         path.extend(["decrypt", &self.name]);
         let request = vault_request(self.at(&path), &json!({ "ciphertext": ciphertext }))

@@ -8,7 +8,7 @@ use hyper::http::request::Parts;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Refused, field, header, scramble};
+use super::{Refused, account_of, field, header, scramble};
 
 /// The key.
 pub const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
@@ -46,10 +46,14 @@ pub(super) fn answer(parts: &Parts, body: &[u8]) -> Option<Result<String, Refuse
         return Some(signed(parts, body, "kms").and_then(|()| decrypt(body)));
     }
     match field(body, "Action").as_str() {
-        "AssumeRoleWithWebIdentity" => Some(match field(body, "WebIdentityToken") == JWT {
-            true => take_role(body),
-            false => Err(DENIED),
-        }),
+        "AssumeRoleWithWebIdentity" => {
+            let token = field(body, "WebIdentityToken");
+            let known = token == JWT || account_of(&token, "sts.amazonaws.com").is_some();
+            Some(match known {
+                true => take_role(body),
+                false => Err(DENIED),
+            })
+        }
         "AssumeRole" => Some(signed(parts, body, "sts").and_then(|()| take_role(body))),
         _ => None,
     }

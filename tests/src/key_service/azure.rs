@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::gcp::PRIVATE_KEY;
-use super::{Refused, field, header};
+use super::{Refused, account_of, field, header};
 
 /// The vault, by the name that files give it.
 pub const VAULT: &str = "https://shop.vault.azure.net";
@@ -71,7 +71,7 @@ pub(super) fn answer(parts: &Parts, body: &[u8]) -> Option<Result<String, Refuse
 fn token(body: &[u8]) -> Result<String, Refused> {
     let asserted = field(body, "client_assertion_type")
         == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-        && field(body, "client_assertion") == JWT;
+        && is_token(&field(body, "client_assertion"));
     let known = field(body, "client_secret") == SECRET || asserted;
     let right = known
         && field(body, "client_id") == CLIENT
@@ -81,6 +81,10 @@ fn token(body: &[u8]) -> Result<String, Refused> {
         true => Ok(json!({ "access_token": TOKEN, "expires_in": 3600 }).to_string()),
         false => Err(INVALID_CLIENT),
     }
+}
+
+fn is_token(token: &str) -> bool {
+    token == JWT || account_of(token, "api://AzureADTokenExchange").is_some()
 }
 
 fn decrypt(body: &[u8]) -> Result<String, Refused> {

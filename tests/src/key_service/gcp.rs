@@ -9,7 +9,7 @@ use rsa::{Pkcs1v15Sign, RsaPrivateKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Refused, field, header, scramble};
+use super::{Refused, account_of, field, header, scramble};
 
 /// The key.
 pub const RESOURCE: &str = "projects/shop/locations/global/keyRings/weir/cryptoKeys/sops";
@@ -20,6 +20,10 @@ pub const TOKEN: &str = "ya29.stand-in";
 /// The pool that identities of elsewhere come from.
 pub const AUDIENCE: &str =
     "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k8s";
+/// The provider that it is without the name of its service.
+pub const PROVIDER: &str = "projects/1/locations/global/workloadIdentityPools/p/providers/k8s";
+/// The pool of a cluster of Google's own.
+const CLUSTER_AUDIENCE: &str = "identitynamespace:shop.svc.id.goog:https://container.googleapis.com/v1/projects/shop/locations/europe-west4/clusters/prod";
 /// The token of one of them.
 pub const JWT: &str = "header.claims-of-gcp.signature";
 /// The key of the account, made for these tests alone.
@@ -60,9 +64,9 @@ pub(super) fn answer(parts: &Parts, body: &[u8]) -> Option<Result<String, Refuse
     match path {
         "/token" => Some(account_token(body)),
         "/v1/token" => Some(exchange(body)),
-        "/computeMetadata/v1/instance/service-accounts/default/token" => {
+        _ if path.starts_with("/computeMetadata/v1/") => {
             Some(match header(parts, "metadata-flavor") {
-                "Google" => Ok(granted(TOKEN)),
+                "Google" => metadata(path),
                 _ => Err(DENIED),
             })
         }
@@ -81,6 +85,16 @@ pub(super) fn answer(parts: &Parts, body: &[u8]) -> Option<Result<String, Refuse
         }
         _ => None,
     }
+}
+
+fn metadata(path: &str) -> Result<String, Refused> {
+    Ok(match path.trim_start_matches("/computeMetadata/v1/") {
+        "instance/service-accounts/default/token" => granted(TOKEN),
+        "project/project-id" => "shop".to_owned(),
+        "instance/attributes/cluster-location" => "europe-west4".to_owned(),
+        "instance/attributes/cluster-name" => "prod".to_owned(),
+        _ => return Err(DENIED),
+    })
 }
 
 fn granted(token: &str) -> String {
@@ -123,8 +137,13 @@ fn account_token(body: &[u8]) -> Result<String, Refused> {
 }
 
 fn exchange(body: &[u8]) -> Result<String, Refused> {
-    let right = field(body, "subject_token") == JWT
-        && field(body, "audience") == AUDIENCE
+    let token = field(body, "subject_token");
+    let known = match field(body, "audience").as_str() {
+        AUDIENCE => token == JWT || account_of(&token, AUDIENCE).is_some(),
+        CLUSTER_AUDIENCE => account_of(&token, "shop.svc.id.goog").is_some(),
+        _ => false,
+    };
+    let right = known
         && field(body, "subject_token_type") == "urn:ietf:params:oauth:token-type:jwt"
         && field(body, "grant_type") == "urn:ietf:params:oauth:grant-type:token-exchange";
     match right {

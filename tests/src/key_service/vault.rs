@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 use serde_json::{Value, json};
 
-use super::{Refused, header, scramble};
+use super::{Refused, account_of, header, scramble};
 
 /// The token that may decrypt.
 pub const TOKEN: &str = "hvs.stand-in-token";
@@ -42,6 +42,12 @@ pub(super) fn answer(parts: &Parts, body: &[u8]) -> Option<Result<String, Refuse
             login(body == json!({ "role_id": ROLE_ID, "secret_id": SECRET_ID }))
         }
         "/v1/auth/kubernetes/login" => login(body == json!({ "role": ROLE, "jwt": JWT })),
+        "/v1/team/auth/jwt/login" => {
+            // A role for each account, bound to tokens that were made for this server.
+            let address = format!("http://{}", header(parts, "host"));
+            let account = account_of(body["jwt"].as_str().unwrap_or_default(), &address);
+            login(account.is_some() && account.as_deref() == body["role"].as_str())
+        }
         "/v1/transit/decrypt/weir" => match header(parts, "x-vault-token") {
             TOKEN => decrypt(&body),
             _ => Err(FORBIDDEN),

@@ -8,6 +8,7 @@
 
 mod account;
 mod deploy;
+mod identities;
 mod pruning;
 mod secrets;
 mod site;

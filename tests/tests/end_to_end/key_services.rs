@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use kube::api::DynamicObject;
 use serde_json::json;
 use weir_tests::key_service::{Manner, aws, seal, vault};
-use weir_tests::objects::{kind, kustomization_file};
+use weir_tests::objects::{kind, kustomization_file, object};
 use weir_tests::{KeyService, Scene, Weir};
 
 const PLAIN: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n    name: sealed\nstringData:\n    password: canary-of-the-key-service\n";
@@ -129,6 +129,55 @@ async fn a_bad_key_service_gets_nothing_applied_by_halves() {
     scene.ready("app", &commit).await;
 }
 
+#[tokio::test]
+async fn a_service_account_logs_in_to_a_server_of_the_operator_s_config_map() {
+    let service = KeyService::start();
+    let scene = Scene::with("vault-account", &["--sops-vault-configmap=vault"]).await;
+    scene
+        .repository
+        .write(
+            "app/kustomization.yaml",
+            kustomization_file(&["sealed.yaml"]),
+        )
+        .write("app/sealed.yaml", sealed_by(&service.url()));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let accounts = kind("", "v1", "ServiceAccount");
+    scene.create(&object(&accounts, "keys", json!({}))).await;
+    let decryption = json!({ "provider": "sops", "serviceAccountName": "keys" });
+    let spec = json!({ "decryption": decryption, "retryInterval": "1s" });
+    scene.sync("app", "./app", spec).await;
+    let message = scene.failed("app", "FeatureGateDisabled").await;
+    assert!(
+        message.contains("ObjectLevelWorkloadIdentity=true"),
+        "{message}"
+    );
+
+    let mut scene = scene;
+    scene
+        .weir
+        .restart_with("--feature-gates=ObjectLevelWorkloadIdentity=true".to_owned());
+    let message = scene.failed("app", "BuildFailed").await;
+    assert!(message.contains("Vault ConfigMap"), "{message}");
+    assert_eq!(service.requests(), Vec::<String>::new());
+    let servers = format!(
+        "instances: [{{address: '{}', loginPath: team/auth/jwt/login}}]\n",
+        service.url()
+    );
+    let maps = kind("", "v1", "ConfigMap");
+    let data = json!({ "data": { "config.yaml": servers } });
+    scene.create(&object(&maps, "vault", data)).await;
+    scene.ready("app", &commit).await;
+    let opened = scene.get(&kind("", "v1", "Secret"), "sealed").await;
+    let encoded = opened.data["data"]["password"].as_str().unwrap();
+    assert_eq!(BASE64.decode(encoded).unwrap(), CANARY.as_bytes());
+    let wanted = [
+        "POST /v1/team/auth/jwt/login",
+        "POST /v1/transit/decrypt/weir",
+    ];
+    assert_eq!(service.requests(), wanted);
+}
+
 #[test]
 fn the_command_line_uses_the_environment_and_asks_only_whom_it_may() {
     let service = KeyService::start();
@@ -152,6 +201,10 @@ fn the_command_line_uses_the_environment_and_asks_only_whom_it_may() {
     let flag = format!("--sops-allow=vault={}/transit/weir", service.url());
     let (out, error) = decrypt(&[], &[token]);
     assert!(out.is_empty() && error.contains(&flag), "{error}");
+    assert!(
+        !error.contains("--key"),
+        "no file holds such a key: {error}"
+    );
     let (out, error) = decrypt(std::slice::from_ref(&flag), &[]);
     assert!(out.is_empty() && error.contains("VAULT_TOKEN"), "{error}");
     assert_eq!(service.requests(), Vec::<String>::new());

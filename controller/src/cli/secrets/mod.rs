@@ -102,7 +102,8 @@ async fn answers(
 /// A file that could not be opened: the place and the key, never a text of it.
 fn failure(error: sops::Error, path: &Path) -> Failure {
     let hint = match error.kind {
-        sops::ErrorKind::NoMatchingKey { .. } => {
+        // What key services refuse says itself what it takes.
+        sops::ErrorKind::NoMatchingKey { ref refusals, .. } if refusals.is_empty() => {
             "give the key of a recipient with --key FILE, or in SOPS_AGE_KEY_FILE"
         }
         sops::ErrorKind::MetadataNotFound => "is the file encrypted, and in this --format?",
