@@ -10,6 +10,7 @@
 pub mod api;
 pub mod cli;
 pub mod cluster;
+pub mod comparison;
 pub mod environments;
 pub mod expression;
 pub mod health;

@@ -1,5 +1,6 @@
 //! The command line: one file a command, one table of commands, one place that turns results into exit codes.
 
+mod affected;
 mod build;
 mod completion;
 mod connection;
@@ -12,6 +13,7 @@ mod fleet;
 mod get;
 mod key_services;
 mod output;
+mod plan;
 mod plan_text;
 mod reconcile;
 mod run;
@@ -33,6 +35,8 @@ pub enum Exit {
     Success,
     /// Something differs or would change.
     Changes,
+    /// Something would be deleted, or more would change than one stage.
+    GraveChanges,
 }
 
 impl From<Exit> for ExitCode {
@@ -40,6 +44,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Success => Self::SUCCESS,
             Exit::Changes => Self::from(2),
+            Exit::GraveChanges => Self::from(3),
         }
     }
 }
@@ -53,12 +58,14 @@ const DEFAULT_NAMESPACE: &str = "flux-system";
 const EXAMPLES: &str = "\
 Examples:
   weir build envs/prod-eu                 print what an environment is made of
+  weir envs                               what environments there are, and whether they build
+  weir plan --from main                   what a change does to each of them
   weir diff apps -n flux-system           what the next reconcile would change
   weir get kustomizations -A              what is Ready, at which revision
   weir reconcile apps --with-source       pull and apply now, and wait for the result
   weir run                                the controller
 
-Exit codes: 0 success or no difference, 1 error (usage errors too), 2 differences.";
+Exit codes: 0 success or no difference, 1 error (usage errors too), 2 differences, 3 differences that delete.";
 
 /// Keeps a Kubernetes cluster at the level that Git says.
 #[derive(Parser)]
@@ -76,6 +83,8 @@ struct Arguments {
 enum Command {
     Build(build::Args),
     Envs(envs::Args),
+    Plan(plan::Args),
+    Affected(affected::Args),
     Diff(diff::Args),
     Get(get::Args),
     Reconcile(reconcile::Args),
@@ -109,6 +118,8 @@ fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Build(args) => build::run(&args),
         Command::Envs(args) => envs::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Affected(args) => affected::run(&args),
         Command::Diff(args) => asynchronously(diff::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),

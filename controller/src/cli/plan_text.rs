@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use serde_json::Value;
 
-use crate::cluster::plan::{Action, Change, Plan, Shown, Skip, Step, Unchecked};
+use crate::cluster::plan::{Action, Change, Plan, Skip, Step, Unchecked};
+use crate::comparison::show::tell;
 
 /// How an action is shown: its sign, its colour, and its word in the line of counts.
 struct Sign {
@@ -103,64 +103,18 @@ fn remark(action: &Action) -> Option<String> {
 }
 
 fn render_change(text: &mut String, change: &Change) {
-    let _ = match (&change.before, &change.after) {
-        (None, Some(after)) => writeln!(text, "    + {}: {}", change.path, show(after)),
-        (Some(before), None) => writeln!(text, "    - {}: {}", change.path, show(before)),
-        (Some(Shown::Value(Value::String(before))), Some(Shown::Value(Value::String(after))))
-            if before.contains('\n') || after.contains('\n') =>
-        {
-            writeln!(text, "    ~ {}:\n{}", change.path, lines(before, after))
-        }
-        (Some(before), Some(after)) => {
-            writeln!(
-                text,
-                "    ~ {}: {} → {}",
-                change.path,
-                show(before),
-                show(after)
-            )
-        }
-        (None, None) => Ok(()),
-    };
-}
-
-fn show(shown: &Shown) -> String {
-    match shown {
-        Shown::Masked => "***".to_owned(),
-        Shown::Value(Value::String(text)) if !text.is_empty() && !text.contains('\n') => {
-            visible(text)
-        }
-        Shown::Value(value) => visible(&value.to_string()),
-    }
-}
-
-/// Manifests are written by others: control characters would reach the reader's terminal.
-fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
-/// A small unified diff of a value of several lines.
-fn lines(before: &str, after: &str) -> String {
-    let diff = similar::TextDiff::from_lines(before, after);
-    let mut text = String::new();
-    for group in diff.grouped_ops(1) {
-        for operation in group {
-            for change in diff.iter_changes(&operation) {
-                let line = visible(change.value().trim_end_matches('\n'));
-                let _ = writeln!(text, "        {}{line}", change.tag());
-            }
+    let told = tell(
+        &change.path,
+        change.before.as_ref(),
+        change.after.as_ref(),
+        &[],
+    );
+    if let Some(told) = told {
+        let _ = writeln!(text, "    {} {}", told.sign, told.text);
+        for line in told.below {
+            let _ = writeln!(text, "        {line}");
         }
     }
-    text.truncate(text.trim_end().len());
-    text
 }
 
 /// `Plan: 3 add, 7 change, 2 prune, 412 unchanged`; what is zero is left out.

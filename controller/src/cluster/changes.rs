@@ -6,21 +6,9 @@ use overlay::Object;
 use overlay::yaml::{Node, Value as NodeValue};
 use serde_json::{Map, Value};
 
+use super::difference::{Difference, differences, join, shown_part};
 use super::plan::{Change, Shown};
-use super::redact::Redactor;
-
-/// Keys that name the items of a list, best first: the first that all items have, each with its own value.
-const ITEM_KEYS: [&str; 9] = [
-    "name",
-    "mountPath",
-    "containerPort",
-    "port",
-    "key",
-    "topologyKey",
-    "type",
-    "ip",
-    "uid",
-];
+use super::redact::{Redactor, is_secret_kind};
 
 /// An annotation that holds a copy of the object as someone else applied it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -43,7 +31,7 @@ pub(super) fn differs(live: &Value, wanted: &Value) -> bool {
 }
 
 /// What may not be shown of one object: decided by the kind that the server read, by the marks, and by value.
-pub(super) struct Mask<'a> {
+pub(crate) struct Mask<'a> {
     secret_kind: bool,
     marked: BTreeSet<String>,
     redactor: &'a Redactor,
@@ -56,6 +44,22 @@ impl<'a> Mask<'a> {
         collect_marks(&object.node, String::new(), &mut marked);
         Self {
             secret_kind: answer["kind"] == "Secret" && answer["apiVersion"] == "v1",
+            marked,
+            redactor,
+        }
+    }
+
+    /// The mask of what stands in Git before and after a change.
+    pub(crate) fn of_both(
+        before: Option<&Object>,
+        after: Option<&Object>,
+        redactor: &'a Redactor,
+    ) -> Self {
+        let mut marked = BTreeSet::new();
+        let objects = || [before, after].into_iter().flatten();
+        objects().for_each(|object| collect_marks(&object.node, String::new(), &mut marked));
+        Self {
+            secret_kind: objects().any(|object| is_secret_kind(&object.id)),
             marked,
             redactor,
         }
@@ -75,7 +79,7 @@ impl<'a> Mask<'a> {
 
     /// Both sides as they may be shown. Where one side is hidden the other is too: a password that is being
     /// replaced stood in the same text.
-    fn show(&self, general: &str, sides: [Option<&Value>; 2]) -> [Option<Shown>; 2] {
+    pub(crate) fn show(&self, general: &str, sides: [Option<&Value>; 2]) -> [Option<Shown>; 2] {
         let hidden = sides
             .into_iter()
             .flatten()
@@ -109,194 +113,18 @@ fn collect_marks(node: &Node, general: String, marked: &mut BTreeSet<String>) {
 
 /// The leaves that differ between the live object and what it would become, in the order of the live object.
 pub(super) fn changes(live: &Value, wanted: &Value, mask: &Mask<'_>) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let place = Place::default();
-    compare(
-        &place,
-        Some(&shown_part(live)),
-        Some(&shown_part(wanted)),
-        mask,
-        &mut changes,
-    );
-    changes
-}
-
-/// The part of an object that people mean when they speak of its content.
-fn shown_part(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(root) = object.as_object_mut() {
-        root.remove("status");
-        if let Some(metadata) = root.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.retain(|key, _| key == "labels" || key == "annotations");
-        }
-    }
-    object
-}
-
-/// Where the comparison is: the path to show, and the path with list items made alike.
-#[derive(Clone, Default)]
-struct Place {
-    path: String,
-    general: String,
-}
-
-impl Place {
-    fn key(&self, key: &str) -> Self {
-        Self {
-            path: join(&self.path, key),
-            general: join(&self.general, key),
-        }
-    }
-
-    fn item(&self, name: &str) -> Self {
-        Self {
-            path: format!("{}[{name}]", self.path),
-            general: format!("{}[]", self.general),
-        }
-    }
-}
-
-fn join(path: &str, key: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
-    let key = if !key.is_empty() && key.chars().all(plain) {
-        key.to_owned()
-    } else {
-        format!("\"{key}\"")
-    };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
-}
-
-fn compare(
-    place: &Place,
-    before: Option<&Value>,
-    after: Option<&Value>,
-    mask: &Mask<'_>,
-    changes: &mut Vec<Change>,
-) {
-    if before == after {
-        return;
-    }
-    let maps = (
-        before.map_or(Some(None), as_map),
-        after.map_or(Some(None), as_map),
-    );
-    let lists = (
-        before.map_or(Some(None), as_list),
-        after.map_or(Some(None), as_list),
-    );
-    if let (Some(left), Some(right)) = maps
-        && !both_empty(left.map(Map::len), right.map(Map::len))
-    {
-        compare_maps(place, left, right, mask, changes);
-    } else if let (Some(left), Some(right)) = lists
-        && !both_empty(left.map(Vec::len), right.map(Vec::len))
-    {
-        compare_lists(place, left, right, mask, changes);
-    } else {
-        let [before, after] = mask.show(&place.general, [before, after]);
-        let path = place.path.clone();
-        changes.push(Change {
-            path,
+    let change = |difference: Difference<'_>| {
+        let [before, after] = mask.show(&difference.general, difference.sides());
+        Change {
+            path: difference.path,
             before,
             after,
-        });
-    }
-}
-
-/// A collection that appears or goes without holding anything is a leaf.
-fn both_empty(left: Option<usize>, right: Option<usize>) -> bool {
-    left.unwrap_or(0) == 0 && right.unwrap_or(0) == 0
-}
-
-fn as_map(value: &Value) -> Option<Option<&Map<String, Value>>> {
-    value.as_object().map(Some)
-}
-
-fn as_list(value: &Value) -> Option<Option<&Vec<Value>>> {
-    value.as_array().map(Some)
-}
-
-fn compare_maps(
-    place: &Place,
-    before: Option<&Map<String, Value>>,
-    after: Option<&Map<String, Value>>,
-    mask: &Mask<'_>,
-    changes: &mut Vec<Change>,
-) {
-    let empty = Map::new();
-    let (before, after) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
-    for (key, value) in before {
-        compare(&place.key(key), Some(value), after.get(key), mask, changes);
-    }
-    for (key, value) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
-        compare(&place.key(key), None, Some(value), mask, changes);
-    }
-}
-
-fn compare_lists(
-    place: &Place,
-    before: Option<&Vec<Value>>,
-    after: Option<&Vec<Value>>,
-    mask: &Mask<'_>,
-    changes: &mut Vec<Change>,
-) {
-    let empty = Vec::new();
-    let (before, after) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
-    let (left, right) = match item_key(before, after) {
-        Some(key) => (named_by(before, key), named_by(after, key)),
-        None => (numbered(before), numbered(after)),
+        }
     };
-    for (name, value) in &left {
-        let other = right
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| *value);
-        compare(&place.item(name), Some(value), other, mask, changes);
-    }
-    for (name, value) in right
-        .iter()
-        .filter(|(name, _)| !left.iter().any(|(other, _)| other == name))
-    {
-        compare(&place.item(name), None, Some(value), mask, changes);
-    }
-}
-
-fn item_key(before: &[Value], after: &[Value]) -> Option<&'static str> {
-    ITEM_KEYS.into_iter().find(|key| {
-        [before, after].into_iter().all(|items| {
-            let names: BTreeSet<_> = items
-                .iter()
-                .filter_map(|item| item_name(item, key))
-                .collect();
-            names.len() == items.len()
-        })
-    })
-}
-
-fn item_name(item: &Value, key: &str) -> Option<String> {
-    match item.get(key)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn named_by<'a>(items: &'a [Value], key: &str) -> Vec<(String, &'a Value)> {
-    items
-        .iter()
-        .filter_map(|item| Some((item_name(item, key)?, item)))
-        .collect()
-}
-
-fn numbered(items: &[Value]) -> Vec<(String, &Value)> {
-    items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| (index.to_string(), item))
+    let (live, wanted) = (shown_part(live), shown_part(wanted));
+    differences(&live, &wanted)
+        .into_iter()
+        .map(change)
         .collect()
 }
 

@@ -18,7 +18,7 @@ const LONGEST_FIELD: usize = 40;
 
 /// The secret values of a set of objects, as they may appear in texts.
 #[derive(Default)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     values: Vec<Zeroizing<String>>,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn is_secret_kind(id: &ObjectId) -> bool {
 
 impl Redactor {
     /// Collects the secret values of objects: marked scalars, and all data of Secrets.
-    pub(super) fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
+    pub(crate) fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
         let mut redactor = Self::default();
         for object in objects {
             redactor.collect(&object.node, false);
@@ -51,6 +51,11 @@ impl Redactor {
             .sort_by_key(|value| std::cmp::Reverse(value.len()));
         redactor.values.dedup();
         redactor
+    }
+
+    /// Forgets values that are none.
+    pub(crate) fn retain(&mut self, is_value: impl Fn(&str) -> bool) {
+        self.values.retain(|value| is_value(value));
     }
 
     fn collect(&mut self, node: &Node, all: bool) {
@@ -90,13 +95,13 @@ impl Redactor {
 
     /// Whether a text is a secret value, or holds one that cannot be there by chance: a user name `postgres` does
     /// not make a secret of every image of that name.
-    pub(super) fn touches(&self, text: &str) -> bool {
+    pub(crate) fn touches(&self, text: &str) -> bool {
         let touches = |value: &str| text == value || (!is_word(value) && text.contains(value));
         self.values.iter().any(|value| touches(value))
     }
 
     /// A text with every secret value replaced.
-    pub(super) fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         let replace = |text: String, value: &Zeroizing<String>| {
             if text.contains(value.as_str()) {
                 text.replace(value.as_str(), "***")

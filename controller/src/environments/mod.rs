@@ -191,6 +191,19 @@ impl Leaf {
         }
     }
 
+    /// Whether it builds a folder, or one below it, or was made of a file there.
+    pub fn touches(&self, folder: &str) -> bool {
+        let is_below = |path: &str| folders::is_within(folder, path) || path == folder;
+        let prefix = format!("{folder}/");
+        is_below(&self.path) || self.built().is_some_and(|built| {
+            let reads = &built.composed.reads.paths;
+            let from = reads.range(prefix.clone()..);
+            let mut found = from.take_while(|(path, _)| path.starts_with(&prefix));
+            found.any(|(_, read)| *read != overlay::build::Read::Absent)
+                || matches!(reads.get(folder), Some(read) if *read != overlay::build::Read::Absent)
+        })
+    }
+
     /// The objects; none when it does not build or lies elsewhere.
     pub fn objects(&self) -> &[Object] {
         self.built().map_or(&[], |built| &built.objects)

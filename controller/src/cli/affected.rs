@@ -1,0 +1,191 @@
+//! `weir affected`: which environments and objects a change reaches, and why.
+
+use std::fmt::Write as _;
+
+use anstream::{eprintln, print};
+use anstyle::Style;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::fleet::{Fleet, unreadable};
+use super::{Exit, Outcome};
+use crate::comparison::show::visible;
+use crate::comparison::{Affected, Cause, Count, Reach, affected};
+use crate::environments;
+
+const EXAMPLES: &str = "\
+Examples:
+  weir affected                                 what the files on disk reach, against main
+  weir affected --from main --to HEAD           what the commits of this branch reach
+  weir affected --files platform/_base/x.yaml   of these, only what one file reaches
+  weir affected -o json                         for scripts
+
+Exit codes: 0 no object changes, 2 objects of one stage at most, 3 objects of several stages, 1 error.";
+
+/// Print the blast radius of a change: environments, objects, and the way from the file to them.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The revision before.
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    from: String,
+    /// The revision after; default the files on disk.
+    #[arg(long, value_name = "REVISION")]
+    to: Option<String>,
+    /// Only what these of the touched files reach.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    files: Vec<String>,
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(flatten)]
+    fleet: Fleet,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Compares and prints.
+pub(super) fn run(args: &Args) -> Outcome {
+    let (before, after) = (
+        args.fleet.open(Some(&args.from))?,
+        args.fleet.open(args.to.as_deref())?,
+    );
+    let settings = args.fleet.settings()?;
+    let (before, after, changed) =
+        environments::graphs(before.as_ref(), after.as_ref(), &settings).map_err(unreadable)?;
+    for file in args
+        .files
+        .iter()
+        .filter(|file| !changed.files.contains(*file))
+    {
+        eprintln!("warning: {file} is not among the touched files");
+    }
+    let affected = affected(&before, &after, &changed, &settings.marker, &args.files);
+    match args.output {
+        Format::Text => print!("{}", text(&affected)),
+        Format::Json => print!("{:#}\n", value(&affected)),
+    }
+    // The process ends here: giving all this memory back would take longer than printing it.
+    std::mem::forget((before, after));
+    let changes = affected
+        .environments
+        .iter()
+        .any(|reach| !reach.changed.is_empty());
+    Ok(match (changes, affected.stages.len()) {
+        (false, _) => Exit::Success,
+        (true, 0 | 1) => Exit::Changes,
+        (true, _) => Exit::GraveChanges,
+    })
+}
+
+fn text(affected: &Affected) -> String {
+    let mut text = String::new();
+    for reach in &affected.environments {
+        environment(&mut text, reach);
+    }
+    if !affected.unread.is_empty() {
+        text.push_str("touched, and part of no environment:\n");
+        for file in &affected.unread {
+            let _ = writeln!(text, "  {}", visible(file));
+        }
+        text.push('\n');
+    }
+    let objects = affected.environments.iter().flat_map(|it| &it.changed);
+    let objects: usize = objects.map(|(leaf, _)| leaf.objects.len()).sum();
+    let changed = affected
+        .environments
+        .iter()
+        .filter(|it| !it.changed.is_empty())
+        .count();
+    let all = affected.environments.len() + affected.untouched;
+    let rebuilt = affected.environments.len() - changed;
+    let stages: Vec<&str> = affected.stages.iter().map(String::as_str).collect();
+    let _ = write!(
+        text,
+        "Affected: {objects} objects in {changed} of {all} environments"
+    );
+    if rebuilt > 0 {
+        let _ = write!(text, ", {rebuilt} more are built anew and stay the same");
+    }
+    match stages.is_empty() {
+        true => text.push('\n'),
+        false => {
+            let _ = writeln!(text, " · stages {}", visible(&stages.join(", ")));
+        }
+    }
+    text
+}
+
+fn environment(text: &mut String, reach: &Reach) {
+    let bold = Style::new().bold();
+    let stages = match reach.stages.is_empty() {
+        true => String::new(),
+        false => format!("  (stage {})", visible(&reach.stages.join(", "))),
+    };
+    let _ = writeln!(text, "{bold}{}{bold:#}{stages}", visible(&reach.name));
+    for (leaf, causes) in &reach.changed {
+        let _ = writeln!(text, "  {}", visible(&leaf.name.to_string()));
+        because(text, causes);
+        for object in &leaf.objects {
+            let id = visible(&object.id.to_string());
+            let _ = writeln!(text, "    {} {id}", Count::of(&object.action).sign());
+        }
+        if leaf.problem.is_some() {
+            let _ = writeln!(text, "    ! cannot be compared; `weir plan` says why");
+        }
+    }
+    for (leaf, causes) in &reach.rebuilt {
+        let _ = writeln!(
+            text,
+            "  {}: built anew, the same",
+            visible(&leaf.to_string())
+        );
+        because(text, causes);
+    }
+    text.push('\n');
+}
+
+fn because(text: &mut String, causes: &[Cause]) {
+    for cause in causes {
+        let _ = writeln!(text, "    because of {}", visible(&cause.to_string()));
+    }
+}
+
+fn value(affected: &Affected) -> Value {
+    let causes = |causes: &[Cause]| -> Vec<Value> {
+        let cause = |cause: &Cause| json!({"files": cause.files, "chain": cause.to_string()});
+        causes.iter().map(cause).collect()
+    };
+    let environment = |reach: &Reach| {
+        let changed = reach.changed.iter().map(|(leaf, why)| {
+            let objects = leaf.objects.iter().map(crate::comparison::json::object);
+            let objects: Vec<Value> = objects.collect();
+            json!({"kustomization": leaf.name.to_string(), "because": causes(why), "objects": objects})
+        });
+        let rebuilt = reach
+            .rebuilt
+            .iter()
+            .map(|(leaf, why)| json!({"kustomization": leaf.to_string(), "because": causes(why)}));
+        json!({
+            "name": reach.name,
+            "path": reach.path,
+            "stages": reach.stages,
+            "changed": changed.collect::<Vec<_>>(),
+            "rebuilt": rebuilt.collect::<Vec<_>>(),
+        })
+    };
+    let environments: Vec<Value> = affected.environments.iter().map(environment).collect();
+    json!({
+        "schema": "weir.affected/v1",
+        "environments": environments,
+        "untouched": affected.untouched,
+        "stages": affected.stages,
+        "unread": affected.unread,
+    })
+}

@@ -1,0 +1,117 @@
+//! How many objects of each kind of change there are.
+
+use std::collections::HashSet;
+
+use super::{Action, Comparison, EnvironmentChange, ObjectChange};
+
+/// What is counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// New objects.
+    Add,
+    /// Objects that change.
+    Change,
+    /// Objects that may change.
+    MayChange,
+    /// Objects that are deleted and created again.
+    Replace,
+    /// Objects that are deleted.
+    Prune,
+    /// Objects that go from Git and stay in the cluster.
+    Leave,
+}
+
+/// The counts, their words and their signs, in the order in which they are told.
+pub(super) const COUNTS: [(Count, &str, &str); 6] = [
+    (Count::Add, "add", "+"),
+    (Count::Change, "change", "~"),
+    (Count::MayChange, "may change", "?"),
+    (Count::Replace, "replace", "-/+"),
+    (Count::Prune, "prune", "-"),
+    (Count::Leave, "left behind", "·"),
+];
+
+/// Counts of objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By [`Count`], in the order of [`COUNTS`].
+    pub by_count: [usize; 6],
+    /// Those that stay as they are.
+    pub unchanged: usize,
+}
+
+impl Count {
+    /// What an action counts as.
+    pub fn of(action: &Action) -> Self {
+        match action {
+            Action::Create => Self::Add,
+            Action::Change => Self::Change,
+            Action::MayChange => Self::MayChange,
+            Action::Replace { .. } => Self::Replace,
+            Action::Prune { .. } => Self::Prune,
+            Action::Leave(_) => Self::Leave,
+        }
+    }
+
+    /// The sign before an object.
+    pub fn sign(self) -> &'static str {
+        let found = COUNTS.iter().find(|(count, ..)| *count == self);
+        found.map_or("", |(_, _, sign)| sign)
+    }
+}
+
+impl Counts {
+    /// How many there are of one.
+    pub fn get(&self, count: Count) -> usize {
+        let index = COUNTS.iter().position(|(other, ..)| *other == count);
+        index.map_or(0, |index| self.by_count[index])
+    }
+
+    /// Whether anything at all is written.
+    pub fn any(&self) -> bool {
+        self.by_count.iter().any(|count| *count > 0)
+    }
+
+    /// Whether anything is deleted.
+    pub fn deletes(&self) -> bool {
+        self.get(Count::Prune) + self.get(Count::Replace) > 0
+    }
+
+    fn add(&mut self, object: &ObjectChange) {
+        let count = Count::of(&object.action);
+        if let Some(index) = COUNTS.iter().position(|(other, ..)| *other == count) {
+            self.by_count[index] += 1;
+        }
+    }
+
+    /// Of one environment.
+    pub fn of_environment(environment: &EnvironmentChange) -> Self {
+        let mut counts = Self {
+            unchanged: environment.unchanged,
+            ..Self::default()
+        };
+        let objects = environment.leaves.iter().flat_map(|leaf| &leaf.objects);
+        objects.for_each(|object| counts.add(object));
+        counts
+    }
+
+    /// Of all: what several environments of one cluster share is counted once.
+    pub fn of(comparison: &Comparison) -> Self {
+        let mut counts = Self::default();
+        let mut seen = HashSet::new();
+        let mut clusters = HashSet::new();
+        for environment in &comparison.environments {
+            if clusters.insert(&environment.path) {
+                counts.unchanged += environment.unchanged;
+            }
+            for leaf in &environment.leaves {
+                for object in &leaf.objects {
+                    if seen.insert((&environment.path, &leaf.name, &object.id)) {
+                        counts.add(object);
+                    }
+                }
+            }
+        }
+        counts
+    }
+}

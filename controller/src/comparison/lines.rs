@@ -1,0 +1,98 @@
+//! The leaves of an object that change, as they may be shown.
+
+use std::collections::BTreeSet;
+
+use overlay::Object;
+use overlay::unknown::{Marker, Part, Unknown};
+use overlay::yaml::{Secrets, to_json};
+use serde_json::Value;
+
+use super::Line;
+use crate::cluster::Shown;
+use crate::cluster::changes::Mask;
+use crate::cluster::difference::{Difference, differences, shown_part};
+use crate::cluster::redact::Redactor;
+use crate::environments::token_in;
+
+/// What lines are made with.
+pub(super) struct Lines<'a> {
+    pub(super) marker: &'a Marker,
+    pub(super) redactor: &'a Redactor,
+}
+
+impl Lines<'_> {
+    /// The leaves that differ; none for an object that is new or goes.
+    pub(super) fn between(&self, before: &Object, after: &Object) -> Vec<Line> {
+        if before.node == after.node {
+            return Vec::new();
+        }
+        let mask = Mask::of_both(Some(before), Some(after), self.redactor);
+        let [one, other] = [before, after].map(|object| {
+            // In the clear, as the mask goes by what values are; nothing leaves but through it.
+            shown_part(&to_json(&object.node, Secrets::Revealed))
+        });
+        let lines = differences(&one, &other).into_iter();
+        lines
+            .map(|difference| self.line(difference, &mask))
+            .collect()
+    }
+
+    fn line(&self, difference: Difference<'_>, mask: &Mask<'_>) -> Line {
+        let sides = difference.sides();
+        let [before, after] = mask.show(&difference.general, sides);
+        Line {
+            path: self.readable(&difference.path),
+            unknown: self.unknown(sides),
+            before: before.map(|shown| self.told(shown)),
+            after: after.map(|shown| self.told(shown)),
+        }
+    }
+
+    /// What decides whether two values differ and is not known. Where both hold the same unknown values they differ
+    /// whatever these are.
+    fn unknown(&self, sides: [Option<&Value>; 2]) -> Vec<String> {
+        let [Some(before), Some(after)] = sides.map(|side| side.map(|value| self.unknowns(value)))
+        else {
+            return Vec::new();
+        };
+        if before == after {
+            return Vec::new();
+        }
+        let reasons: BTreeSet<String> = before.union(&after).map(|it| it.reason.clone()).collect();
+        reasons.into_iter().collect()
+    }
+
+    fn unknowns(&self, value: &Value) -> BTreeSet<Unknown> {
+        let text = value.as_str().and_then(|text| token_in(text, self.marker));
+        let Some(text) = text else {
+            return BTreeSet::new();
+        };
+        let parts = self.marker.parts(&text).into_iter();
+        let unknown = |part: Part<'_>| match part {
+            Part::Unknown(unknown) => Some(unknown),
+            Part::Text(_) => None,
+        };
+        parts.filter_map(unknown).collect()
+    }
+
+    fn told(&self, shown: Shown) -> Shown {
+        match shown {
+            Shown::Masked => Shown::Masked,
+            Shown::Value(value) => Shown::Value(self.readable_value(value)),
+        }
+    }
+
+    fn readable_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.readable(&text)),
+            other => other,
+        }
+    }
+
+    /// A text with what is not known spelled out.
+    pub(super) fn readable(&self, text: &str) -> String {
+        self.marker.shown(text, |unknown| {
+            format!("(known after apply: {})", unknown.reason)
+        })
+    }
+}
