@@ -8,6 +8,7 @@
 //! and `health` do not know each other; `report` and `web` only read.
 
 pub mod api;
+mod claim;
 pub mod cli;
 pub mod cluster;
 pub mod comparison;

@@ -1,28 +1,17 @@
 //! A plain HTTP/1.1 client for what Weir serves.
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::{Request, client::conn::http1};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// Asks `HOST:PORT` for a path; gives the status and the text of the answer, or what went wrong.
 pub async fn get(address: &str, path: &str) -> Result<(u16, String), String> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| error.to_string())?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    tokio::spawn(connection);
     let request = Request::get(path)
         .header("Host", address)
-        .body(Empty::<Bytes>::new());
-    let request = request.map_err(|error| error.to_string())?;
-    let answer = sender
-        .send_request(request)
-        .await
-        .map_err(|error| error.to_string())?;
+        .body(Full::new(Bytes::new()));
+    let answer = send(address, request.map_err(|error| error.to_string())?).await?;
     let status = answer.status().as_u16();
     let body = answer
         .into_body()
@@ -31,4 +20,32 @@ pub async fn get(address: &str, path: &str) -> Result<(u16, String), String> {
         .map_err(|error| error.to_string())?;
     let text = String::from_utf8(body.to_bytes().into()).map_err(|error| error.to_string())?;
     Ok((status, text))
+}
+
+/// Sends a body to a path of `HOST:PORT`; gives the status of the answer, or what went wrong.
+pub async fn post(
+    address: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<u16, String> {
+    let mut request = Request::post(path).header("Host", address);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+    let answer = send(address, request.map_err(|error| error.to_string())?).await?;
+    Ok(answer.status().as_u16())
+}
+
+async fn send(address: &str, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| error.to_string())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    tokio::spawn(connection);
+    let answer = sender.send_request(request).await;
+    answer.map_err(|error| error.to_string())
 }

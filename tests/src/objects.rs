@@ -88,7 +88,10 @@ pub fn config_map(name: &str, key: &str, value: &str) -> String {
 /// The text of the definition of a namespaced kind, version `v1`, whose spec and status hold what they like.
 pub fn definition(group: &str, kind: &str) -> String {
     let singular = kind.to_lowercase();
-    let plural = format!("{singular}s");
+    let plural = match singular.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{singular}s"),
+    };
     let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",

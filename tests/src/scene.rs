@@ -335,31 +335,35 @@ pub fn workspace() -> PathBuf {
 /// Installs Weir's custom resources as an administrator would, and waits until they are served. They are
 /// the same for all tests, so that doing it again changes nothing.
 pub async fn install_definitions(client: &Client) {
+    for definition in documents(&workspace().join("deploy/crds")) {
+        install(client, &definition).await;
+    }
+}
+
+/// Installs the definition of a kind, and waits until it is served.
+pub async fn install(client: &Client, definition: &Value) {
     let definitions: Api<DynamicObject> = Api::all_with(
         client.clone(),
         &kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
     );
-    for definition in documents(&workspace().join("deploy/crds")) {
-        let Some(name) = definition["metadata"]["name"].as_str() else {
-            continue;
-        };
-        let parameters = PatchParams::apply("harness").force();
-        let applied = definitions
-            .patch(name, &parameters, &Patch::Apply(&definition))
-            .await;
-        applied.unwrap_or_else(|error| panic!("install {name}: {error}"));
-        eventually(PATIENCE, &format!("{name} is served"), async || {
-            let object = definitions
-                .get(name)
-                .await
-                .map_err(|error| error.to_string())?;
-            match condition(&object, "Established") {
-                Some(established) if established["status"] == "True" => Ok(()),
-                _ => Err(object.data["status"].to_string()),
-            }
-        })
+    let name = definition["metadata"]["name"].as_str();
+    let name = name.expect("a definition has a name");
+    let parameters = PatchParams::apply("harness").force();
+    let applied = definitions
+        .patch(name, &parameters, &Patch::Apply(definition))
         .await;
-    }
+    applied.unwrap_or_else(|error| panic!("install {name}: {error}"));
+    eventually(PATIENCE, &format!("{name} is served"), async || {
+        let object = definitions
+            .get(name)
+            .await
+            .map_err(|error| error.to_string())?;
+        match condition(&object, "Established") {
+            Some(established) if established["status"] == "True" => Ok(()),
+            _ => Err(object.data["status"].to_string()),
+        }
+    })
+    .await;
 }
 
 /// The objects in the files of a folder, but for its kustomization.

@@ -9,16 +9,19 @@ use serde_json::{Value, json};
 
 use super::git_repository::GitRepository;
 use super::kustomization::Kustomization;
+use super::receiver::Receiver;
 
 /// The pattern of condition types: a word, or a word below a domain.
 const CONDITION_TYPE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
 
-/// All definitions. `v1` is stored; `v1beta2`, which old repositories still name, is served with the same schema.
+/// All definitions. `v1` is stored; `v1beta2` of two of them, which old repositories still name, is served with the same
+/// schema.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [GitRepository::crd(), Kustomization::crd()]
-        .into_iter()
-        .map(finish)
-        .collect()
+    vec![
+        finish(with_older(GitRepository::crd())),
+        finish(with_older(Kustomization::crd())),
+        finish(Receiver::crd()),
+    ]
 }
 
 /// The definitions as files: name and content.
@@ -36,8 +39,18 @@ pub fn files() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What the derived definition lacks: the second version, the default status, the limits of conditions, and null
-/// taken out of the types (an absent field is how the kinds say "not set").
+/// The definition with an older version, too.
+fn with_older(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let mut older = crd.spec.versions.clone();
+    for version in &mut older {
+        version.name = "v1beta2".to_owned();
+        version.storage = false;
+    }
+    crd.spec.versions.extend(older);
+    crd
+}
+
+/// What the derived definition lacks: the default status, the limits of conditions, and null taken out of the types (an absent field is how the kinds say "not set").
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(status) = status_schema(version) {
@@ -45,12 +58,6 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             limit_conditions(status);
         }
     }
-    let mut older = crd.spec.versions.clone();
-    for version in &mut older {
-        version.name = "v1beta2".to_owned();
-        version.storage = false;
-    }
-    crd.spec.versions.extend(older);
     without_null(crd)
 }
 

@@ -5,3 +5,4 @@ pub mod duration;
 pub mod git_repository;
 pub mod kustomization;
 pub mod meta;
+pub mod receiver;

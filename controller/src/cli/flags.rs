@@ -61,6 +61,9 @@ pub(super) struct Servers {
     /// Where /healthz and /readyz are served.
     #[arg(long, default_value = ":9440")]
     pub(super) health_addr: String,
+    /// Where calls of Git servers and registries are answered, as Receivers say; `:9292` is Flux's. Nowhere unless given.
+    #[arg(long, default_value = "0")]
+    pub(super) receiver_addr: String,
     /// Where artifacts are served.
     #[arg(long, default_value = ":9090")]
     pub(super) storage_addr: String,
@@ -84,8 +87,8 @@ pub(super) struct Servers {
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Scope")]
 pub(super) struct ScopeFlags {
-    /// The halves of Weir that work in this process; the other stays with Flux's controller. Kustomizations are
-    /// built from sources of the same process.
+    /// The halves of Weir that work in this process; the other stays with Flux's controller. Without `sources`,
+    /// Kustomizations are built from the artifacts that source-controller stores.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Half::Sources, Half::Kustomizations])]
     pub(super) reconcilers: Vec<Half>,
     /// Look at all namespaces; otherwise at that of `RUNTIME_NAMESPACE` only.
@@ -154,18 +157,6 @@ impl ScopeFlags {
     /// The halves that work here.
     pub(super) fn halves(&self) -> &[Half] {
         &self.reconcilers
-    }
-
-    /// Refuses what this version cannot do.
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        if self.reconcilers.contains(&Half::Sources) {
-            return Ok(());
-        }
-        let message = "--reconcilers=kustomizations: this version builds from its own sources only";
-        Err(Failure::with_hint(
-            message,
-            "add `sources`, and stop source-controller",
-        ))
     }
 }
 
@@ -334,11 +325,8 @@ mod tests {
     fn check(flags: &str) -> Result<(), String> {
         let words = ["weir"].into_iter().chain(flags.split_whitespace());
         let flags = Flags::try_parse_from(words).map_err(|error| error.to_string())?;
-        let checks = [
-            flags.scope.check(),
-            flags.leadership.check(),
-            flags.accepted.check(),
-        ];
+        assert!(!flags.scope.halves().is_empty());
+        let checks = [flags.leadership.check(), flags.accepted.check()];
         let checks: Result<(), Failure> = checks.into_iter().collect();
         checks.map_err(|failure| failure.to_string())
     }
@@ -357,7 +345,6 @@ mod tests {
             ("--ssh-kex-algos=x", "SSH"),
             ("--artifact-digest-algo=blake3", "sha256"),
             ("--events-addr=notification-controller", "http://HOST"),
-            ("--reconcilers=kustomizations", "own sources only"),
             ("--reconcilers=charts", "charts"),
             ("--leader-election-renew-deadline=20s", "must grow"),
             ("--no-such-flag", "no-such-flag"),

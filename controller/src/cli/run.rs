@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::{reflector, watcher};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -21,23 +22,33 @@ use crate::cluster::{Cluster, Fence, Identity, Limits};
 use crate::reconcile::context::{Context, Settings, Snapshots};
 use crate::reconcile::dependencies::Readiness;
 use crate::reconcile::desired::Desired;
+use crate::reconcile::foreign::Foreign;
 use crate::reconcile::input_watches::InputWatches;
 use crate::reconcile::keys::Decrypting;
 use crate::reconcile::observe::{self, Listed, Scope};
-use crate::reconcile::schedule::{self, Pace, Schedule, Turns};
+use crate::reconcile::receiver;
+use crate::reconcile::schedule::{self, Kind, Pace, Schedule, Turns};
 use crate::reconcile::sites::{Site, Sites};
 use crate::report::gauges::Gauges;
 use crate::report::metrics::Metrics;
 use crate::report::{events, logs};
+use crate::source::client::EnvironmentProxies;
 use crate::source::{Repositories, Storage};
 use crate::web;
 use crate::web::lease::{self, Candidate};
+use crate::web::receiver::Hooks;
 
 /// How long a run in hand may go on after SIGTERM.
 const GRACE: Duration = Duration::from_secs(25);
 
 /// Folder of the Git caches in the storage; artifacts are at `gitrepository/`.
 const GIT_CACHES: &str = "cache";
+
+/// Flux's way to switch a server off.
+const OFF: &str = "0";
+
+/// Calls of Receivers that wait to be told.
+const CALLS: usize = 1024;
 
 /// How long events that wait may still be written.
 const GRACE_FOR_EVENTS: Duration = Duration::from_secs(3);
@@ -76,7 +87,6 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Outcome {
     start_logging(&args)?;
     let features = args.policy.features()?;
-    args.scope.check()?;
     args.leadership.check()?;
     args.accepted.check()?;
     let config = args.cluster.connection().config().await?;
@@ -113,14 +123,27 @@ pub(super) async fn run(args: Args) -> Outcome {
     .await?;
 
     let storage = storage(&args.servers, &namespace)?;
-    let artifacts = crate::source::storage::router(storage.clone());
+    if args.scope.halves().contains(&Half::Sources) {
+        let artifacts = crate::source::storage::router(storage.clone());
+        serve(
+            "artifacts",
+            &args.servers.storage_addr,
+            artifacts,
+            &stopping,
+        )
+        .await?;
+    }
+
+    let hooks = Arc::new(Hooks::default());
+    let (called, calls) = mpsc::channel(CALLS);
     serve(
-        "artifacts",
-        &args.servers.storage_addr,
-        artifacts,
+        "receivers",
+        &args.servers.receiver_addr,
+        web::receiver::router(hooks.clone(), called),
         &stopping,
     )
     .await?;
+    let calls = (args.servers.receiver_addr != OFF).then_some(calls);
 
     let candidates = candidates(&args, &client, &namespace, &identity, &fence);
     let mut signal = Signals::new()?;
@@ -156,6 +179,8 @@ pub(super) async fn run(args: Args) -> Outcome {
         features,
         stopping: stopping.clone(),
         decrypting,
+        hooks,
+        calls,
     };
     let (context, event_writer) = start(&args, parts, &namespace)?;
     tokio::spawn(tell_ready(context.clone(), ready));
@@ -203,6 +228,9 @@ struct Parts {
     features: Features,
     stopping: watch::Receiver<bool>,
     decrypting: Decrypting,
+    hooks: Arc<Hooks>,
+    /// Where those are told who have called; none when nobody is answered.
+    calls: Option<mpsc::Receiver<(String, String)>>,
 }
 
 /// Makes the context and starts all that runs in it.
@@ -211,8 +239,9 @@ fn start(
     parts: Parts,
     namespace: &str,
 ) -> Result<(Arc<Context>, JoinHandle<()>), Failure> {
-    let (git_repositories, git_repository_writer) = reflector::store();
+    let (git_repositories, mut git_repository_writer) = reflector::store();
     let (kustomizations, mut kustomization_writer) = reflector::store();
+    let (receivers, receiver_writer) = reflector::store();
     let dropped = parts.metrics.dropped_events.clone();
     let (mut events, event_writer) =
         events::channel(parts.client.clone(), parts.identity.clone(), dropped);
@@ -223,6 +252,11 @@ fn start(
         events = posting;
         tokio::spawn(poster.run(parts.stopping.clone()));
     }
+    let foreign = Foreign::new(
+        (!args.scope.watch_all_namespaces).then(|| namespace.to_owned()),
+        !args.scope.halves().contains(&Half::Sources),
+    )
+    .map_err(cannot("download artifacts"))?;
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let context = Arc::new(Context {
         client: parts.client,
@@ -235,7 +269,12 @@ fn start(
         kustomizations,
         listed: Listed::default(),
         snapshots: Snapshots::default(),
-        repositories: Arc::new(Repositories::new(parts.storage.root.join(GIT_CACHES))),
+        receivers,
+        hooks: parts.hooks,
+        foreign,
+        repositories: Arc::new(
+            Repositories::new(parts.storage.root.join(GIT_CACHES)).through(proxies()),
+        ),
         storage: parts.storage,
         desired: Desired::default(),
         readiness: Readiness::default(),
@@ -254,21 +293,50 @@ fn start(
         Arc::downgrade(&parts.site),
         parts.reports,
     ));
-    tokio::spawn(observe::git_repositories(
-        context.clone(),
-        scope.clone(),
-        git_repository_writer,
-    ));
+    if args.scope.halves().contains(&Half::Sources) {
+        let sources =
+            observe::git_repositories(context.clone(), scope.clone(), git_repository_writer);
+        tokio::spawn(sources);
+    } else {
+        context.listed.add(Kind::GitRepository);
+        know_none(&mut git_repository_writer);
+    }
     if args.scope.halves().contains(&Half::Kustomizations) {
-        let kustomizations = observe::kustomizations(context.clone(), scope, kustomization_writer);
+        let kustomizations =
+            observe::kustomizations(context.clone(), scope.clone(), kustomization_writer);
         tokio::spawn(kustomizations);
     } else {
-        // Nobody looks at them, so all of them are known.
-        kustomization_writer.apply_watcher_event(&watcher::Event::Init);
-        kustomization_writer.apply_watcher_event(&watcher::Event::InitDone);
+        context.listed.add(Kind::Kustomization);
+        know_none(&mut kustomization_writer);
+    }
+    if let Some(calls) = parts.calls {
+        tokio::spawn(observe::receivers(context.clone(), scope, receiver_writer));
+        tokio::spawn(receiver::calls(context.clone(), calls));
     }
     context.metrics.look_at(Gauges::of(&context));
     Ok((context, event_writer))
+}
+
+/// The proxies that the environment names, for repositories that name none.
+fn proxies() -> EnvironmentProxies {
+    let read = |names: [&str; 2]| {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        names.into_iter().find_map(set)
+    };
+    EnvironmentProxies {
+        http: read(["HTTP_PROXY", "http_proxy"]),
+        https: read(["HTTPS_PROXY", "https_proxy"]),
+        none: read(["NO_PROXY", "no_proxy"]),
+    }
+}
+
+/// Nobody looks at the objects of a half that is switched off, so all of them are known.
+fn know_none<K>(writer: &mut Writer<K>)
+where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+{
+    writer.apply_watcher_event(&watcher::Event::Init);
+    writer.apply_watcher_event(&watcher::Event::InitDone);
 }
 
 /// The storage, with its folder in place.
@@ -346,8 +414,7 @@ async fn serve(
     router: axum::Router,
     stopping: &watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    // Flux's way to switch a server off.
-    if address == "0" {
+    if address == OFF {
         return Ok(());
     }
     let local = web::address(address).map_err(cannot("serve"))?;

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::dependencies::Readiness;
 use super::desired::Desired;
+use super::foreign::{Foreign, Sight};
 use super::input_watches::InputWatches;
 use super::keys::Decrypting;
 use super::observe::Listed;
@@ -16,10 +17,12 @@ use super::schedule::{Key, Schedule, Topic, Turns, Wake};
 use super::sites::Sites;
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
+use crate::api::receiver::Receiver;
 use crate::cluster::order::GroupKind;
 use crate::report::events::Events;
 use crate::report::metrics::Metrics;
 use crate::source::{Repositories, Snapshot, Storage};
+use crate::web::receiver::Hooks;
 
 /// How long what builds of one snapshot share is held: the builds that it starts are done by then.
 const SHARED_FOR: Duration = Duration::from_secs(20);
@@ -67,6 +70,12 @@ pub struct Context {
     pub git_repositories: Store<GitRepository>,
     /// Kustomizations as the watch shows them.
     pub kustomizations: Store<Kustomization>,
+    /// Receivers as the watch shows them.
+    pub receivers: Store<Receiver>,
+    /// The calls that they wait for.
+    pub hooks: Arc<Hooks>,
+    /// Sources that other controllers look after.
+    pub foreign: Foreign,
     /// The kinds of own resources that the watches have listed.
     pub listed: Listed,
     /// The newest snapshot of every source.
@@ -165,6 +174,20 @@ impl Context {
     pub fn git_repository(&self, key: &Key) -> Option<Arc<GitRepository>> {
         self.git_repositories
             .get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+
+    /// A Receiver as the watch shows it.
+    pub fn receiver(&self, key: &Key) -> Option<Arc<Receiver>> {
+        self.receivers
+            .get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+
+    /// What a watch shows of a source, whoever looks after it.
+    pub fn source(&self, key: &Key) -> Option<Sight> {
+        match self.foreign.covers(key.kind) {
+            true => self.foreign.sight(key),
+            false => self.git_repository(key).map(|object| Sight::of(&object)),
+        }
     }
 
     /// A Kustomization as the watch shows it.

@@ -58,8 +58,11 @@ impl Context {
 pub fn source_key(spec: &KustomizationSpec, namespace: &str) -> Option<Key> {
     let reference = &spec.source_ref;
     let namespace = reference.namespace.as_deref().unwrap_or(namespace);
-    (reference.kind == Kind::GitRepository.name())
-        .then(|| Key::git_repository(namespace, &reference.name))
+    Kind::source(&reference.kind).map(|kind| Key {
+        kind,
+        namespace: namespace.to_owned(),
+        name: reference.name.clone(),
+    })
 }
 
 /// The Kustomizations that one depends on.

@@ -25,6 +25,7 @@ use crate::api::meta::{Artifact, FINALIZER, LocalReference};
 use crate::report::git_repository::{self as report, Found, Trouble};
 use crate::report::metrics::RunResult;
 use crate::source::access::SecretData;
+use crate::source::github_app::{self, App};
 use crate::source::storage;
 use crate::source::verification::Mode;
 use crate::source::{
@@ -251,10 +252,12 @@ async fn recalled(context: &Context, key: &Key, state: &mut State, object: &GitR
 
 /// Fields that this version does not carry out are refused by name.
 fn unsupported(spec: &GitRepositorySpec) -> Result<(), SourceError> {
-    let provider = spec.provider.as_deref().unwrap_or("generic");
+    if spec.service_account_name.is_some() {
+        return Err(SourceError::ServiceAccount);
+    }
     let fields = [
-        ("provider", provider != "generic"),
-        ("serviceAccountName", spec.service_account_name.is_some()),
+        ("provider: azure", provider(spec) == "azure"),
+        ("provider: aws", provider(spec) == "aws"),
         ("recurseSubmodules", spec.recurse_submodules),
         ("include", !spec.include.is_empty()),
     ];
@@ -281,20 +284,7 @@ async fn remote(
         Some(reference) => Some(secret(context, key, state, &reference.name).await?),
         None => None,
     };
-    if secret
-        .as_ref()
-        .is_some_and(|secret| secret.contains_key("githubAppID"))
-    {
-        let name = spec
-            .secret_ref
-            .as_ref()
-            .map(|reference| reference.name.as_str());
-        return Err(SourceError::Provider(format!(
-            "secretRef '{}/{}' has github app data but provider is not set to github",
-            key.namespace,
-            name.unwrap_or_default()
-        )));
-    }
+    let app = app(key, spec, secret.as_ref())?;
     let mut access = Access::from_secret(&url, &info, secret.as_ref())?;
     if let (RemoteUrl::Ssh(_), Some(_)) = (&url, &spec.proxy_secret_ref) {
         return Err(SourceError::Unsupported {
@@ -306,11 +296,50 @@ async fn remote(
         let name = format!("{}/{}", key.namespace, reference.name);
         access.proxy = Some(Proxy::from_secret(&name, &data)?);
     }
+    let timeout = duration::parse(&spec.timeout).unwrap_or(TIMEOUT);
+    if let Some(app) = app {
+        access.credentials =
+            github_app::credentials(&context.repositories, &app, &access, timeout).await?;
+    }
     Ok(Remote {
         access,
         url,
-        timeout: duration::parse(&spec.timeout).unwrap_or(TIMEOUT),
+        timeout,
     })
+}
+
+fn provider(spec: &GitRepositorySpec) -> &str {
+    spec.provider.as_deref().unwrap_or("generic")
+}
+
+/// The GitHub App of the Secret, where the spec says that there is one.
+fn app(
+    key: &Key,
+    spec: &GitRepositorySpec,
+    secret: Option<&SecretData>,
+) -> Result<Option<App>, SourceError> {
+    let named = spec
+        .secret_ref
+        .as_ref()
+        .map(|reference| reference.name.as_str());
+    let found = secret.map(App::from_secret).transpose();
+    match provider(spec) {
+        "github" if named.is_none() => Err(SourceError::NoProviderSecret),
+        "github" => match found?.flatten() {
+            None => Err(SourceError::Provider(
+                SourceError::NoProviderSecret.to_string(),
+            )),
+            app => Ok(app),
+        },
+        _ if secret.is_some_and(|secret| secret.contains_key("githubAppID")) => {
+            Err(SourceError::Provider(format!(
+                "secretRef '{}/{}' has github app data but provider is not set to github",
+                key.namespace,
+                named.unwrap_or_default()
+            )))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A Secret of the object's namespace; read again only when its watch has seen it change.

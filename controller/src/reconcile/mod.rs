@@ -6,6 +6,7 @@
 //! ```
 
 pub mod access;
+pub mod artifact_source;
 pub mod asking;
 pub mod barrier;
 pub mod conclude;
@@ -16,6 +17,7 @@ pub mod drift;
 pub mod encrypted;
 pub mod finalize;
 pub mod follow;
+pub mod foreign;
 pub mod gate;
 pub mod git_repository;
 pub mod input_watches;
@@ -26,6 +28,7 @@ pub mod kustomization;
 pub mod observe;
 pub mod owners;
 pub mod pruning;
+pub mod receiver;
 pub mod record;
 pub mod render;
 pub mod run;

@@ -15,13 +15,15 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
 use super::context::Context;
+use super::dependencies::source_key;
 use super::record::Recorded;
 use super::schedule::{Key, Kind, Next, Schedule, Sleeper, Topic, Wake};
 use super::sites::Site;
-use super::{git_repository, kustomization, owners};
+use super::{artifact_source, foreign, git_repository, kustomization, owners, receiver};
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
 use crate::api::meta::condition::READY;
+use crate::api::receiver::Receiver;
 use crate::cluster;
 use crate::cluster::order::GroupKind;
 use crate::cluster::watch::How;
@@ -45,7 +47,8 @@ pub struct Scope {
 pub struct Listed(watch::Sender<BTreeSet<Kind>>);
 
 impl Listed {
-    fn add(&self, kind: Kind) {
+    /// All objects of a kind have been seen, or none of it are looked at.
+    pub fn add(&self, kind: Kind) {
         self.0.send_modify(|kinds| {
             kinds.insert(kind);
         });
@@ -53,7 +56,11 @@ impl Listed {
 
     async fn both(&self) {
         // The sender lives as long as whoever waits here.
-        let _ = self.0.subscribe().wait_for(|kinds| kinds.len() == 2).await;
+        let both = [Kind::GitRepository, Kind::Kustomization];
+        let mut listed = self.0.subscribe();
+        let _ = listed
+            .wait_for(|kinds| both.iter().all(|kind| kinds.contains(kind)))
+            .await;
     }
 }
 
@@ -74,6 +81,9 @@ pub async fn git_repositories(context: Arc<Context>, scope: Scope, writer: Write
 /// Follows the Kustomizations.
 pub async fn kustomizations(context: Arc<Context>, scope: Scope, writer: Writer<Kustomization>) {
     follow(context, scope, writer, |context, object| {
+        if let Some(source) = source_key(&object.spec, &key(object).namespace) {
+            foreign::ensure(context, source.kind);
+        }
         owners::seed(context, object);
         context.desired.stir();
         let topic = Topic::Object(key(object));
@@ -82,11 +92,16 @@ pub async fn kustomizations(context: Arc<Context>, scope: Scope, writer: Writer<
     .await;
 }
 
+/// Follows the Receivers.
+pub async fn receivers(context: Arc<Context>, scope: Scope, writer: Writer<Receiver>) {
+    follow(context, scope, writer, |_, _| {}).await;
+}
+
 async fn follow<K>(
     context: Arc<Context>,
     scope: Scope,
     writer: Writer<K>,
-    seen: impl Fn(&Context, &K),
+    seen: impl Fn(&Arc<Context>, &K),
 ) where
     K: Recorded + Send + Sync + 'static,
 {
@@ -177,10 +192,10 @@ fn fingerprint<K: Resource>(object: &K) -> u64 {
 }
 
 /// The life of one object's task.
-async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
+pub async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
     // Before all is seen once, "not found" would be said of objects that are there.
     context.listed.both().await;
-    let mut state = State::of(&key);
+    let mut state = State::of(&context, &key);
     let mut next = Next::OnEvent;
     while let Some(wake) = sleeper.sleep(next).await {
         let _under_way = (context.metrics.begin(key.kind), context.events.begin_run());
@@ -195,20 +210,24 @@ async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
 /// What a task remembers, by kind.
 enum State {
     GitRepository(Box<git_repository::State>),
+    Foreign(artifact_source::State),
     Kustomization(Box<kustomization::State>),
+    Receiver,
 }
 
 impl State {
-    fn of(key: &Key) -> Self {
+    fn of(context: &Context, key: &Key) -> Self {
         match key.kind {
-            Kind::GitRepository => Self::GitRepository(Box::default()),
             Kind::Kustomization => Self::Kustomization(Box::default()),
+            Kind::Receiver => Self::Receiver,
+            kind if context.foreign.covers(kind) => Self::Foreign(Default::default()),
+            _ => Self::GitRepository(Box::default()),
         }
     }
 
     async fn finish(&mut self, context: &Context, key: &Key) {
         match self {
-            Self::GitRepository(_) => {}
+            Self::GitRepository(_) | Self::Foreign(_) | Self::Receiver => {}
             Self::Kustomization(state) => kustomization::finish(context, key, state).await,
         }
     }
@@ -218,6 +237,8 @@ impl State {
             Self::GitRepository(state) => {
                 git_repository::reconcile(context, key, state, wake).await
             }
+            Self::Receiver => receiver::reconcile(context, key).await,
+            Self::Foreign(state) => artifact_source::reconcile(context, key, state).await,
             Self::Kustomization(state) => kustomization::reconcile(context, key, state, wake).await,
         }
     }
@@ -241,13 +262,19 @@ fn end(context: &Arc<Context>, key: &Key) {
         return;
     }
     match key.kind {
-        Kind::GitRepository => {
-            if let Some(object) = context.git_repository(key) {
+        kind if context.foreign.covers(kind) => foreign::observe(context, key),
+        Kind::Kustomization => {
+            if let Some(object) = context.kustomization(key) {
                 observe(context, object.as_ref());
             }
         }
-        Kind::Kustomization => {
-            if let Some(object) = context.kustomization(key) {
+        Kind::Receiver => {
+            if let Some(object) = context.receiver(key) {
+                observe(context, object.as_ref());
+            }
+        }
+        _ => {
+            if let Some(object) = context.git_repository(key) {
                 observe(context, object.as_ref());
             }
         }

@@ -11,6 +11,7 @@ use super::schedule::Kind;
 use crate::api::git_repository::{GitRepository, GitRepositoryStatus};
 use crate::api::kustomization::{Kustomization, KustomizationStatus};
 use crate::api::meta::FINALIZER;
+use crate::api::receiver::{Receiver, ReceiverStatus};
 
 /// How often a write is tried when others write the same object.
 const ATTEMPTS: usize = 5;
@@ -48,6 +49,15 @@ impl Recorded for Kustomization {
     }
 }
 
+impl Recorded for Receiver {
+    type Status = ReceiverStatus;
+    const KIND: Kind = Kind::Receiver;
+
+    fn status(&self) -> Option<&ReceiverStatus> {
+        self.status.as_ref()
+    }
+}
+
 /// Why a write was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -73,8 +83,9 @@ fn is_code(error: &kube::Error, code: u16) -> bool {
 /// The manager of an own resource's status, as Flux names it: its fields change hands without a conflict.
 fn status_manager(kind: Kind) -> &'static str {
     match kind {
-        Kind::GitRepository => "source-controller",
         Kind::Kustomization => "gotk-kustomize-controller",
+        Kind::Receiver => "gotk-notification-controller",
+        _ => "source-controller",
     }
 }
 

@@ -17,15 +17,14 @@ use super::sites::{self, Site};
 use super::support;
 use crate::api::duration;
 use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
-use crate::api::meta::condition::READY;
 use crate::cluster::inventory::{InventoryError, parse_id};
 use crate::cluster::prune::Pruned;
 use crate::cluster::{
     Action, Client, Error, Identity, Inventory, Known, Live, ObjectError, ObjectKey, Owner, Plan,
     Proofs, Recorded, Step, Wanted,
 };
+use crate::report;
 use crate::report::failure::{Again, Failure};
-use crate::report::{self, conditions};
 use crate::source::Snapshot;
 
 /// The shortest time that health checks get by default.
@@ -115,12 +114,15 @@ impl Run<'_> {
                 format!("can't access '{source}', cross-namespace references have been blocked");
             return Err(Failure::new(reason::ACCESS_DENIED, message).again(Again::Never));
         }
-        if self.context.git_repository(&source).is_none() {
+        if self.context.source(&source).is_none() {
             let message = format!("Source '{source}' not found");
             return Err(Failure::new(reason::ARTIFACT_FAILED, message).again(Again::OnEvent));
         }
         self.context.snapshots.get(&source).ok_or_else(|| {
-            let message = format!("Source '{source}' is not ready, artifact not found");
+            let message = match self.context.foreign.trouble(&source) {
+                Some(trouble) => format!("Source '{source}' is not ready, {trouble}"),
+                None => format!("Source '{source}' is not ready, artifact not found"),
+            };
             Failure::new(reason::ARTIFACT_FAILED, message).again(Again::OnEvent)
         })
     }
@@ -138,13 +140,17 @@ impl Run<'_> {
         let Some(source) = source_key(&self.object.spec, &self.key.namespace) else {
             return false;
         };
-        let Some(object) = self.context.git_repository(&source) else {
+        if self.context.snapshots.get(&source).is_some() {
             return false;
-        };
-        let status = object.status.as_ref();
-        let ready = status.and_then(|status| conditions::find(&status.conditions, READY));
-        self.context.snapshots.get(&source).is_none()
-            && ready.is_none_or(|ready| ready.status != "False")
+        }
+        let foreign = &self.context.foreign;
+        match self.context.source(&source) {
+            None => foreign.covers(source.kind) && !foreign.is_listed(source.kind),
+            Some(sight) if foreign.covers(source.kind) => {
+                sight.artifact.is_some() && foreign.trouble(&source).is_none()
+            }
+            Some(sight) => !sight.failed,
+        }
     }
 
     /// Finds the cluster that the spec names. True when it is another than before: what was known of the objects

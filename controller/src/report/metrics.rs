@@ -201,7 +201,11 @@ impl Metrics {
 fn controller(kind: Kind) -> &'static str {
     match kind {
         Kind::GitRepository => "gitrepository",
+        Kind::OciRepository => "ocirepository",
+        Kind::Bucket => "bucket",
+        Kind::ExternalArtifact => "externalartifact",
         Kind::Kustomization => "kustomization",
+        Kind::Receiver => "receiver",
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Access {
     pub authorities: Option<Vec<u8>>,
     /// Certificate and key (PEM) that we show to the server.
     pub client_certificate: Option<(Vec<u8>, Vec<u8>)>,
-    /// The way around; without one, the proxies that the environment names.
+    /// The way around; without one, the proxies of the process, if it has any.
     pub proxy: Option<Proxy>,
 }
 

@@ -9,8 +9,34 @@ use reqwest::header::HeaderValue;
 use super::access::{Access, Credentials};
 use super::error::SourceError;
 
-/// Builds the client for one way of TLS.
-pub(super) fn client(access: &Access) -> Result<reqwest::Client, SourceError> {
+/// The proxies that the environment of the process names. This room does not read the environment.
+#[derive(Clone, Default)]
+pub struct EnvironmentProxies {
+    /// For `http://` addresses.
+    pub http: Option<String>,
+    /// For `https://` addresses.
+    pub https: Option<String>,
+    /// Hosts, domains and networks that are reached without one, separated by commas.
+    pub none: Option<String>,
+}
+
+impl EnvironmentProxies {
+    fn proxies(&self) -> Result<Vec<reqwest::Proxy>, reqwest::Error> {
+        let except = self.none.as_deref().and_then(reqwest::NoProxy::from_string);
+        let http = self.http.as_deref().map(reqwest::Proxy::http);
+        let https = self.https.as_deref().map(reqwest::Proxy::https);
+        let proxies = http.into_iter().chain(https);
+        proxies
+            .map(|proxy| Ok(proxy?.no_proxy(except.clone())))
+            .collect()
+    }
+}
+
+/// Builds the client for one way of TLS and proxy.
+pub(super) fn client(
+    access: &Access,
+    environment: Option<&EnvironmentProxies>,
+) -> Result<reqwest::Client, SourceError> {
     let refuse = |what: &str, problem: &str| {
         SourceError::Authentication(format!(
             "failed to configure authentication options: {what}: {problem}"
@@ -46,6 +72,11 @@ pub(super) fn client(access: &Access) -> Result<reqwest::Client, SourceError> {
             through = through.basic_auth(user, password);
         }
         builder = builder.proxy(through);
+    } else if let Some(environment) = environment {
+        let proxies = environment.proxies();
+        for proxy in proxies.map_err(|_| refuse("HTTP_PROXY and HTTPS_PROXY", "not an address"))? {
+            builder = builder.proxy(proxy);
+        }
     }
     builder
         .build()

@@ -17,6 +17,14 @@ pub enum SourceError {
     /// The spec asks for a provider that its Secret does not fit, or that is not there.
     #[error("{0}")]
     Provider(String),
+    /// The spec asks for a provider and names no Secret for it; only another spec can help.
+    #[error("secretRef with github app data must be specified when provider is set to github")]
+    NoProviderSecret,
+    /// The spec asks to act as a ServiceAccount, which this version does not do; only another spec can help.
+    #[error(
+        "to use spec.serviceAccountName for provider authentication please enable the ObjectLevelWorkloadIdentity feature gate in the controller"
+    )]
+    ServiceAccount,
     /// The spec uses a field that this version does not carry out; only another spec can help.
     #[error("spec.{field} is not supported")]
     Unsupported {
@@ -50,8 +58,8 @@ impl SourceError {
         match self {
             Self::UrlInvalid { .. } => "URLInvalid",
             Self::Authentication(_) => "AuthenticationFailed",
-            Self::Provider(_) => "InvalidProviderConfiguration",
-            Self::Unsupported { .. } => "FeatureGateDisabled",
+            Self::Provider(_) | Self::NoProviderSecret => "InvalidProviderConfiguration",
+            Self::Unsupported { .. } | Self::ServiceAccount => "FeatureGateDisabled",
             Self::Git(_) | Self::SparseCheckout(_) | Self::Cache { .. } => "GitOperationFailed",
             Self::Empty => "EmptyGitRepository",
         }
@@ -59,7 +67,13 @@ impl SourceError {
 
     /// True when trying again is of no use before the spec changes.
     pub fn stalls(&self) -> bool {
-        matches!(self, Self::UrlInvalid { .. } | Self::Unsupported { .. })
+        matches!(
+            self,
+            Self::UrlInvalid { .. }
+                | Self::Unsupported { .. }
+                | Self::NoProviderSecret
+                | Self::ServiceAccount
+        )
     }
 
     /// An error of the local cache.

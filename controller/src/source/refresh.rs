@@ -12,8 +12,10 @@ use super::access::{self, Access, Credentials};
 use super::advertisement::Advertisements;
 use super::cache::{Cache, clear, folder};
 use super::client;
+use super::client::EnvironmentProxies;
 use super::error::SourceError;
 use super::git_tree::{GitTree, hash};
+use super::github_app::Issued;
 use super::lookup::look_up;
 use super::reference::Reference;
 use super::remote::{Remote, RemoteUrl, SshAddress};
@@ -31,6 +33,8 @@ pub struct Repositories {
     caches: Mutex<HashMap<String, Known>>,
     clients: Mutex<HashMap<[u8; 32], reqwest::Client>>,
     advertisements: Arc<Advertisements>,
+    tokens: Mutex<HashMap<[u8; 32], Issued>>,
+    environment: Option<EnvironmentProxies>,
 }
 
 /// An owner's cache, opened when it is first used.
@@ -70,7 +74,21 @@ impl Repositories {
             caches: Mutex::default(),
             clients: Mutex::default(),
             advertisements: Arc::default(),
+            tokens: Mutex::default(),
+            environment: None,
         }
+    }
+
+    /// The same, with proxies for all repositories that name none.
+    #[must_use]
+    pub fn through(mut self, environment: EnvironmentProxies) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// The tokens of GitHub Apps.
+    pub(super) fn tokens(&self) -> MutexGuard<'_, HashMap<[u8; 32], Issued>> {
+        lock(&self.tokens)
     }
 
     /// Lets go of what an owner that is gone had; what is still being read goes with its last reader.
@@ -116,12 +134,12 @@ impl Repositories {
         }
     }
 
-    fn client(&self, access: &Access) -> Result<reqwest::Client, SourceError> {
+    pub(super) fn client(&self, access: &Access) -> Result<reqwest::Client, SourceError> {
         let key = client_key(access);
         if let Some(client) = lock(&self.clients).get(&key) {
             return Ok(client.clone());
         }
-        let client = client::client(access)?;
+        let client = client::client(access, self.environment.as_ref())?;
         let mut clients = lock(&self.clients);
         if clients.len() >= CLIENTS {
             clients.clear();

@@ -4,14 +4,11 @@
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::Method;
-use rustls::SignatureScheme;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -21,6 +18,7 @@ use super::credentials::{Credentials, Sensitive, Token};
 use super::http::Request;
 use super::memory::digest;
 use super::{Endpoints, Refusal, Services, Unwrap, address, is_name, parse};
+use crate::claim;
 
 const KMS: &str = "https://cloudkms.googleapis.com/";
 const TOKENS: &str = "https://oauth2.googleapis.com/";
@@ -376,27 +374,12 @@ fn signed_claim(
     key: &str,
     now: Timestamp,
 ) -> Result<Zeroizing<String>, Refusal> {
-    let unusable = |problem| Refusal::BadCredentials(problem);
     let now = now.as_second();
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": key_id });
     let claims = json!({
         "iss": email, "scope": SCOPE, "aud": AUDIENCE, "iat": now, "exp": now + 3600,
     });
-    let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let mut claim = Zeroizing::new(format!("{}.{}", part(header), part(claims)));
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|_| unusable("the private key is not PEM"))?;
-    let key = rustls::crypto::ring::sign::any_supported_type(&key)
-        .map_err(|_| unusable("the private key is of no known kind"))?;
-    let signer = key
-        .choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])
-        .ok_or_else(|| unusable("the private key is not RSA"))?;
-    let signature = signer
-        .sign(claim.as_bytes())
-        .map_err(|_| unusable("the private key does not sign"))?;
-    claim.push('.');
-    claim.push_str(&URL_SAFE_NO_PAD.encode(signature));
-    Ok(claim)
+    claim::signed(&header, &claims, key).map_err(Refusal::BadCredentials)
 }
 
 #[derive(Deserialize)]

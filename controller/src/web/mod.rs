@@ -3,6 +3,7 @@
 pub mod health;
 pub mod lease;
 pub mod metrics;
+pub mod receiver;
 
 use std::net::SocketAddr;
 

@@ -101,28 +101,28 @@ fn granted(token: &str) -> String {
     json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }).to_string()
 }
 
-/// Checks the claim's signature with the account's public key, and what it says.
-fn account_token(body: &[u8]) -> Result<String, Refused> {
-    let claim = field(body, "assertion");
-    let (message, signature) = claim.rsplit_once('.').ok_or(INVALID_GRANT)?;
-    let signature = URL_SAFE_NO_PAD
-        .decode(signature)
-        .map_err(|_| INVALID_GRANT)?;
+/// The header and the content of a claim, if the key has signed it.
+pub(crate) fn signed(claim: &str) -> Option<(Value, Value)> {
+    let (message, signature) = claim.rsplit_once('.')?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
     let key = RsaPrivateKey::from_pkcs8_pem(PRIVATE_KEY).expect("a key");
     let scheme = Pkcs1v15Sign {
         hash_len: Some(32),
         prefix: SHA256.into(),
     };
     let hash = Sha256::digest(message);
-    key.to_public_key()
-        .verify(scheme, &hash, &signature)
-        .map_err(|_| INVALID_GRANT)?;
+    key.to_public_key().verify(scheme, &hash, &signature).ok()?;
     let part = |index: usize| -> Value {
         let text = message.split('.').nth(index).unwrap_or_default();
         let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     };
-    let (head, claims) = (part(0), part(1));
+    Some((part(0), part(1)))
+}
+
+/// Checks the claim's signature with the account's public key, and what it says.
+fn account_token(body: &[u8]) -> Result<String, Refused> {
+    let (head, claims) = signed(&field(body, "assertion")).ok_or(INVALID_GRANT)?;
     let lifetime = claims["exp"].as_i64().zip(claims["iat"].as_i64());
     let right = head == json!({ "alg": "RS256", "typ": "JWT", "kid": "1" })
         && claims["iss"] == EMAIL

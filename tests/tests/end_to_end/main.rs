@@ -53,6 +53,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod artifacts;
 mod building;
 mod canaries;
 mod deploy;
@@ -74,6 +75,7 @@ mod owners;
 mod policies;
 mod prune;
 mod quiet;
+mod receivers;
 mod remote;
 mod restart;
 mod secrets;

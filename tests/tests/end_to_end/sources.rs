@@ -250,6 +250,62 @@ async fn a_key_opens_a_repository_over_ssh() {
 }
 
 #[tokio::test]
+async fn an_app_of_github_opens_the_repository() {
+    use weir_tests::github::{APP, GitHub, INSTALLATION, PRIVATE_KEY, TOKEN};
+    let options = GitServerOptions {
+        credentials: Some(Credentials {
+            username: "x-access-token".into(),
+            password: TOKEN.into(),
+        }),
+        tls: false,
+    };
+    let scene = start_on("app", options).await;
+    let commit = scene.repository.write("file", "1").publish("first");
+    scene.source(json!({ "provider": "github" })).await;
+    let message = refused(&scene, "InvalidProviderConfiguration").await;
+    let expected =
+        "secretRef with github app data must be specified when provider is set to github";
+    assert_eq!(message, expected);
+
+    let github = GitHub::start("2100-01-01T00:00:00Z");
+    let data = json!({
+        "githubAppID": APP,
+        "githubAppInstallationID": INSTALLATION,
+        "githubAppPrivateKey": PRIVATE_KEY,
+        "githubAppBaseURL": github.url(),
+    });
+    scene.create(&secret("app", data)).await;
+    let change = json!({ "spec": { "provider": null, "secretRef": { "name": "app" } } });
+    scene.merge(&git_repository_kind(), SOURCE, change).await;
+    scene
+        .until(
+            "the provider is missing",
+            &git_repository_kind(),
+            SOURCE,
+            |object| {
+                let failed = condition(object, "FetchFailed").ok_or("it has not failed")?;
+                let message = failed["message"].as_str().unwrap_or_default();
+                let wanted = "has github app data but provider is not set to github";
+                if message.ends_with(wanted) {
+                    Ok(())
+                } else {
+                    Err("it is something else")
+                }
+            },
+        )
+        .await;
+    let change = json!({ "spec": { "provider": "github" } });
+    scene.merge(&git_repository_kind(), SOURCE, change).await;
+    fetched(&scene, &format!("main@sha1:{commit}")).await;
+    assert!(!scene.weir.log().contains(TOKEN));
+
+    let change = json!({ "spec": { "provider": "azure" } });
+    scene.merge(&git_repository_kind(), SOURCE, change).await;
+    let message = refused(&scene, "FeatureGateDisabled").await;
+    assert_eq!(message, "spec.provider: azure is not supported");
+}
+
+#[tokio::test]
 async fn only_what_is_signed_by_somebody_trusted_is_applied() {
     let scene = Scene::start("verified").await;
     let signer = Signer::open_pgp("ed25519");

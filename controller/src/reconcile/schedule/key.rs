@@ -7,16 +7,41 @@ use std::fmt;
 pub enum Kind {
     /// `source.toolkit.fluxcd.io GitRepository`.
     GitRepository,
+    /// `source.toolkit.fluxcd.io OCIRepository`.
+    OciRepository,
+    /// `source.toolkit.fluxcd.io Bucket`.
+    Bucket,
+    /// `source.toolkit.fluxcd.io ExternalArtifact`.
+    ExternalArtifact,
     /// `kustomize.toolkit.fluxcd.io Kustomization`.
     Kustomization,
+    /// `notification.toolkit.fluxcd.io Receiver`.
+    Receiver,
 }
 
+/// The kinds that Kustomizations are built from.
+const SOURCES: [Kind; 4] = [
+    Kind::GitRepository,
+    Kind::OciRepository,
+    Kind::Bucket,
+    Kind::ExternalArtifact,
+];
+
 impl Kind {
+    /// The kind of source that goes by a name.
+    pub fn source(name: &str) -> Option<Self> {
+        SOURCES.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The kind's name in manifests, logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::GitRepository => "GitRepository",
+            Self::OciRepository => "OCIRepository",
+            Self::Bucket => "Bucket",
+            Self::ExternalArtifact => "ExternalArtifact",
             Self::Kustomization => "Kustomization",
+            Self::Receiver => "Receiver",
         }
     }
 }

@@ -1,0 +1,204 @@
+//! Builds from what another controller has stored: with Weir's halves in two processes, and from kinds of sources
+//! that Weir does not look after.
+
+use std::net::TcpListener;
+
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use weir_tests::objects::{
+    config_map, definition, git_repository_kind, kind, kustomization, kustomization_kind, object,
+};
+use weir_tests::scene::{SOURCE, arguments, condition, config_map_kind, install};
+use weir_tests::{ControlPlane, FileServer, Repository, Scene, Weir};
+
+use crate::sources::fetched;
+
+const GROUP: &str = "source.toolkit.fluxcd.io";
+
+#[tokio::test]
+async fn the_halves_work_in_two_processes() {
+    let scene = Scene::with("halves", &["--reconcilers=kustomizations"]).await;
+    let first = scene
+        .repository
+        .write("a.yaml", config_map("a", "b", "1"))
+        .publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./", json!({})).await;
+    let message = scene.failed("app", "ArtifactFailed").await;
+    assert!(
+        message.ends_with("is not ready, artifact not found"),
+        "{message}"
+    );
+    let source = scene.get(&git_repository_kind(), SOURCE).await;
+    assert_eq!(
+        source.data["status"],
+        json!({ "observedGeneration": -1 }),
+        "read, never written"
+    );
+    assert_eq!(source.metadata.finalizers, None);
+
+    let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::WEIR);
+    let storage = tempfile::tempdir().unwrap();
+    // An address that is told before it is listened on.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let [path, _, metrics, health] = arguments(storage.path());
+    let arguments = [
+        path,
+        metrics,
+        health,
+        "--reconcilers=sources".to_owned(),
+        format!("--storage-addr=127.0.0.1:{port}"),
+        format!("--storage-adv-addr=127.0.0.1:{port}"),
+    ];
+    let sources = Weir::start_in(&scene.namespace, kubeconfig, &arguments);
+    fetched(&scene, &format!("main@sha1:{first}")).await;
+    scene.ready("app", &first).await;
+    assert_eq!(
+        scene.get(&config_map_kind(), "a").await.data["data"]["b"],
+        "1"
+    );
+
+    let second = scene
+        .repository
+        .write("a.yaml", config_map("a", "b", "2"))
+        .publish("second");
+    scene.request(&git_repository_kind(), SOURCE).await;
+    scene.ready("app", &second).await;
+    assert_eq!(
+        scene.get(&config_map_kind(), "a").await.data["data"]["b"],
+        "2"
+    );
+    assert!(
+        !sources.log().contains("\"Kustomization\""),
+        "{}",
+        sources.log()
+    );
+}
+
+/// An archive of a repository's commit, as source-controller would store it, and its digest.
+fn archive(repository: &Repository) -> (Vec<u8>, String) {
+    let path = repository.path().join(".git/archive.tar.gz");
+    repository.git(&[
+        "archive",
+        "--format=tar.gz",
+        "-o",
+        path.to_str().unwrap(),
+        "HEAD",
+    ]);
+    let bytes = std::fs::read(path).unwrap();
+    let digest = format!("sha256:{:x}", Sha256::digest(&bytes));
+    (bytes, digest)
+}
+
+/// Says in a source's status what there is to download, as its controller does.
+async fn offer(scene: &Scene, of: &str, url: &str, revision: &str, digest: &str) {
+    let artifact = json!({
+        "path": "irrelevant", "url": url, "revision": revision, "digest": digest,
+        "lastUpdateTime": "2026-01-01T00:00:00Z",
+    });
+    let status = json!({ "status": { "artifact": artifact } });
+    let api = scene.api(&kind(GROUP, "v1", of));
+    let patched = api
+        .patch_status("their", &PatchParams::default(), &Patch::Merge(status))
+        .await;
+    patched.unwrap_or_else(|error| panic!("offer an artifact: {error}"));
+}
+
+fn following(name: &str, of: &str, namespace: &str) -> DynamicObject {
+    let reference = json!({ "kind": of, "name": "their" });
+    let spec = json!({ "sourceRef": reference, "targetNamespace": namespace });
+    kustomization(name, "", "./", spec)
+}
+
+async fn applied(scene: &Scene, name: &str, revision: &str) {
+    let what = format!("{name} has applied {revision}");
+    scene
+        .until(&what, &kustomization_kind(), name, |object| {
+            let ready = condition(object, "Ready").ok_or("it is not Ready at all")?;
+            let at = &object.data["status"]["lastAppliedRevision"];
+            if ready["status"] == "True" && *at == revision {
+                Ok(())
+            } else {
+                Err("it has not")
+            }
+        })
+        .await;
+}
+
+async fn value(scene: &Scene, name: &str) -> Value {
+    scene.get(&config_map_kind(), name).await.data["data"]["b"].clone()
+}
+
+#[tokio::test]
+async fn what_others_have_stored_is_applied() {
+    let scene = Scene::start("foreign").await;
+    let storage = FileServer::start();
+    for of in ["OCIRepository", "Bucket", "ExternalArtifact"] {
+        let definition: Value = serde_json::from_str(&definition(GROUP, of)).unwrap();
+        let name = format!("from-{}", of.to_lowercase());
+        // Before there is a source, and even before its kind is defined.
+        scene.create(&following(&name, of, &scene.namespace)).await;
+        let message = scene.failed(&name, "ArtifactFailed").await;
+        assert!(message.ends_with("not found"), "{of}: {message}");
+        install(&scene.client, &definition).await;
+        scene
+            .create(&object(
+                &kind(GROUP, "v1", of),
+                "their",
+                json!({ "spec": {} }),
+            ))
+            .await;
+
+        scene
+            .repository
+            .write("a.yaml", config_map(&name, "b", "1"))
+            .commit("first");
+        let (bytes, digest) = archive(&scene.repository);
+        let path = format!("/{of}/1.tar.gz");
+        let url = storage.url(&path);
+        // Not there yet, then not what it is said to be.
+        offer(&scene, of, &url, "latest@sha256:1", &digest).await;
+        storage.put(&path, "something else");
+        let what = format!("{name} has seen that the digest does not match");
+        scene
+            .until(&what, &kustomization_kind(), &name, |object| {
+                let message = condition(object, "Ready").map(|ready| ready["message"].to_string());
+                match message {
+                    Some(message) if message.contains("computed checksum") => Ok(()),
+                    message => Err(format!("{message:?}")),
+                }
+            })
+            .await;
+        storage.put(&path, bytes);
+        applied(&scene, &name, "latest@sha256:1").await;
+        assert_eq!(value(&scene, &name).await, "1");
+
+        scene
+            .repository
+            .write("a.yaml", config_map(&name, "b", "2"))
+            .commit("second");
+        let (bytes, digest) = archive(&scene.repository);
+        let path = format!("/{of}/2.tar.gz");
+        storage.put(&path, bytes);
+        offer(&scene, of, &storage.url(&path), "latest@sha256:2", &digest).await;
+        applied(&scene, &name, "latest@sha256:2").await;
+        assert_eq!(value(&scene, &name).await, "2");
+        // The same files under another name are not downloaded again.
+        offer(
+            &scene,
+            of,
+            &storage.url("/gone"),
+            "latest@sha256:3",
+            &digest,
+        )
+        .await;
+        applied(&scene, &name, "latest@sha256:3").await;
+        let source = scene.get(&kind(GROUP, "v1", of), "their").await;
+        assert_eq!(source.metadata.finalizers, None, "read, never written");
+    }
+}
