@@ -26,6 +26,19 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// What another command was told.
+    pub(super) fn new(
+        root: Option<PathBuf>,
+        git_dir: Option<PathBuf>,
+        variables: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            root,
+            git_dir,
+            variables,
+        }
+    }
+
     /// The files of a revision, else those on disk.
     pub(super) fn open(&self, revision: Option<&str>) -> Result<Box<dyn Tree>, Failure> {
         let root = self.root.as_deref();
@@ -36,9 +49,11 @@ impl Fleet {
                 "name a revision of that repository",
             )),
             None => {
-                let (tree, path) = work_tree::open(root.unwrap_or(Path::new(".")), root)
-                    .map_err(|error| Failure::new(error.to_string()))?;
-                debug_assert!(root.is_none() || path.is_empty(), "its own root");
+                let root = match root {
+                    Some(root) => root.to_owned(),
+                    None => enclosing()?,
+                };
+                let (tree, _) = work_tree::open(&root, Some(&root)).map_err(refused)?;
                 Ok(Box::new(tree))
             }
         }
@@ -70,9 +85,24 @@ impl Fleet {
     }
 }
 
+/// The work tree around here; without one the whole disk would be searched.
+fn enclosing() -> Result<PathBuf, Failure> {
+    let found = work_tree::root_of(Path::new(".")).map_err(refused)?;
+    found.ok_or_else(|| {
+        Failure::with_hint(
+            "this folder is in no Git work tree",
+            "`--root` names the folder that the paths of Kustomizations begin at",
+        )
+    })
+}
+
+fn refused(error: impl std::fmt::Display) -> Failure {
+    Failure::new(error.to_string())
+}
+
 fn read_variables(file: &Path) -> Result<Vec<(String, String)>, Failure> {
     let bytes = std::fs::read(file).map_err(|error| Failure::io("reading", file, &error))?;
-    let refused = |problem: &str| Failure::new(format!("{}: {problem}", file.display()));
+    let refused = |problem: &str| refused(format!("{}: {problem}", file.display()));
     let documents =
         read_documents(&bytes, 0, Dialect::Kustomize).map_err(|error| refused(&error.message))?;
     let mut variables = Vec::new();
@@ -91,5 +121,5 @@ fn read_variables(file: &Path) -> Result<Vec<(String, String)>, Failure> {
 
 /// A tree that could not be read.
 pub(super) fn unreadable(error: overlay::TreeError) -> Failure {
-    Failure::new(error.to_string())
+    refused(error)
 }

@@ -227,9 +227,10 @@ impl<'a> Work<'a> {
         self.problems = self.after.iter().filter_map(problem).collect();
     }
 
-    /// The secret values of both sides; tokens are none.
+    /// The secret values of both sides, of what stays as it is too; tokens are none.
     fn redactor(&self) -> Redactor {
-        let leaves = self.before.iter().chain(&self.after);
+        let there = self.there.iter().map(|leaf| &**leaf);
+        let leaves = self.before.iter().copied().chain(there);
         let mut redactor = Redactor::of(leaves.flat_map(|leaf| leaf.objects()));
         redactor.retain(|value| token_in(value, self.marker).is_none());
         redactor

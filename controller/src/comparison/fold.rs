@@ -40,7 +40,12 @@ impl<'a> Group<'a> {
 pub fn groups(environments: &[EnvironmentChange]) -> Vec<Group<'_>> {
     let mut groups: Vec<(String, Group<'_>)> = Vec::new();
     for environment in environments {
-        let told = format!("{:?}{}", environment.presence, text::body(environment));
+        let told = format!(
+            "{:?}{:?}{}",
+            environment.presence,
+            environment.kind,
+            text::body(environment)
+        );
         match groups.iter_mut().find(|(other, _)| *other == told) {
             Some((_, group)) => group.environments.push(environment),
             None => {

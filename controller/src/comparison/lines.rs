@@ -12,7 +12,7 @@ use crate::cluster::Shown;
 use crate::cluster::changes::Mask;
 use crate::cluster::difference::{Difference, differences, shown_part};
 use crate::cluster::redact::Redactor;
-use crate::environments::token_in;
+use crate::environments::{readable, token_in};
 
 /// What lines are made with.
 pub(super) struct Lines<'a> {
@@ -91,8 +91,6 @@ impl Lines<'_> {
 
     /// A text with what is not known spelled out.
     pub(super) fn readable(&self, text: &str) -> String {
-        self.marker.shown(text, |unknown| {
-            format!("(known after apply: {})", unknown.reason)
-        })
+        readable(text, self.marker)
     }
 }

@@ -7,10 +7,12 @@ use anstyle::{AnsiColor, Style};
 use super::count::COUNTS;
 use super::fold::{Group, groups};
 use super::show::{tell, visible};
+
 use super::{
     Action, Comparison, Count, Counts, EnvironmentChange, LeafChange, Line, ObjectChange, Presence,
     Problem,
 };
+use crate::environments::Kind;
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +84,9 @@ pub(super) fn remark(group: &Group<'_>) -> String {
     if !stages.is_empty() {
         let word = if stages.len() == 1 { "stage" } else { "stages" };
         parts.push(format!("{word} {}", visible(&stages.join(", "))));
+    }
+    if group.first().kind == Kind::Unreached {
+        parts.push("no cluster leads to it".to_owned());
     }
     match group.first().presence {
         Presence::Added => parts.push("new".to_owned()),

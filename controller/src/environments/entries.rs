@@ -205,21 +205,23 @@ pub(super) fn external<'a>(
     let reference = &spec.source_ref;
     let namespace = reference.namespace.as_deref().unwrap_or(namespace);
     let (kind, name) = (&reference.kind, &reference.name);
+    if let Some(home) = &entry.home
+        && is_named(home, kind, namespace, name)
+    {
+        return None;
+    }
     let found = source(kind, namespace, name, rendered);
-    let shown = || {
-        let url = found.and_then(|object| object.node.find_str(&["spec", "url"]));
-        url.map_or_else(|| format!("{kind}/{namespace}/{name}"), str::to_owned)
-    };
     let is_home = match (&entry.home, found) {
-        (Some(home), _) if is_named(home, kind, namespace, name) => true,
-        (Some(home), Some(object)) => home
-            .object
-            .as_ref()
-            .is_some_and(|home| is_same(home, object)),
+        (Some(home), Some(object)) => {
+            let home = home.object.as_ref();
+            home.is_some_and(|home| is_same(home, object))
+        }
         (Some(_), None) => false,
         // No cluster says which source this repository is: what it has a folder for is its own.
         (None, _) => kind == SOURCE_KIND && has_folder(site, spec),
     };
+    let url = found.and_then(|object| object.node.find_str(&["spec", "url"]));
+    let shown = || url.map_or_else(|| format!("{kind}/{namespace}/{name}"), str::to_owned);
     (!is_home).then(shown)
 }
 

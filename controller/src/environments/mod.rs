@@ -8,6 +8,7 @@
 //! build, and two tokens of the same identity are the same value. Building is pure, in parallel, and takes over from an
 //! earlier graph what a change of files does not touch.
 
+mod alone;
 mod changed;
 mod door;
 mod entries;
@@ -36,6 +37,7 @@ use overlay::{Build, Object, Place, Shared, Tree, TreeError};
 
 use crate::api::kustomization::KustomizationSpec;
 
+pub use alone::{alone, readable, spelled_out};
 pub use changed::{Changed, changed};
 pub use facts::{Facts, facts};
 pub use folders::{Folder, Folders};

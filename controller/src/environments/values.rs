@@ -75,7 +75,9 @@ pub fn token_in<'t>(text: &'t str, marker: &Marker) -> Option<Cow<'t, str>> {
     if marker.is_in(text) {
         return Some(Cow::Borrowed(text));
     }
-    let bytes = BASE64.decode(text).ok()?;
+    // Generators break long values into lines.
+    let plain: String = text.split_ascii_whitespace().collect();
+    let bytes = BASE64.decode(plain).ok()?;
     let inner = String::from_utf8(bytes).ok()?;
     marker.is_in(&inner).then_some(Cow::Owned(inner))
 }

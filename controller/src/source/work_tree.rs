@@ -1,6 +1,6 @@
 //! Folders on disk as a [`Tree`], for the command line: `weir build DIR` reads what lies there, committed or not.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ pub struct WorkTree {
     root: PathBuf,
     /// Folders that were looked at and are no links; they are asked for again and again.
     folders: Mutex<HashSet<String>>,
+    /// Ids that were asked for; that of a folder takes those of all that lies below it.
+    ids: Mutex<HashMap<String, ObjectHash>>,
 }
 
 /// Why a folder cannot be built.
@@ -73,6 +75,12 @@ fn real(path: &Path) -> Result<PathBuf, WorkTreeError> {
     })
 }
 
+/// The root of the Git work tree that a folder lies in.
+pub fn root_of(folder: &Path) -> Result<Option<PathBuf>, WorkTreeError> {
+    let root = enclosing_work_tree(&real(folder)?);
+    Ok((root != Path::new("/")).then_some(root))
+}
+
 /// The folder above (or this one) that holds `.git`, which is a file in linked work trees.
 fn enclosing_work_tree(folder: &Path) -> PathBuf {
     let found = folder.ancestors().find(|above| above.join(".git").exists());
@@ -85,6 +93,7 @@ impl WorkTree {
         Self {
             root,
             folders: Mutex::default(),
+            ids: Mutex::default(),
         }
     }
 
@@ -108,6 +117,19 @@ impl WorkTree {
             self.known().insert(path.to_owned());
         }
         Ok(is_folder)
+    }
+
+    fn id_of(&self, path: &str, kind: EntryKind) -> Result<ObjectHash, TreeError> {
+        let ids = || self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = ids().get(path) {
+            return Ok(*id);
+        }
+        let id = match kind {
+            EntryKind::Folder => folder_id(self, path)?,
+            _ => ObjectHash::of_blob(&self.read(path)?),
+        };
+        ids().insert(path.to_owned(), id);
+        Ok(id)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
@@ -198,8 +220,7 @@ impl Tree for WorkTree {
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
         match self.kind(path)? {
             None => Ok(None),
-            Some(EntryKind::Folder) => folder_id(self, path).map(Some),
-            Some(_) => Ok(Some(ObjectHash::of_blob(&self.read(path)?))),
+            Some(kind) => self.id_of(path, kind).map(Some),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod decryption;
 mod files;
+mod kustomization;
 mod why;
 
 use std::io::Write;
@@ -14,6 +15,7 @@ use overlay::{Build, Options, Tree};
 
 use decryption::{Decryption, Keys};
 
+use super::fleet::Fleet;
 use super::{Exit, Failure, Outcome};
 use crate::source::{revision, work_tree};
 
@@ -27,15 +29,27 @@ Examples:
   weir build --git-dir fleet.git --rev main envs/prod-eu
   weir build --why Deployment/shop envs/prod-eu which file and line set each field, and what asked for it
   weir build --why Deployment/shop:spec.replicas envs/prod-eu
-  weir build --key age.agekey envs/prod-eu      encrypted files opened, their values as ***";
+  weir build --key age.agekey envs/prod-eu      encrypted files opened, their values as ***
+  weir build --kustomization clusters/prod/eu/apps.yaml#apps
+                                                what the controller would make of a Flux Kustomization";
 
 /// Print the manifests of a folder, as `kustomize build` prints them.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The folder to build.
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", conflicts_with = "kustomization")]
     path: PathBuf,
+    /// Build a Flux Kustomization instead of a folder, as the controller would without its keys: its patches and
+    /// components, and variables from what its environment renders.
+    #[arg(long, value_name = "FILE#NAME", conflicts_with_all = ["flux", "reorder", "load_restrictor", "enable_managedby_label", "output", "why", "reads", "key_files", "stats"])]
+    kustomization: Option<String>,
+    /// The environment whose Kustomization is meant, where several have one that differs.
+    #[arg(long, value_name = "NAME", requires = "kustomization")]
+    environment: Option<String>,
+    /// Variables that the repository does not hold: a YAML file of names and values; may be repeated.
+    #[arg(long = "vars", value_name = "FILE", requires = "kustomization")]
+    variables: Vec<PathBuf>,
     /// Nothing outside this folder is read; default the enclosing Git work tree, else the whole file system.
     #[arg(long, value_name = "DIR", conflicts_with = "rev")]
     root: Option<PathBuf>,
@@ -98,6 +112,16 @@ enum Restrictor {
 
 /// Builds and prints.
 pub(super) fn run(args: &Args) -> Outcome {
+    if let Some(wanted) = &args.kustomization {
+        let fleet = Fleet::new(
+            args.root.clone(),
+            args.git_dir.clone(),
+            args.variables.clone(),
+        );
+        let environment = args.environment.as_deref();
+        kustomization::print(&fleet, args.rev.as_deref(), wanted, environment)?;
+        return Ok(Exit::Success);
+    }
     let started = Instant::now();
     let (tree, path) = open(args)?;
     let keys = args.decryption.keys()?;

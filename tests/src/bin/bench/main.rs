@@ -11,6 +11,7 @@
 
 mod chain;
 mod change;
+mod environments;
 mod fleet;
 mod floor;
 mod large;
@@ -30,12 +31,15 @@ type Measurement = (
 );
 
 /// In the order in which they run: the quick look first.
-const MEASUREMENTS: [Measurement; 5] = [
+const MEASUREMENTS: [Measurement; 6] = [
     ("fleet of 100", || Box::pin(many::measure(100))),
     ("chain of 10", || Box::pin(chain::measure(10))),
     ("large 10000", || Box::pin(large::measure(10_000))),
     ("repository size", || {
         Box::pin(size::measure(1_000, 100_000))
+    }),
+    ("environments 1000", || {
+        Box::pin(environments::measure(1_000))
     }),
     ("fleet of 1000", || Box::pin(many::measure(1_000))),
 ];

@@ -1,0 +1,16 @@
+//! Environments as commands see them: repositories of each shape, what a change does to them, and every form of output.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod affected;
+mod building;
+mod example;
+mod forms;
+mod golden;
+mod offline;
+mod said;
+mod shapes;
