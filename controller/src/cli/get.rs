@@ -39,12 +39,22 @@ pub(super) struct Args {
 enum What {
     /// Sources and Kustomizations.
     All,
-    /// GitRepositories.
+    /// Sources of all kinds.
     #[value(alias = "source")]
     Sources,
     /// Kustomizations.
     #[value(aliases = ["kustomization", "ks"])]
     Kustomizations,
+    /// Receivers.
+    #[value(alias = "receiver")]
+    Receivers,
+}
+
+impl What {
+    /// Receivers are shown to those who ask for them: their paths are nobody else's business.
+    fn covers(self, shown: Self) -> bool {
+        self == shown || (self == Self::All && shown != Self::Receivers)
+    }
 }
 
 /// A kind that is shown, and where its status keeps the revision.
@@ -56,14 +66,21 @@ struct Shown {
     revision: &'static str,
 }
 
-const KINDS: [Shown; 2] = [
+const fn source(kind: &'static str, plural: &'static str) -> Shown {
     Shown {
         what: What::Sources,
         group: "source.toolkit.fluxcd.io",
-        kind: "GitRepository",
-        plural: "gitrepositories",
+        kind,
+        plural,
         revision: "/status/artifact/revision",
-    },
+    }
+}
+
+const KINDS: [Shown; 6] = [
+    source("GitRepository", "gitrepositories"),
+    source("OCIRepository", "ocirepositories"),
+    source("Bucket", "buckets"),
+    source("ExternalArtifact", "externalartifacts"),
     Shown {
         what: What::Kustomizations,
         group: "kustomize.toolkit.fluxcd.io",
@@ -71,14 +88,23 @@ const KINDS: [Shown; 2] = [
         plural: "kustomizations",
         revision: "/status/lastAppliedRevision",
     },
+    Shown {
+        what: What::Receivers,
+        group: "notification.toolkit.fluxcd.io",
+        kind: "Receiver",
+        plural: "receivers",
+        // It has none; the message says which path it waits on.
+        revision: "/status/revision",
+    },
 ];
+
+/// Kinds without which there is no Weir; the others may be defined or not.
+const OWN: [&str; 2] = ["GitRepository", "Kustomization"];
 
 /// Lists and prints.
 pub(super) async fn run(args: Args) -> Outcome {
     let client = args.connection.client().await?;
-    let shown = KINDS
-        .iter()
-        .filter(|shown| args.what == What::All || args.what == shown.what);
+    let shown = KINDS.iter().filter(|shown| args.what.covers(shown.what));
     let mut found = Vec::new();
     for kind in shown {
         found.extend(
@@ -124,13 +150,16 @@ async fn list(client: &Client, shown: &Shown, args: &Args) -> Result<Vec<Dynamic
     if let Some(name) = &args.name {
         params = params.fields(&format!("metadata.name={name}"));
     }
-    let objects = api.list(&params).await.map_err(|error| {
-        Failure::with_hint(
+    match api.list(&params).await {
+        Ok(objects) => Ok(objects.items),
+        Err(kube::Error::Api(status)) if status.code == 404 && !OWN.contains(&shown.kind) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(Failure::with_hint(
             format!("listing {}: {error}", shown.plural),
             "are the custom resources installed? kubectl apply -k deploy",
-        )
-    })?;
-    Ok(objects.items)
+        )),
+    }
 }
 
 fn as_table(found: &[(&Shown, DynamicObject)], all_namespaces: bool) -> String {

@@ -6,6 +6,7 @@ mod completion;
 mod connection;
 mod diff;
 mod envs;
+mod events;
 mod failure;
 mod features;
 mod flags;
@@ -20,6 +21,7 @@ mod run;
 mod secrets;
 mod sops_flags;
 mod table;
+mod trace;
 mod version;
 
 use std::process::ExitCode;
@@ -62,6 +64,7 @@ Examples:
   weir plan --from main                   what a change does to each of them
   weir diff apps -n flux-system           what the next reconcile would change
   weir get kustomizations -A              what is Ready, at which revision
+  weir trace Deployment/shop -n apps      where it comes from: commit, author, file and line
   weir reconcile apps --with-source       pull and apply now, and wait for the result
   weir run                                the controller
 
@@ -86,9 +89,11 @@ enum Command {
     Plan(plan::Args),
     Affected(affected::Args),
     Diff(diff::Args),
+    Events(events::Args),
     Get(get::Args),
     Reconcile(reconcile::Args),
     Secrets(secrets::Args),
+    Trace(trace::Args),
     Version(version::Args),
     Run(run::Args),
     Completion(completion::Args),
@@ -121,9 +126,11 @@ fn dispatch(command: Command) -> Outcome {
         Command::Plan(args) => plan::run(&args),
         Command::Affected(args) => affected::run(&args),
         Command::Diff(args) => asynchronously(diff::run(args)),
+        Command::Events(args) => asynchronously(events::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),
         Command::Secrets(args) => secrets::run(&args),
+        Command::Trace(args) => asynchronously(trace::run(args)),
         Command::Version(args) => version::run(&args),
         Command::Run(args) => asynchronously(run::run(args)),
         Command::Completion(args) => completion::run(&args, &mut Arguments::command()),
