@@ -15,6 +15,7 @@ use overlay::ObjectHash;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::include;
 use super::inputs::{self, SECRET};
 use super::record::{self, RecordError};
 use super::schedule::{Key, Next, Topic, Wake};
@@ -27,6 +28,7 @@ use crate::report::metrics::RunResult;
 use crate::source::access::SecretData;
 use crate::source::github_app::{self, App};
 use crate::source::storage;
+use crate::source::submodules::with_submodules;
 use crate::source::verification::Mode;
 use crate::source::{
     Access, Fetched, Filtered, GitTree, Proxy, Reference, Remote, RemoteUrl, Selection, Snapshot,
@@ -134,6 +136,7 @@ fn topics(object: &GitRepository) -> BTreeSet<Topic> {
     let namespace = object.namespace().unwrap_or_default();
     secret_references(&object.spec)
         .map(|reference| Topic::Input(SECRET, namespace.clone(), reference.name.clone()))
+        .chain(include::topics(&object.spec, &namespace))
         .collect()
 }
 
@@ -195,13 +198,30 @@ async fn fetch(
         }
     };
     let verified = verified(context, key, state, object, &fetched).await?;
-    let tree = filtered(fetched.tree.clone(), &object.spec).await?;
+    let (fetched, tree) = completed(context, key, &remote, object, fetched).await?;
     publish(context, key, state, &fetched, &tree);
     Ok(News {
         fetched,
         tree,
         verified,
     })
+}
+
+/// The revision with its submodules and what it includes, and what of it is taken.
+async fn completed(
+    context: &Context,
+    key: &Key,
+    remote: &Remote,
+    object: &GitRepository,
+    mut fetched: Fetched,
+) -> Result<(Fetched, Arc<Filtered>), Trouble> {
+    if object.spec.recurse_submodules {
+        fetched = with_submodules(&context.repositories, &owner(key), remote, fetched).await?;
+    }
+    let tree = fetched.tree.clone();
+    let tree = include::included(context, key, &object.spec, tree).await?;
+    let tree = filtered(tree, &object.spec).await?;
+    Ok((fetched, tree))
 }
 
 /// Whose signatures the revision bears, where the spec asks for them.
@@ -240,11 +260,16 @@ async fn recalled(context: &Context, key: &Key, state: &mut State, object: &GitR
         return;
     };
     let known = recall(&context.repositories, &owner(key), &url, &artifact.revision).await;
+    let remote = Remote {
+        url,
+        access: Access::default(),
+        timeout: TIMEOUT,
+    };
     if let Some(fetched) = known
         && verified(context, key, state, object, &fetched)
             .await
             .is_ok()
-        && let Ok(tree) = filtered(fetched.tree.clone(), &object.spec).await
+        && let Ok((fetched, tree)) = completed(context, key, &remote, object, fetched).await
     {
         publish(context, key, state, &fetched, &tree);
     }
@@ -258,8 +283,6 @@ fn unsupported(spec: &GitRepositorySpec) -> Result<(), SourceError> {
     let fields = [
         ("provider: azure", provider(spec) == "azure"),
         ("provider: aws", provider(spec) == "aws"),
-        ("recurseSubmodules", spec.recurse_submodules),
-        ("include", !spec.include.is_empty()),
     ];
     match fields.into_iter().find(|(_, set)| *set) {
         Some((field, _)) => Err(SourceError::Unsupported { field }),
@@ -472,8 +495,12 @@ async fn present(
     let status = object.status.as_ref()?;
     let mut artifact = status.artifact.clone()?;
     let spec = &object.spec;
+    // What is included may have changed since, under the same revision.
     let taken_alike = status.observed_ignore == spec.ignore
-        && status.observed_sparse_checkout == spec.sparse_checkout;
+        && status.observed_sparse_checkout == spec.sparse_checkout
+        && status.observed_recurse_submodules == spec.recurse_submodules
+        && status.observed_include.is_empty()
+        && spec.include.is_empty();
     if artifact.revision != fetched.revision || !taken_alike {
         return None;
     }

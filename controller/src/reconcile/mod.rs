@@ -20,6 +20,7 @@ pub mod follow;
 pub mod foreign;
 pub mod gate;
 pub mod git_repository;
+pub mod include;
 pub mod input_watches;
 pub mod inputs;
 pub mod key_identity;

@@ -54,6 +54,13 @@ pub(super) struct Generation {
     retired: AtomicBool,
 }
 
+impl Generation {
+    /// The repository, to be written to.
+    pub(super) fn repository(&self) -> Result<gix::Repository, SourceError> {
+        opened(&self.path)
+    }
+}
+
 impl Drop for Generation {
     fn drop(&mut self) {
         if self.retired.load(Ordering::Relaxed) {
@@ -198,7 +205,7 @@ impl Current {
         interrupt: &AtomicBool,
     ) -> Result<Held, Trouble> {
         let repository = opened(&self.generation.path).map_err(Trouble::Objects)?;
-        fetch(&repository, server, &head.wanted, interrupt)?;
+        fetch(&repository, server, (&head.wanted, FETCHED), interrupt)?;
         let held = fetched(&repository).map_err(Trouble::Objects)?;
         let objects = &self.generation.objects;
         objects.commit(held.commit).map_err(Trouble::Objects)?;

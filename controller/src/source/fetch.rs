@@ -29,16 +29,17 @@ impl Trouble {
     }
 }
 
-/// Fetches what is wanted (the full name of a ref, or a commit's id) and moves [`FETCHED`] to it. Only what the
+/// Fetches what is wanted (the full name of a ref, or a commit's id) and moves a ref of the cache to it. Only what the
 /// repository does not have yet travels, as far as the server can tell.
 pub(super) fn fetch(
     repository: &gix::Repository,
     server: &Server<'_>,
-    wanted: &str,
+    (wanted, into): (&str, &str),
     interrupt: &AtomicBool,
 ) -> Result<(), Trouble> {
     let line = server.line().map_err(Trouble::Server)?;
-    receive(repository, server.url, line.transport, wanted, interrupt).map_err(|error| {
+    let refspec = format!("+{wanted}:{into}");
+    receive(repository, server.url, line.transport, &refspec, interrupt).map_err(|error| {
         let first = line.failure.first();
         let reached = first.is_none();
         let error = server.error(first, &said(&error));
@@ -53,13 +54,13 @@ fn receive(
     repository: &gix::Repository,
     url: &str,
     transport: Box<dyn Transport>,
-    wanted: &str,
+    refspec: &str,
     interrupt: &AtomicBool,
 ) -> gix::Result<()> {
     let remote = repository
         .remote_at(url)?
         .with_fetch_tags(Tags::None)
-        .with_refspecs([format!("+{wanted}:{FETCHED}").as_str()], Direction::Fetch)?;
+        .with_refspecs([refspec], Direction::Fetch)?;
     remote
         .to_connection_with_transport(transport)
         .with_credentials(|_| Ok(None))

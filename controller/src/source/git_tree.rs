@@ -301,6 +301,14 @@ impl GitTree {
         Ok((Self { home, root }, commit))
     }
 
+    /// The cache that it is read from, unless it is a repository of the command line's.
+    pub(super) fn generation(&self) -> Option<&Arc<Generation>> {
+        match &self.home {
+            Home::Cache(generation) => Some(generation),
+            Home::Local(_) => None,
+        }
+    }
+
     pub(super) fn objects(&self) -> &Objects {
         match &self.home {
             Home::Cache(generation) => &generation.objects,

@@ -101,7 +101,7 @@ impl Repositories {
     }
 
     /// The owner's cache of the address; that of another address goes, with its last reader.
-    fn cache(&self, owner: &str, url: &str) -> Arc<Mutex<Option<Cache>>> {
+    pub(super) fn cache(&self, owner: &str, url: &str) -> Arc<Mutex<Option<Cache>>> {
         let mut caches = lock(&self.caches);
         if let Some(known) = caches.get(owner).filter(|known| known.url == url) {
             return known.cache.clone();
@@ -120,7 +120,7 @@ impl Repositories {
         cache
     }
 
-    fn way(&self, remote: &Remote) -> Result<Way, SourceError> {
+    pub(super) fn way(&self, remote: &Remote) -> Result<Way, SourceError> {
         match (&remote.url, &remote.access.credentials) {
             (RemoteUrl::Ssh(url), Credentials::Ssh(identity)) => {
                 Ok(Way::Ssh(SshServer::new(SshAddress::of(url)?, identity)?))
@@ -170,7 +170,7 @@ fn client_key(access: &Access) -> [u8; 32] {
     digest.finalize().into()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -306,6 +306,114 @@ async fn an_app_of_github_opens_the_repository() {
 }
 
 #[tokio::test]
+async fn other_repositories_are_included() {
+    let scene = Scene::start("included").await;
+    let shared = scene.server.create_repository("shared");
+    shared.write("base/a.yaml", config_map("a", "b", "1"));
+    shared
+        .write("base/.sourceignore", "secret.yaml\n")
+        .write("base/secret.yaml", "x: [");
+    let files = "resources: [common/a.yaml]\n";
+    let commit = scene
+        .repository
+        .write("apps/kustomization.yaml", files)
+        .publish("first");
+    let include = json!([{ "repository": { "name": "shared" }, "fromPath": "base", "toPath": "apps/common" }]);
+    scene.source(json!({ "include": include })).await;
+    let unavailable = async |reason: &str| {
+        let what = format!("the include is not there because of {reason}");
+        scene
+            .until(&what, &git_repository_kind(), SOURCE, |object| {
+                let failed = condition(object, "IncludeUnavailable").ok_or("it is")?;
+                let ready = condition(object, "Ready").ok_or("it is not Ready at all")?;
+                let so = failed["status"] == "True"
+                    && failed["reason"] == reason
+                    && ready["reason"] == reason;
+                if so {
+                    Ok(())
+                } else {
+                    Err("it is for another reason")
+                }
+            })
+            .await
+    };
+    unavailable("NotFound").await;
+    let other = git_repository("shared", &scene.server.url("shared"), json!({}));
+    scene.create(&other).await;
+    unavailable("NoArtifact").await;
+    shared.publish("first");
+    scene.request(&git_repository_kind(), "shared").await;
+    let source = fetched(&scene, &format!("main@sha1:{commit}")).await;
+    assert!(condition(&source, "IncludeUnavailable").is_none());
+    scene.sync("app", "./apps", json!({})).await;
+    scene.ready("app", &commit).await;
+    assert_eq!(
+        scene.get(&config_map_kind(), "a").await.data["data"]["b"],
+        "1"
+    );
+
+    // What is included changes, and with it what is applied, at the same commit.
+    shared
+        .write("base/a.yaml", config_map("a", "b", "2"))
+        .publish("second");
+    scene.request(&git_repository_kind(), "shared").await;
+    scene
+        .until("the change is applied", &config_map_kind(), "a", |object| {
+            if object.data["data"]["b"] == "2" {
+                Ok(())
+            } else {
+                Err("it is not")
+            }
+        })
+        .await;
+
+    // Two that include each other would grow without an end.
+    let back = json!({ "spec": { "include": [{ "repository": { "name": SOURCE } }] } });
+    scene.merge(&git_repository_kind(), "shared", back).await;
+    scene
+        .until(
+            "the ring is refused",
+            &git_repository_kind(),
+            "shared",
+            |object| {
+                let failed = condition(object, "IncludeUnavailable").ok_or("it is not")?;
+                let message = failed["message"].as_str().unwrap_or_default();
+                if message.ends_with("includes this repository") {
+                    Ok(())
+                } else {
+                    Err("it is not")
+                }
+            },
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn submodules_are_applied() {
+    let scene = Scene::start("submodules").await;
+    let base = scene.server.create_repository("base");
+    let pinned = base
+        .write("a.yaml", config_map("a", "b", "1"))
+        .publish("first");
+    let entry = format!("160000,{pinned},apps");
+    let modules = "[submodule \"apps\"]\n\tpath = apps\n\turl = ../base.git\n";
+    scene.repository.write(".gitmodules", modules);
+    std::fs::create_dir(scene.repository.path().join("apps")).unwrap();
+    scene
+        .repository
+        .git(&["update-index", "--add", "--cacheinfo", &entry]);
+    let commit = scene.repository.publish("first");
+    scene.source(json!({ "recurseSubmodules": true })).await;
+    fetched(&scene, &format!("main@sha1:{commit}")).await;
+    scene.sync("app", "./apps", json!({})).await;
+    scene.ready("app", &commit).await;
+    assert_eq!(
+        scene.get(&config_map_kind(), "a").await.data["data"]["b"],
+        "1"
+    );
+}
+
+#[tokio::test]
 async fn only_what_is_signed_by_somebody_trusted_is_applied() {
     let scene = Scene::start("verified").await;
     let signer = Signer::open_pgp("ed25519");

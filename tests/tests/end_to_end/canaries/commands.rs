@@ -49,6 +49,17 @@ const ENTRIES: &[Entry] = &[
         ],
     },
     Entry {
+        command: "events",
+        runs: &["-n {namespace}", "-n {namespace} -o json"],
+    },
+    Entry {
+        command: "trace",
+        runs: &[
+            "Secret/in-file -n {namespace}",
+            "Secret/in-file -n {namespace} -o json",
+        ],
+    },
+    Entry {
         command: "get",
         runs: &[
             "all -n {namespace}",
