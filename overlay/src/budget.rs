@@ -92,6 +92,11 @@ impl Steps {
         self.taken
     }
 
+    /// More were wanted than there are: whatever else is wrong need not be found out.
+    pub(crate) fn are_spent(&self) -> bool {
+        self.taken > self.limit
+    }
+
     /// Takes steps, or refuses them.
     pub(crate) fn take(&mut self, steps: usize) -> Result<(), Error> {
         spend(&mut self.taken, steps, self.limit, "steps")
@@ -158,11 +163,14 @@ pub(crate) fn spend(spent: &mut usize, more: usize, limit: usize, what: &str) ->
 
 /// Refuses what is more than a budget allows.
 pub(crate) fn within(have: usize, limit: usize, what: &str) -> Result<(), Error> {
-    if have <= limit {
-        return Ok(());
+    match have <= limit {
+        true => Ok(()),
+        false => Err(too_much(limit, what)),
     }
-    Err(
-        Error::new(format!("the build asks for more than {limit} {what}"))
-            .hint("the budget of a build is an option"),
-    )
+}
+
+/// The refusal of what is more than a budget allows.
+pub(crate) fn too_much(limit: usize, what: &str) -> Error {
+    Error::new(format!("the build asks for more than {limit} {what}"))
+        .hint("the budget of a build is an option")
 }

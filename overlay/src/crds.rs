@@ -76,7 +76,7 @@ impl Walk<'_> {
             return Ok(());
         };
         for (key, property) in properties.iter() {
-            self.steps.take(1)?;
+            self.steps.take(1 + path.len() / 4)?;
             path.push(key.text.clone());
             self.property(property, path)?;
             if let Some(reference) = property.find_str(&["$ref"]) {
@@ -93,7 +93,7 @@ impl Walk<'_> {
                 .get(extension)
                 .is_some_and(|node| node.as_str().is_some())
         };
-        let spec = self.spec(path);
+        let kind = &self.kind;
         let configuration = &mut *self.configuration;
         for (extension, specs) in [
             (
@@ -107,7 +107,8 @@ impl Walk<'_> {
             ("x-kubernetes-identity", &mut configuration.name_prefix),
         ] {
             if has(extension) {
-                merge_specs(specs, std::slice::from_ref(&spec))?;
+                self.steps.take_small(specs.len())?;
+                merge_specs(specs, &[spec(kind, path)])?;
             }
         }
         self.reference(property, path)
@@ -119,6 +120,13 @@ impl Walk<'_> {
         let (Some(version), Some(kind)) = (version, text("x-kubernetes-object-ref-kind")) else {
             return Ok(());
         };
+        let known: usize = self
+            .configuration
+            .name_reference
+            .iter()
+            .map(|reference| 1 + reference.fields.len())
+            .sum();
+        self.steps.take_small(known)?;
         let mut path = path.to_vec();
         path.push(
             text("x-kubernetes-object-ref-name-key")
@@ -128,16 +136,16 @@ impl Walk<'_> {
         self.configuration.merge_reference(&NameReference {
             version: version.into(),
             kind: kind.into(),
-            fields: vec![self.spec(&path)],
+            fields: vec![spec(&self.kind, &path)],
             ..NameReference::default()
         })
     }
+}
 
-    fn spec(&self, path: &[EcoString]) -> FieldSpec {
-        FieldSpec {
-            kind: self.kind.clone(),
-            path: path.join("/").into(),
-            ..FieldSpec::default()
-        }
+fn spec(kind: &EcoString, path: &[EcoString]) -> FieldSpec {
+    FieldSpec {
+        kind: kind.clone(),
+        path: path.join("/").into(),
+        ..FieldSpec::default()
     }
 }

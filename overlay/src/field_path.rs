@@ -1,10 +1,9 @@
 //! Field paths of `replacements` and `vars`: `spec.containers.[name=web].image`, `data.[my.key]`, `args.0`, `*`.
 
 use ecow::EcoString;
-use regex::{Regex, RegexBuilder};
 
 use crate::error::Error;
-use crate::select::no_expression;
+use crate::expression::Expression;
 use crate::yaml::{Dialect, Mapping, Node, Source, Style, Tag, Value, read, resolve};
 
 /// Splits a path at dots. A dot behind a backslash is kept, and so is what stands in brackets; brackets without
@@ -174,9 +173,6 @@ impl Leaf {
         }
     }
 }
-
-/// The size that a compiled expression may have.
-const EXPRESSION_SIZE: usize = 1 << 20;
 
 /// What is done with each node at the end of a path, and whether it was made for it.
 pub(crate) type Act<'a> = dyn FnMut(&mut Node, Fresh) -> Result<(), Error> + 'a;
@@ -366,6 +362,15 @@ fn walk_index(
     }
 }
 
+/// The steps to make the expressions of a path, which every object needs anew.
+pub(crate) fn steps(parts: &[EcoString]) -> usize {
+    let made = parts.iter().filter_map(|part| match Part::of(part) {
+        Ok(Part::Element(_, value)) => Expression::anywhere(value).ok(),
+        _ => None,
+    });
+    made.map(|expression| expression.to_make).sum()
+}
+
 fn walk_elements(
     node: &mut Node,
     key: &str,
@@ -375,7 +380,7 @@ fn walk_elements(
     fresh: Fresh,
     act: &mut Act<'_>,
 ) -> Result<usize, Error> {
-    let mut expression: Option<Regex> = None;
+    let mut expression: Option<Expression> = None;
     let mut count = 0;
     for item in node.as_sequence_mut().into_iter().flatten() {
         let Some(text) = text_at(item, key) else {
@@ -383,7 +388,7 @@ fn walk_elements(
         };
         let expression = match &expression {
             Some(expression) => expression,
-            None => expression.insert(compile(value)?),
+            None => expression.insert(Expression::anywhere(value)?),
         };
         if !expression.is_match(&text) {
             continue;
@@ -393,13 +398,6 @@ fn walk_elements(
         count += walk(item, rest, create, fresh, act)?;
     }
     Ok(count)
-}
-
-fn compile(pattern: &str) -> Result<Regex, Error> {
-    RegexBuilder::new(pattern)
-        .size_limit(EXPRESSION_SIZE)
-        .build()
-        .map_err(|error| no_expression(pattern, &error))
 }
 
 fn text_at(item: &Node, key: &str) -> Option<String> {

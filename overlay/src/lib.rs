@@ -16,6 +16,7 @@ mod configuration;
 mod crds;
 mod decode;
 pub mod error;
+mod expression;
 mod field_path;
 mod fieldspec;
 mod flux;

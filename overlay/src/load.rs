@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
-use crate::budget::{Spent, Steps, spend, within};
+use crate::budget::{Spent, Steps, spend, too_much, within};
 use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Sealed};
 use crate::decode::Text;
 use crate::error::{Error, Place, Warning};
@@ -314,13 +314,13 @@ impl<'a> Session<'a> {
     pub(crate) fn read_real(&mut self, path: &str) -> Result<Arc<[u8]>, Error> {
         let budget = &self.options.budget;
         spend(&mut self.spent.files, 1, budget.files, "files")?;
-        self.record_id(path, EntryKind::File)?;
         let bytes = self
             .tree
-            .read(path)
-            .map_err(|error| Error::new(error.to_string()))?;
-        within(bytes.len(), budget.file_bytes, "bytes of one file")?;
+            .read_within(path, budget.file_bytes)
+            .map_err(|error| Error::new(error.to_string()))?
+            .ok_or_else(|| too_much(budget.file_bytes, "bytes of one file"))?;
         spend(&mut self.spent.bytes, bytes.len(), budget.bytes, "bytes")?;
+        self.record_id(path, EntryKind::File)?;
         Ok(bytes)
     }
 

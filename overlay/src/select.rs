@@ -1,10 +1,10 @@
 //! Which objects a `target` means: anchored regular expressions on ids, and label selectors.
 
 use ecow::EcoString;
-use regex::Regex;
 
 use crate::budget::Steps;
 use crate::error::Error;
+use crate::expression::Expression;
 use crate::labels::LabelSelector;
 use crate::object::ObjectId;
 use crate::resource::{Gvk, Id, Resource};
@@ -32,6 +32,9 @@ pub(crate) struct Selector {
     pub label_selector: EcoString,
 }
 
+/// Names are rarely longer: Kubernetes takes 63 characters of most.
+const NAME: usize = 64;
+
 /// A selector with its expressions compiled.
 pub(crate) struct Matcher {
     group: Option<Expression>,
@@ -43,48 +46,12 @@ pub(crate) struct Matcher {
     labels: LabelSelector,
 }
 
-/// The size that a compiled expression may have.
-const EXPRESSION_SIZE: usize = 1 << 20;
-
-/// An expression that is anchored at both ends.
-enum Expression {
-    /// One that means itself, as most names do.
-    Text(EcoString),
-    /// Any other.
-    Regex(Regex),
-}
-
-impl Expression {
-    fn is_match(&self, text: &str) -> bool {
-        match self {
-            Self::Text(wanted) => wanted == text,
-            Self::Regex(regex) => regex.is_match(text),
-        }
-    }
-}
-
-/// Compiles one part of a selector, anchored at both ends; an empty part matches anything.
+/// One part of a selector; an empty part matches anything.
 fn anchored(pattern: &str) -> Result<Option<Expression>, Error> {
-    let means_itself = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'/' | b':');
-    if pattern.is_empty() {
-        return Ok(None);
+    match pattern {
+        "" => Ok(None),
+        pattern => Expression::anchored(pattern).map(Some),
     }
-    if pattern.bytes().all(means_itself) {
-        return Ok(Some(Expression::Text(pattern.into())));
-    }
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .size_limit(EXPRESSION_SIZE)
-        .build()
-        .map(|regex| Some(Expression::Regex(regex)))
-        .map_err(|error| no_expression(pattern, &error))
-}
-
-/// The error of an expression that cannot be compiled, on one line.
-pub(crate) fn no_expression(pattern: &str, error: &regex::Error) -> Error {
-    let whole = error.to_string();
-    let reason = whole.lines().last().unwrap_or_default();
-    let reason = reason.trim_start_matches("error: ");
-    Error::new(format!("`{pattern}` is no regular expression: {reason}"))
 }
 
 impl Matcher {
@@ -99,6 +66,23 @@ impl Matcher {
             annotations: LabelSelector::parse(&selector.annotation_selector)?,
             labels: LabelSelector::parse(&selector.label_selector)?,
         })
+    }
+
+    /// The steps to make it and to try it on objects, whose names may be long.
+    pub(crate) fn steps(&self, resources: &[Resource]) -> usize {
+        let parts = [
+            &self.group,
+            &self.version,
+            &self.kind,
+            &self.name,
+            &self.namespace,
+        ];
+        let parts = || parts.iter().copied().flatten();
+        let to_make: usize = parts().map(|part| part.to_make).sum();
+        let to_try: usize = parts().map(|part| part.to_try).sum();
+        let longer = |resource: &Resource| resource.name().len() / NAME;
+        let names: usize = resources.iter().map(|resource| 1 + longer(resource)).sum();
+        to_make + (1 + to_try) * names
     }
 
     /// Group, version and kind.
@@ -222,8 +206,8 @@ impl Resources {
         selector: &Selector,
         steps: &mut Steps,
     ) -> Result<Vec<usize>, Error> {
-        steps.take(2 * self.list.len())?;
         let matcher = Matcher::new(selector)?;
+        steps.take(matcher.steps(&self.list))?;
         Ok(self
             .list
             .iter()

@@ -89,6 +89,10 @@ pub trait Tree: Send + Sync {
     fn list(&self, path: &str) -> Result<Vec<Entry>, TreeError>;
     /// The bytes of a file, or the target of a link.
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError>;
+    /// The same, and `None` of a file with more than `limit` bytes, which is then not read to its end.
+    fn read_within(&self, path: &str, limit: usize) -> Result<Option<Arc<[u8]>>, TreeError> {
+        Ok(Some(self.read(path)?).filter(|bytes| bytes.len() <= limit))
+    }
     /// Git's id of the blob or tree at the path; `None` when nothing is there.
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError>;
 }

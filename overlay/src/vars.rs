@@ -9,164 +9,24 @@ mod functions;
 mod glob;
 #[cfg(test)]
 mod properties;
+mod steps;
 mod template;
+mod variables;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use crate::build::Build;
 use crate::error::{Error, Errors, Place};
 use crate::object::{Object, ObjectId};
-use crate::unknown::{Marker, Unknown};
 use crate::yaml::{Dialect, Mark, Node, Source, Value, read, write_documents_revealed};
 
 use adopt::{KeyOfSecret, adopt, has_secret_part};
 use expand::{Refusal, expand};
+use steps::Steps;
+pub use variables::{Unset, Variable, Variables};
 
 /// The label or annotation that switches substitution off for an object, with the value `disabled`.
 pub const SUBSTITUTE: &str = "kustomize.toolkit.fluxcd.io/substitute";
-
-/// The value of a variable and where it was set.
-#[derive(PartialEq, Eq)]
-pub struct Variable {
-    value: Zeroizing<String>,
-    /// The value must not be shown; nor what it is inserted in.
-    pub secret: bool,
-    /// Who set it, for messages: `inline`, `ConfigMap/cluster-config`.
-    pub source: String,
-    /// The value is a text that stands for one that is not known: no operator changes it.
-    pub is_unknown: bool,
-}
-
-impl Variable {
-    /// The value, in the clear.
-    pub fn value(&self) -> &str {
-        &self.value
-    }
-}
-
-impl fmt::Debug for Variable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if self.secret {
-            "***"
-        } else {
-            self.value.as_str()
-        };
-        write!(f, "{value:?} from {}", self.source)
-    }
-}
-
-/// What stands for variables that nobody has set, where they may yet be set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unset {
-    /// The caller's marker.
-    pub marker: Marker,
-    /// Who may set them, for the reason: `cluster-secrets`. Defaults then do not hold either. Without anyone only
-    /// those are unknown that strict mode would refuse.
-    pub source: Option<String>,
-}
-
-impl Unset {
-    fn token(&self, name: &str) -> String {
-        let reason = match &self.source {
-            Some(source) => format!("{source}.{name}"),
-            None => format!("${{{name}}}, which nothing sets"),
-        };
-        self.marker.token(&Unknown {
-            identity: reason.clone(),
-            reason,
-        })
-    }
-}
-
-/// Variables by name.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Variables {
-    by_name: BTreeMap<String, Variable>,
-    unset: Option<Unset>,
-}
-
-impl Variables {
-    /// Sets a variable; a later source overrides an earlier one. Line breaks are taken out, as Flux does.
-    pub fn set(&mut self, name: &str, value: &str, secret: bool, source: &str) {
-        let variable = Variable {
-            value: Zeroizing::new(value.replace('\n', "")),
-            secret,
-            source: source.to_owned(),
-            is_unknown: false,
-        };
-        self.by_name.insert(name.to_owned(), variable);
-    }
-
-    /// Sets a variable whose value is not known to the text that stands for it.
-    pub fn set_unknown(&mut self, name: &str, token: &str, source: &str) {
-        let variable = Variable {
-            value: Zeroizing::new(token.to_owned()),
-            secret: false,
-            source: source.to_owned(),
-            is_unknown: true,
-        };
-        self.by_name.insert(name.to_owned(), variable);
-    }
-
-    /// Says what stands for variables that are not set, so that strict mode does not refuse them.
-    pub fn stand_in_for_unset(&mut self, unset: Unset) {
-        self.unset = Some(unset);
-    }
-
-    /// The text that stands for a variable that is not known; `has_default` where an expression says what it is when
-    /// it is not set.
-    fn stand_in(&self, name: &str, has_default: bool) -> Option<String> {
-        match (self.get(name), &self.unset) {
-            (Some(variable), _) => variable.is_unknown.then(|| variable.value.to_string()),
-            (None, Some(unset)) if unset.source.is_some() || !has_default => {
-                Some(unset.token(name))
-            }
-            (None, _) => None,
-        }
-    }
-
-    /// The variable of a name.
-    pub fn get(&self, name: &str) -> Option<&Variable> {
-        self.by_name.get(name)
-    }
-
-    /// True without variables. Flux then substitutes nothing, unless its strategy is `Always`.
-    pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
-    }
-
-    /// Names and variables.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
-        self.by_name
-            .iter()
-            .map(|(name, variable)| (name.as_str(), variable))
-    }
-
-    /// Names that no expression can use; a single one stops all substitution.
-    fn check_names(&self) -> Vec<Error> {
-        self.iter()
-            .filter(|(name, _)| !is_valid_name(name))
-            .map(|(name, variable)| {
-                Error::new(format!(
-                    "variable name {name:?} of {} is invalid",
-                    variable.source
-                ))
-                .hint("a name is letters, digits and `_`, and begins with no digit")
-            })
-            .collect()
-    }
-}
-
-fn is_valid_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    let first = bytes.next();
-    first.is_some_and(|c| c == b'_' || c.is_ascii_alphabetic())
-        && bytes.all(|c| c == b'_' || c.is_ascii_alphanumeric())
-}
 
 /// Replaces the variables in all objects. In strict mode an unset variable without a default is an error.
 /// Each object with a mistake gives one error.
@@ -179,6 +39,7 @@ pub fn substitute(
         variables,
         strict,
         files: &[],
+        steps: Steps::new(variables.steps),
     };
     substitution.all(objects)
 }
@@ -190,6 +51,7 @@ impl Build {
             variables,
             strict,
             files: &self.files,
+            steps: Steps::new(variables.steps),
         };
         self.objects = substitution.all(std::mem::take(&mut self.objects))?;
         Ok(())
@@ -202,6 +64,8 @@ struct Substitution<'a> {
     strict: bool,
     /// The files that marks mean, from 1.
     files: &'a [Arc<str>],
+    /// What is left for all objects.
+    steps: Steps,
 }
 
 impl Substitution<'_> {
@@ -229,7 +93,7 @@ impl Substitution<'_> {
             return Ok(object);
         }
         let text = write_documents_revealed(&[&object.node]);
-        let text = expand(&text, self.variables, self.strict)
+        let text = expand(&text, self.variables, self.strict, &self.steps)
             .map_err(|refusal| self.explain(&object, &refusal))?;
         let mut node = read_back(&object, &text, self.variables)?;
         adopt(&mut node, &object.node, self.variables).map_err(|KeyOfSecret| {
@@ -250,11 +114,12 @@ impl Substitution<'_> {
 
     /// A refusal with the scalar that caused it. Text that is secret is not quoted, so neither is a name in it.
     fn explain(&self, object: &Object, refusal: &Refusal) -> Error {
-        let refuses = |text: &str, want_same: bool| match expand(text, self.variables, self.strict)
-        {
-            Err(found) => !want_same || found == *refusal,
-            Ok(_) => false,
-        };
+        let steps = Steps::new(self.variables.steps);
+        let refuses =
+            |text: &str, want_same: bool| match expand(text, self.variables, self.strict, &steps) {
+                Err(found) => !want_same || found == *refusal,
+                Ok(_) => false,
+            };
         let culprit = find_scalar(&object.node, &|text| refuses(text, true))
             .or_else(|| find_scalar(&object.node, &|text| refuses(text, false)));
         let message = match (culprit, refusal) {
@@ -467,6 +332,25 @@ mod tests {
         );
         assert!(lines[1].starts_with("app/config.yaml:5:6:"), "{}", lines[1]);
         assert!(lines[1].contains("missing closing brace"), "{}", lines[1]);
+    }
+
+    #[test]
+    fn what_asks_for_too_much_ends() {
+        let mut set = variables(&[("long", &"x".repeat(1 << 20))]);
+        let many = config_map(&format!("  a: \"{}\"", "${long}".repeat(1000)));
+        let pattern = config_map(&format!("  a: \"${{long#*{}}}\"", "?x".repeat(1000)));
+        for object in [many, pattern] {
+            let errors = substitute(vec![object.clone()], &set, true).expect_err("too much");
+            let said = errors.to_string();
+            assert!(said.starts_with("app/config.yaml:5:6: "), "{said}");
+            assert!(said.contains("budget of steps: \"long\""), "{said}");
+        }
+        // All objects share the budget, and whoever calls decides how large it is.
+        let one = config_map("  a: ${long}");
+        let all = |set: &Variables| substitute(vec![one.clone(), one.clone()], set, true).is_ok();
+        assert!(all(&set));
+        set.steps = 3 << 20;
+        assert!(!all(&set));
     }
 
     #[test]

@@ -188,6 +188,13 @@ impl Tree for Filtered {
         }
     }
 
+    fn read_within(&self, path: &str, limit: usize) -> Result<Option<Arc<[u8]>>, TreeError> {
+        match self.node(path)? {
+            Some(node) if node.kind == EntryKind::File => self.tree.read_within(path, limit),
+            _ => Err(not_found(path, "file")),
+        }
+    }
+
     /// A folder is its tree and the rules that thin it out: the same id means the same files.
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
         let Some(node) = self.node(path)? else {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use gix::objs::{CommitRef, Find, Kind, TreeRef, tree::EntryKind as Mode};
+use gix::objs::{CommitRef, Find, FindHeader, Kind, TreeRef, tree::EntryKind as Mode};
 use overlay::{Entry, EntryKind, ObjectHash, Tree, TreeError};
 
 use super::cache::Generation;
@@ -93,22 +93,39 @@ impl Objects {
 
     /// Reads an object of a kind.
     pub(super) fn read(&self, id: &gix::oid, kind: Kind) -> Result<Vec<u8>, String> {
-        let handle = self
-            .lock_handles()
-            .pop()
-            .unwrap_or_else(|| self.store.to_cache());
         let mut bytes = Vec::new();
-        let found = match handle.try_find(id, &mut bytes) {
+        self.with_handle(|handle| match handle.try_find(id, &mut bytes) {
             Ok(Some(object)) if object.kind == kind => Ok(()),
             Ok(Some(object)) => Err(format!("object {id} is a {}, not a {kind}", object.kind)),
             Ok(None) => Err(format!("object {id} is missing")),
             Err(error) => Err(format!("object {id}: {error}")),
-        };
+        })?;
+        Ok(bytes)
+    }
+
+    /// The size of an object, without its bytes.
+    fn size(&self, id: &gix::oid) -> Result<u64, String> {
+        self.with_handle(|handle| match handle.try_header(id) {
+            Ok(Some(header)) => Ok(header.size),
+            Ok(None) => Err(format!("object {id} is missing")),
+            Err(error) => Err(format!("object {id}: {error}")),
+        })
+    }
+
+    fn with_handle<T>(
+        &self,
+        look: impl FnOnce(&gix::odb::Handle) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let handle = self
+            .lock_handles()
+            .pop()
+            .unwrap_or_else(|| self.store.to_cache());
+        let found = look(&handle);
         self.lock_handles().push(handle);
         if found.is_err() {
             self.damaged.store(true, Ordering::Relaxed);
         }
-        found.map(|()| bytes)
+        found
     }
 
     fn lock_handles(&self) -> std::sync::MutexGuard<'_, Vec<gix::odb::Handle>> {
@@ -385,15 +402,22 @@ impl Tree for GitTree {
     }
 
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
+        let read = self.read_within(path, usize::MAX)?;
+        read.ok_or_else(|| not_found(path, "file"))
+    }
+
+    fn read_within(&self, path: &str, limit: usize) -> Result<Option<Arc<[u8]>>, TreeError> {
         let node = self
             .node(path)?
             .filter(|node| matches!(node.kind, EntryKind::File | EntryKind::Link))
             .ok_or_else(|| not_found(path, "file"))?;
-        let bytes = self
-            .objects()
-            .read(&node.id, Kind::Blob)
-            .map_err(|reason| storage(path, reason))?;
-        Ok(bytes.into())
+        let refused = |reason| storage(path, reason);
+        let objects = self.objects();
+        if limit < usize::MAX && objects.size(&node.id).map_err(refused)? > limit as u64 {
+            return Ok(None);
+        }
+        let bytes = objects.read(&node.id, Kind::Blob).map_err(refused)?;
+        Ok(Some(bytes.into()))
     }
 
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {

@@ -41,6 +41,10 @@ impl<T: Tree> Tree for Subtree<T> {
         self.tree.read(&self.path(path))
     }
 
+    fn read_within(&self, path: &str, limit: usize) -> Result<Option<Arc<[u8]>>, TreeError> {
+        self.tree.read_within(&self.path(path), limit)
+    }
+
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
         self.tree.id(&self.path(path))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -160,6 +160,16 @@ fn kind_of(kind: fs::FileType) -> Option<EntryKind> {
     }
 }
 
+/// The bytes of a file, and one more than the limit of a file that has more.
+fn beginning(file: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let file = fs::File::open(file)?;
+    let most = limit.saturating_add(1);
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::with_capacity(size.min(most));
+    file.take(most as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn storage(path: &str, error: &std::io::Error) -> TreeError {
     TreeError::Storage {
         path: path.to_owned(),
@@ -205,16 +215,23 @@ impl Tree for WorkTree {
     }
 
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
+        let read = self.read_within(path, usize::MAX)?;
+        read.ok_or_else(|| not_found(path, "file"))
+    }
+
+    fn read_within(&self, path: &str, limit: usize) -> Result<Option<Arc<[u8]>>, TreeError> {
         let file = self.locate(path)?.ok_or_else(|| not_found(path, "file"))?;
         let bytes = match kind_on_disk(&file, path)? {
-            Some(EntryKind::File) => fs::read(&file).map_err(|error| storage(path, &error))?,
+            Some(EntryKind::File) => {
+                beginning(&file, limit).map_err(|error| storage(path, &error))?
+            }
             Some(EntryKind::Link) => {
                 let target = fs::read_link(&file).map_err(|error| storage(path, &error))?;
                 target.into_os_string().into_encoded_bytes()
             }
             _ => return Err(not_found(path, "file")),
         };
-        Ok(bytes.into())
+        Ok((bytes.len() <= limit).then(|| bytes.into()))
     }
 
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
@@ -248,6 +265,17 @@ mod tests {
         assert!(tree.read("out/passwd").is_err());
         assert!(tree.list("out").is_err());
         assert_eq!(tree.kind("inside/link/a.yaml").expect("kind"), None);
+    }
+
+    #[test]
+    fn of_a_long_file_no_more_is_read_than_tells_that_it_is() {
+        let (folder, tree) = tree();
+        let file = fs::File::create(folder.path().join("long")).expect("a file");
+        file.set_len(1 << 40).expect("a file with a hole");
+        assert_eq!(tree.read_within("long", 1000), Ok(None));
+        let short = tree.read_within("inside/deep/a.yaml", 5);
+        assert_eq!(short, Ok(Some(b"a: 1\n"[..].into())));
+        assert_eq!(tree.read_within("inside/deep/a.yaml", 4), Ok(None));
     }
 
     #[test]

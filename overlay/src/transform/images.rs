@@ -1,12 +1,14 @@
 //! `images`: names, tags and digests of container images.
 
-use ecow::EcoString;
-use regex::Regex;
+use std::sync::Arc;
 
-use super::{Asked, Setting, Transformer, specs_of};
+use ecow::EcoString;
+
+use super::{Asked, Setting, Transformer};
 use crate::budget::Steps;
 use crate::decode::{Rules, decode, fields};
 use crate::error::{Error, Errors};
+use crate::expression::Expression;
 use crate::fieldspec::{FieldSpec, split_path, visit_wanted};
 use crate::history::Asker;
 use crate::kustomization::{Image, Kustomization};
@@ -19,8 +21,11 @@ use crate::yaml::{Node, Value};
 struct Images {
     image: Image,
     name: Name,
-    specs: Vec<FieldSpec>,
+    specs: Specs,
 }
+
+/// Field specs and the parts of their paths; those of a kustomization are shared by all its images.
+type Specs = Arc<[(FieldSpec, Vec<EcoString>)]>;
 
 /// An `ImageTagTransformer` object.
 #[derive(Clone, Debug, Default)]
@@ -35,10 +40,13 @@ pub(super) fn from_fields(
     kustomization: &Kustomization,
     setting: &mut Setting<'_, '_>,
 ) -> Result<Vec<Asked>, Errors> {
-    let specs = &setting.configuration.images;
+    let specs = split(setting.configuration.images.iter().cloned());
     let (mut made, mut errors) = (Vec::new(), Vec::new());
     for (index, image) in kustomization.images.iter().enumerate() {
-        match Images::new(image.clone(), specs.clone()) {
+        if setting.session.steps.are_spent() {
+            break;
+        }
+        match Images::new(image.clone(), specs.clone(), &mut setting.session.steps) {
             Ok(images) => {
                 made.push(Asked::new(
                     Asker::entry("images", index, image.mark),
@@ -57,13 +65,23 @@ pub(super) fn from_fields(
 
 pub(super) fn from_object(
     node: &Node,
-    _: &mut Setting<'_, '_>,
+    setting: &mut Setting<'_, '_>,
 ) -> Result<Box<dyn Transformer>, Errors> {
     let configured: Configured = decode(node, Rules::Object)?;
     Ok(Box::new(Images::new(
         configured.image,
-        configured.field_specs,
+        split(configured.field_specs.into_iter()),
+        &mut setting.session.steps,
     )?))
+}
+
+fn split(specs: impl Iterator<Item = FieldSpec>) -> Specs {
+    specs
+        .map(|spec| {
+            let path = split_path(&spec.path);
+            (spec, path)
+        })
+        .collect()
 }
 
 impl Transformer for Images {
@@ -88,12 +106,12 @@ impl Transformer for Images {
             .iter_mut()
             .filter(|resource| others(resource.kind()))
         {
-            for spec in specs_of(&self.specs, &resource.gvk()) {
-                let path = split_path(&spec.path);
+            let gvk = resource.gvk();
+            for (_, path) in self.specs.iter().filter(|(spec, _)| spec.is_for(&gvk)) {
                 let (wants, set) = (|node: &Node| self.wants(node), &mut |node: &mut Node| {
                     self.set(node)
                 });
-                visit_wanted(&mut resource.node, &path, &wants, set)
+                visit_wanted(&mut resource.node, path, &wants, set)
                     .map_err(|error| resource.blame(error))?;
             }
         }
@@ -106,24 +124,23 @@ enum Name {
     /// One of characters that mean themselves, and dots.
     Dotted(EcoString),
     /// Any other, with tag and digest behind it.
-    Regex(Regex),
+    Expression(Expression),
 }
 
 impl Name {
-    fn new(name: &str) -> Result<Self, regex::Error> {
+    fn new(name: &str) -> Result<Self, Error> {
         let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-_/:@.".contains(&c);
         if name.bytes().all(is_plain) {
             return Ok(Self::Dotted(name.into()));
         }
         let pattern = format!("^{name}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$");
-        let mut regex = regex::RegexBuilder::new(&pattern);
-        regex.size_limit(1 << 20).build().map(Self::Regex)
+        Expression::anywhere(&pattern).map(Self::Expression)
     }
 
     fn is_match(&self, image: &str) -> bool {
         let name = match self {
             Self::Dotted(name) => name,
-            Self::Regex(regex) => return regex.is_match(image),
+            Self::Expression(expression) => return expression.is_match(image),
         };
         let mut chars = image.chars();
         let is_named = name.chars().all(|wanted| {
@@ -151,11 +168,14 @@ fn is_tag_and_digest(text: &str) -> bool {
 }
 
 impl Images {
-    fn new(image: Image, specs: Vec<FieldSpec>) -> Result<Self, Error> {
+    fn new(image: Image, specs: Specs, steps: &mut Steps) -> Result<Self, Error> {
         let name = Name::new(&image.name).map_err(|_| {
             Error::new(format!("`{}` cannot be an image's name", &*image.name))
                 .at_mark(image.name.mark)
         })?;
+        if let Name::Expression(expression) = &name {
+            steps.take(expression.to_make)?;
+        }
         Ok(Self { image, name, specs })
     }
 

@@ -115,6 +115,9 @@ impl Transformer for ReplacementTransformer {
     ) -> Result<(), Errors> {
         let mut mistakes = Mistakes::default();
         for (index, replacement) in &self.replacements {
+            if session.steps.are_spent() {
+                break;
+            }
             let applied = apply(replacement, resources, session).map_err(|error| {
                 break_targets(replacement, resources);
                 let entry = format!("{FIELD}[{index}]");
@@ -279,18 +282,20 @@ fn write_target(
         return Err(Error::new("a target needs `select`").at_mark(target.mark));
     };
     let chosen = Chosen::new(select, &target.reject)?;
-    let selectors = 1 + target.reject.len();
-    session.steps.take(2 * selectors * resources.list.len())?;
+    session.steps.take(chosen.steps(&resources.list))?;
+    let name = Text::from(NAME);
+    let paths = match &target.field_paths[..] {
+        [] => std::slice::from_ref(&name),
+        paths => paths,
+    };
+    let expressions = |path: &Text| field_path::steps(&field_path::split(path));
+    let to_make: usize = paths.iter().map(expressions).sum();
     for resource in &mut resources.list {
         if resource.broken || !chosen.has(resource) {
             continue;
         }
+        session.steps.take(to_make)?;
         let id = resource.id();
-        let name = Text::from(NAME);
-        let paths = match &target.field_paths[..] {
-            [] => std::slice::from_ref(&name),
-            paths => paths,
-        };
         for path in paths {
             write_path(value, path, target, resource, session)
                 .map_err(|error| error.at_mark(target.mark).during(id.to_string()))?;
@@ -329,6 +334,12 @@ impl Chosen {
                 .any(|part| !part.is_empty())
             })?,
         })
+    }
+
+    fn steps(&self, resources: &[Resource]) -> usize {
+        let rejects = self.reject_metadata.iter().chain(&self.reject_ids);
+        let matchers = std::iter::once(&self.select).chain(rejects);
+        matchers.map(|matcher| matcher.steps(resources)).sum()
     }
 
     fn has(&self, resource: &Resource) -> bool {

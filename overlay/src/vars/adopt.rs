@@ -1,6 +1,9 @@
 //! After substitution the object is read anew: what it takes over from the object before, places and secrecy.
 
+use zeroize::Zeroizing;
+
 use super::expand::expand;
+use super::steps::Steps;
 use super::template::parse;
 use super::{Variables, has_dollar};
 use crate::yaml::{Mapping, Mark, Node, Secret, Value};
@@ -45,6 +48,7 @@ fn crosses_scalars(node: &Node) -> bool {
 struct Secrets<'v> {
     names: Vec<&'v str>,
     variables: &'v Variables,
+    steps: Steps,
 }
 
 impl<'v> Secrets<'v> {
@@ -54,7 +58,11 @@ impl<'v> Secrets<'v> {
             .filter(|(_, variable)| variable.secret)
             .map(|(name, _)| name)
             .collect();
-        Self { names, variables }
+        Self {
+            names,
+            variables,
+            steps: Steps::new(variables.steps),
+        }
     }
 
     /// True when an expression in the text may name a secret variable; rather too often than too seldom.
@@ -104,13 +112,12 @@ impl<'v> Secrets<'v> {
         old: &Node,
         before: &Mapping,
     ) -> Result<(), KeyOfSecret> {
-        let renamed: Vec<_> = before
+        let mut renamed: Vec<_> = before
             .iter()
             .filter(|(key, _)| key.text.contains('$'))
-            .filter_map(|(key, value)| {
-                Some((expand(&key.text, self.variables, false).ok()?, value))
-            })
+            .filter_map(|(key, value)| Some((self.expanded(&key.text)?, value)))
             .collect();
+        renamed.sort_by(|(one, _), (other, _)| one.cmp(other));
         // A key that is gone has become part of some other scalar, and its value with it.
         if self.touch(old) && new.as_mapping().map(Mapping::len) != Some(before.len()) {
             seal(new);
@@ -119,7 +126,10 @@ impl<'v> Secrets<'v> {
             return Ok(());
         };
         for (key, value) in mapping.iter_mut() {
-            let renamed = || renamed.iter().find(|(text, _)| **text == *key.text);
+            let renamed = || {
+                let at = renamed.partition_point(|(text, _)| text.as_str() < key.text.as_str());
+                renamed.get(at).filter(|(text, _)| **text == *key.text)
+            };
             match before.get(&key.text).or_else(|| Some(renamed()?.1)) {
                 Some(before) => self.adopt(value, before)?,
                 None if !self.touch(old) => self.displace(value, old, false)?,
@@ -150,7 +160,12 @@ impl<'v> Secrets<'v> {
     /// True for a scalar whose text is written as a mapping: `{…}`.
     fn is_meant_as_mapping(&self, old: &Node) -> bool {
         let text = old.exposed().unwrap_or_default();
-        expand(text, self.variables, false).is_ok_and(|text| text.starts_with('{'))
+        self.expanded(text)
+            .is_some_and(|text| text.starts_with('{'))
+    }
+
+    fn expanded(&self, text: &str) -> Option<Zeroizing<String>> {
+        expand(text, self.variables, false, &self.steps).ok()
     }
 }
 

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::Variables;
 use super::functions::{Failure, apply};
+use super::steps::Steps;
 use super::template::{Expansion, Fault, Part, parse};
 
 /// Why a text cannot be substituted.
@@ -38,11 +39,12 @@ pub(super) fn expand(
     text: &str,
     variables: &Variables,
     strict: bool,
+    steps: &Steps,
 ) -> Result<Zeroizing<String>, Refusal> {
     let parts = parse(text).map_err(|(fault, at)| Refusal::Template { fault, at })?;
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     for part in &parts {
-        write(&mut out, part, variables, strict)?;
+        write(&mut out, part, variables, strict, steps)?;
     }
     Ok(out)
 }
@@ -52,10 +54,13 @@ fn write(
     part: &Part,
     variables: &Variables,
     strict: bool,
+    steps: &Steps,
 ) -> Result<(), Refusal> {
     match part {
         Part::Text(text) => out.push_str(text),
-        Part::Expansion(expansion) => out.push_str(&value_of(expansion, variables, strict)?),
+        Part::Expansion(expansion) => {
+            out.push_str(&value_of(expansion, variables, strict, steps)?);
+        }
     }
     Ok(())
 }
@@ -64,6 +69,7 @@ fn value_of(
     expansion: &Expansion,
     variables: &Variables,
     strict: bool,
+    steps: &Steps,
 ) -> Result<Zeroizing<String>, Refusal> {
     let Expansion {
         name,
@@ -77,14 +83,14 @@ fn value_of(
     let mut texts = Zeroizing::new(Vec::with_capacity(arguments.len()));
     for argument in arguments {
         let mut text = String::new();
-        write(&mut text, argument, variables, strict)?;
+        write(&mut text, argument, variables, strict, steps)?;
         texts.push(text);
     }
     let value = variables.get(name).map(|variable| variable.value());
     if value.is_none() && strict && !has_default {
         return Err(Refusal::NotSet(name.clone()));
     }
-    apply(operator, value.unwrap_or_default(), &texts)
+    apply(operator, value.unwrap_or_default(), &texts, steps)
         .map(Zeroizing::new)
         .map_err(|failure| Refusal::Operator {
             name: name.clone(),
@@ -110,7 +116,7 @@ mod tests {
         ] {
             variables.set(name, value, false, "inline");
         }
-        expand(text, &variables, strict).map(|text| text.to_string())
+        expand(text, &variables, strict, &Steps::new(10_000)).map(|text| text.to_string())
     }
 
     #[test]
@@ -164,7 +170,7 @@ mod tests {
             };
             variables.set_unknown("key", &marker.token(&unknown), "ConfigMap/map");
             variables.stand_in_for_unset(unset);
-            let text = expand(text, &variables, true).expect("it expands");
+            let text = expand(text, &variables, true, &Steps::new(10_000)).expect("it expands");
             marker.shown(&text, |unknown| format!("<{}>", unknown.reason))
         };
         for (text, with_source, without) in [

@@ -1,6 +1,7 @@
 //! What the operators of `${name<operator>…}` make of a value.
 
-use super::glob::{Steps, Unmatched, matches};
+use super::glob::{Unmatched, matches};
+use super::steps::{Spent, Steps};
 
 /// What an operator cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,16 +12,37 @@ pub(super) enum Failure {
     /// Offsets count bytes; this one cuts a character in two.
     #[error("the substring begins or ends within a character")]
     WithinCharacter,
-    /// The pattern takes more steps than one substitution may.
-    #[error("the pattern takes too long")]
+    /// More steps than all expressions of a substitution may take together.
+    #[error("the substitution asks for more than its budget of steps")]
     TooLong,
 }
 
-/// Comparisons that one operator may make.
-const MOST_STEPS: u64 = 10_000_000;
+impl From<Spent> for Failure {
+    fn from(Spent: Spent) -> Self {
+        Self::TooLong
+    }
+}
 
 /// Applies an operator. `${name}` and everything unknown is the default operator, as in the reference.
-pub(super) fn apply(operator: &str, value: &str, arguments: &[String]) -> Result<String, Failure> {
+pub(super) fn apply(
+    operator: &str,
+    value: &str,
+    arguments: &[String],
+    steps: &Steps,
+) -> Result<String, Failure> {
+    let arguments_length: usize = arguments.iter().map(String::len).sum();
+    steps.take(1 + value.len() + arguments_length)?;
+    let changed = change(operator, value, arguments, steps)?;
+    steps.take(changed.len())?;
+    Ok(changed)
+}
+
+fn change(
+    operator: &str,
+    value: &str,
+    arguments: &[String],
+    steps: &Steps,
+) -> Result<String, Failure> {
     let first = arguments.first().map_or("", String::as_str);
     let has_argument = !arguments.is_empty();
     match operator {
@@ -29,10 +51,10 @@ pub(super) fn apply(operator: &str, value: &str, arguments: &[String]) -> Result
         "^" => Ok(change_first(value, upper)),
         "^^" => Ok(value.chars().map(upper).collect()),
         "#" if !has_argument => Ok(value.len().to_string()),
-        "#" => trim(value, first, prefix_end, Extent::Shortest),
-        "##" => trim(value, first, prefix_end, Extent::Longest),
-        "%" => trim_suffix(value, first, Extent::Shortest),
-        "%%" => trim_suffix(value, first, Extent::Longest),
+        "#" => trim(value, first, Extent::Shortest, steps),
+        "##" => trim(value, first, Extent::Longest, steps),
+        "%" => trim_suffix(value, first, Extent::Shortest, steps),
+        "%%" => trim_suffix(value, first, Extent::Longest, steps),
         ":" => substring(value, arguments),
         "/" | "//" | "/#" | "/%" => Ok(replace(operator, value, arguments)),
         _ if value.is_empty() => Ok(arguments.concat()),
@@ -123,13 +145,8 @@ enum Extent {
 }
 
 /// Cuts a prefix that matches; a pattern that cannot be read cuts nothing.
-fn trim(
-    value: &str,
-    pattern: &str,
-    end: fn(&str, &str, Extent) -> Result<usize, Unmatched>,
-    extent: Extent,
-) -> Result<String, Failure> {
-    match end(value, pattern, extent) {
+fn trim(value: &str, pattern: &str, extent: Extent, steps: &Steps) -> Result<String, Failure> {
+    match prefix_end(value, pattern, extent, steps) {
         Err(Unmatched::TooLong) => Err(Failure::TooLong),
         Err(Unmatched::BadPattern) => Ok(value.to_owned()),
         Ok(end) => value
@@ -140,8 +157,14 @@ fn trim(
 }
 
 /// The reference turns value and pattern around, character by character, and cuts a prefix.
-fn trim_suffix(value: &str, pattern: &str, extent: Extent) -> Result<String, Failure> {
-    trim(&reversed(value), &reversed(pattern), prefix_end, extent).map(|left| reversed(&left))
+fn trim_suffix(
+    value: &str,
+    pattern: &str,
+    extent: Extent,
+    steps: &Steps,
+) -> Result<String, Failure> {
+    let left = trim(&reversed(value), &reversed(pattern), extent, steps)?;
+    Ok(reversed(&left))
 }
 
 fn reversed(text: &str) -> String {
@@ -149,11 +172,15 @@ fn reversed(text: &str) -> String {
 }
 
 /// Where the matching prefix ends; 0 when none matches. Empty prefixes are not tried.
-fn prefix_end(value: &str, pattern: &str, extent: Extent) -> Result<usize, Unmatched> {
-    let mut steps = Steps(MOST_STEPS);
+fn prefix_end(
+    value: &str,
+    pattern: &str,
+    extent: Extent,
+    steps: &Steps,
+) -> Result<usize, Unmatched> {
     let mut found = 0;
     for end in (1..=value.len()).rev() {
-        if matches(pattern.as_bytes(), &value.as_bytes()[..end], &mut steps)? {
+        if matches(pattern.as_bytes(), &value.as_bytes()[..end], steps)? {
             found = end;
             if extent == Extent::Longest {
                 break;
@@ -210,7 +237,7 @@ mod tests {
         ];
         for (operator, value, arguments, want) in cases {
             let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-            let have = apply(operator, value, &arguments);
+            let have = apply(operator, value, &arguments, &Steps::new(10_000));
             assert_eq!(have, Ok(want.to_owned()), "{value}{operator}{arguments:?}");
         }
     }
@@ -219,12 +246,13 @@ mod tests {
     fn what_cannot_be_done_is_an_error() {
         let cut = |value: &str, numbers: &[&str]| {
             let numbers: Vec<String> = numbers.iter().map(|text| (*text).to_owned()).collect();
-            apply(":", value, &numbers)
+            apply(":", value, &numbers, &Steps::new(100))
         };
         assert_eq!(cut("hello", &["1", "-1"]), Err(Failure::NegativeLength));
         assert_eq!(cut("é", &["1"]), Err(Failure::WithinCharacter));
         let long = "a".repeat(2_000_000);
-        let trimmed = apply("#", &long, &["*ab".to_owned()]);
+        let steps = Steps::new(10_000_000);
+        let trimmed = apply("#", &long, &["*ab".to_owned()], &steps);
         assert_eq!(trimmed, Err(Failure::TooLong));
     }
 }

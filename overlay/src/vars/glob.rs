@@ -1,21 +1,19 @@
 //! Shell patterns as `${name#pattern}` and its like know them: `*` (also over `/`), `?`, `[…]`, `\`.
 
+use super::steps::{Spent, Steps};
+
 /// The pattern cannot be read, or takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unmatched {
     /// The pattern cannot be read; the text then stays as it is.
     BadPattern,
-    /// The pattern takes more steps than one substitution may.
+    /// The pattern takes more steps than are left.
     TooLong,
 }
 
-/// How many comparisons are left to one substitution.
-pub(super) struct Steps(pub(super) u64);
-
-impl Steps {
-    fn spend(&mut self) -> Result<(), Unmatched> {
-        self.0 = self.0.checked_sub(1).ok_or(Unmatched::TooLong)?;
-        Ok(())
+impl From<Spent> for Unmatched {
+    fn from(Spent: Spent) -> Self {
+        Self::TooLong
     }
 }
 
@@ -23,10 +21,11 @@ impl Steps {
 pub(super) fn matches(
     mut pattern: &[u8],
     mut text: &[u8],
-    steps: &mut Steps,
+    steps: &Steps,
 ) -> Result<bool, Unmatched> {
     while !pattern.is_empty() {
         let (star, chunk, rest) = next_chunk(pattern);
+        steps.take(pattern.len() - rest.len())?;
         pattern = rest;
         if star && chunk.is_empty() {
             return Ok(true);
@@ -46,7 +45,7 @@ fn find_chunk<'t>(
     text: &'t [u8],
     star: bool,
     last: bool,
-    steps: &mut Steps,
+    steps: &Steps,
 ) -> Result<Option<&'t [u8]>, Unmatched> {
     let starts = if star { text.len() } else { 0 };
     for skipped in 0..=starts {
@@ -81,10 +80,10 @@ fn next_chunk(pattern: &[u8]) -> (bool, &[u8], &[u8]) {
 fn match_chunk<'t>(
     mut chunk: &[u8],
     mut text: &'t [u8],
-    steps: &mut Steps,
+    steps: &Steps,
 ) -> Result<Option<&'t [u8]>, Unmatched> {
     while let Some((first, rest)) = chunk.split_first() {
-        steps.spend()?;
+        steps.take(1)?;
         let Some((have, behind)) = text.split_first() else {
             return Ok(None);
         };
@@ -92,6 +91,7 @@ fn match_chunk<'t>(
             b'[' => {
                 let (wanted, width) = first_char(text);
                 let (inside, after) = match_class(rest, wanted)?;
+                steps.take(rest.len() - after.len())?;
                 if !inside {
                     return Ok(None);
                 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn check(pattern: &str, text: &str) -> Result<bool, Unmatched> {
-        matches(pattern.as_bytes(), text.as_bytes(), &mut Steps(10_000))
+        matches(pattern.as_bytes(), text.as_bytes(), &Steps::new(10_000))
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
     fn a_pattern_that_takes_too_long_is_given_up() {
         let pattern = "*a".repeat(40);
         let text = "a".repeat(40);
-        let found = matches(pattern.as_bytes(), text.as_bytes(), &mut Steps(30));
+        let found = matches(pattern.as_bytes(), text.as_bytes(), &Steps::new(30));
         assert_eq!(found, Err(Unmatched::TooLong));
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::expand::expand;
+use super::steps::Steps;
 use super::{Variables, substitute};
 use crate::object::{Object, ObjectId, Origin};
 use crate::yaml::{Mapping, Node, Secrets, Tag, to_json, write_documents};
@@ -94,14 +95,14 @@ proptest! {
 
     #[test]
     fn any_text_expands_or_is_refused(text in template()) {
-        let _ = expand(&text, &variables(), true);
-        let _ = expand(&text, &variables(), false);
+        let _ = expand(&text, &variables(), true, &Steps::new(10_000));
+        let _ = expand(&text, &variables(), false, &Steps::new(10_000));
     }
 
     #[test]
     fn text_without_expressions_stays(text in "[a-z${ }:\n-]{0,20}") {
         prop_assume!(!text.contains("${") && !text.contains("$$"));
-        let expanded = expand(&text, &variables(), true);
+        let expanded = expand(&text, &variables(), true, &Steps::new(10_000));
         prop_assert_eq!(expanded.map(|text| text.to_string()), Ok(text));
     }
 

@@ -23,6 +23,8 @@ pub(crate) fn trees(size: usize) -> Vec<Hostile> {
     let mut trees = files(size);
     trees.extend(squares(size));
     trees.extend(doublings(size));
+    trees.extend(expressions(size));
+    trees.extend(folders(size));
     trees
 }
 
@@ -300,6 +302,101 @@ fn doublings(size: usize) -> Vec<Hostile> {
                 ),
             ],
         ),
+    ]
+}
+
+/// Small texts that ask for large expressions, or for small ones often.
+fn expressions(size: usize) -> Vec<Hostile> {
+    const LARGE: &str = "(a{30}){40}";
+    let patch = |target: String| {
+        format!("- {{target: {{name: '{target}'}}, patch: '- {{op: remove, path: /a}}'}}\n")
+    };
+    let resources = "resources: [a.yaml]\n";
+    let steps = |name, kustomization: String, object: String| Hostile {
+        name,
+        budget: "steps",
+        files: tree(&kustomization, &[("a.yaml", object)]),
+    };
+    let many = each(size, object);
+    let path = format!("data.[x=c|b{LARGE}].y");
+    vec![
+        steps(
+            "large expressions",
+            format!(
+                "{resources}patches:\n{}",
+                each(size, |at| patch(format!("{LARGE}b{at}")))
+            ),
+            object(0),
+        ),
+        steps(
+            "expressions × objects",
+            format!(
+                "{resources}patches:\n{}",
+                each(size, |at| patch(format!("n.*x{at}")))
+            ),
+            many.clone(),
+        ),
+        steps(
+            "expressions × a long name",
+            format!(
+                "{resources}patches:\n{}",
+                each(size, |_| patch(".*b".to_owned()))
+            ),
+            OBJECT.replace('x', &"a".repeat(300 * size)),
+        ),
+        steps(
+            "expressions in paths",
+            format!(
+                "{resources}replacements:\n- {{sourceValue: v, targets: [{{select: {{kind: ConfigMap}}, fieldPaths: ['{path}']}}]}}\n"
+            ),
+            each(size, |at| {
+                format!(
+                    "{}data: [{{x: c, y: z}}]\n---\n",
+                    OBJECT.replace('x', &format!("n{at}"))
+                )
+            }),
+        ),
+        steps(
+            "expressions of images",
+            format!(
+                "{resources}images:\n{}",
+                each(size, |at| format!(
+                    "- {{name: '{LARGE}b{at}', newTag: x}}\n"
+                ))
+            ),
+            object(0),
+        ),
+    ]
+}
+
+/// Folders that lead to ever more folders.
+fn folders(size: usize) -> Vec<Hostile> {
+    let kustomization = |folder: String, resources: String| {
+        let text = format!("resources: [{resources}]\n");
+        (format!("{folder}kustomization.yaml"), text)
+    };
+    let chain =
+        (0..size.min(1000)).map(|at| kustomization(format!("{at}/"), format!("../{}", at + 1)));
+    let fan = (0..40).flat_map(|at| {
+        let both = format!("../{0}, ../{0}b", at + 1);
+        [
+            kustomization(format!("{at}/"), both.clone()),
+            kustomization(format!("{at}b/"), both),
+        ]
+    });
+    let ends = ["40/", "40b/"].map(|end| kustomization(end.to_owned(), String::new()));
+    let root = || std::iter::once(kustomization(String::new(), "./0".to_owned()));
+    vec![
+        Hostile {
+            name: "a chain of bases",
+            budget: "kustomizations inside one another",
+            files: root().chain(chain).collect(),
+        },
+        Hostile {
+            name: "bases that double",
+            budget: "kustomizations",
+            files: root().chain(fan).chain(ends).collect(),
+        },
     ]
 }
 

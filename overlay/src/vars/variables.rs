@@ -1,0 +1,161 @@
+//! Variables: names, values, who set them, and what stands for those that nobody has set.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::steps::STEPS;
+use crate::error::Error;
+use crate::unknown::{Marker, Unknown};
+
+/// The value of a variable and where it was set.
+#[derive(PartialEq, Eq)]
+pub struct Variable {
+    value: Zeroizing<String>,
+    /// The value must not be shown; nor what it is inserted in.
+    pub secret: bool,
+    /// Who set it, for messages: `inline`, `ConfigMap/cluster-config`.
+    pub source: String,
+    /// The value is a text that stands for one that is not known: no operator changes it.
+    pub is_unknown: bool,
+}
+
+impl Variable {
+    /// The value, in the clear.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.secret {
+            "***"
+        } else {
+            self.value.as_str()
+        };
+        write!(f, "{value:?} from {}", self.source)
+    }
+}
+
+/// What stands for variables that nobody has set, where they may yet be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unset {
+    /// The caller's marker.
+    pub marker: Marker,
+    /// Who may set them, for the reason: `cluster-secrets`. Defaults then do not hold either. Without anyone only
+    /// those are unknown that strict mode would refuse.
+    pub source: Option<String>,
+}
+
+impl Unset {
+    fn token(&self, name: &str) -> String {
+        let reason = match &self.source {
+            Some(source) => format!("{source}.{name}"),
+            None => format!("${{{name}}}, which nothing sets"),
+        };
+        self.marker.token(&Unknown {
+            identity: reason.clone(),
+            reason,
+        })
+    }
+}
+
+/// Variables by name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variables {
+    /// How many steps a substitution may take: bytes that expressions bring in, and comparisons of their operators.
+    pub steps: usize,
+    by_name: BTreeMap<String, Variable>,
+    unset: Option<Unset>,
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self {
+            steps: STEPS,
+            by_name: BTreeMap::new(),
+            unset: None,
+        }
+    }
+}
+
+impl Variables {
+    /// Sets a variable; a later source overrides an earlier one. Line breaks are taken out, as Flux does.
+    pub fn set(&mut self, name: &str, value: &str, secret: bool, source: &str) {
+        let variable = Variable {
+            value: Zeroizing::new(value.replace('\n', "")),
+            secret,
+            source: source.to_owned(),
+            is_unknown: false,
+        };
+        self.by_name.insert(name.to_owned(), variable);
+    }
+
+    /// Sets a variable whose value is not known to the text that stands for it.
+    pub fn set_unknown(&mut self, name: &str, token: &str, source: &str) {
+        let variable = Variable {
+            value: Zeroizing::new(token.to_owned()),
+            secret: false,
+            source: source.to_owned(),
+            is_unknown: true,
+        };
+        self.by_name.insert(name.to_owned(), variable);
+    }
+
+    /// Says what stands for variables that are not set, so that strict mode does not refuse them.
+    pub fn stand_in_for_unset(&mut self, unset: Unset) {
+        self.unset = Some(unset);
+    }
+
+    /// The text that stands for a variable that is not known; `has_default` where an expression says what it is when
+    /// it is not set.
+    pub(super) fn stand_in(&self, name: &str, has_default: bool) -> Option<String> {
+        match (self.get(name), &self.unset) {
+            (Some(variable), _) => variable.is_unknown.then(|| variable.value.to_string()),
+            (None, Some(unset)) if unset.source.is_some() || !has_default => {
+                Some(unset.token(name))
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// The variable of a name.
+    pub fn get(&self, name: &str) -> Option<&Variable> {
+        self.by_name.get(name)
+    }
+
+    /// True without variables. Flux then substitutes nothing, unless its strategy is `Always`.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Names and variables.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
+        self.by_name
+            .iter()
+            .map(|(name, variable)| (name.as_str(), variable))
+    }
+
+    /// Names that no expression can use; a single one stops all substitution.
+    pub(super) fn check_names(&self) -> Vec<Error> {
+        self.iter()
+            .filter(|(name, _)| !is_valid_name(name))
+            .map(|(name, variable)| {
+                Error::new(format!(
+                    "variable name {name:?} of {} is invalid",
+                    variable.source
+                ))
+                .hint("a name is letters, digits and `_`, and begins with no digit")
+            })
+            .collect()
+    }
+}
+
+fn is_valid_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    let first = bytes.next();
+    first.is_some_and(|c| c == b'_' || c.is_ascii_alphabetic())
+        && bytes.all(|c| c == b'_' || c.is_ascii_alphanumeric())
+}
