@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     const ADA: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
     const BOB: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0oYLyXEu3ceUGXY7yPpR6nnHYHeZh1SI9hL4lpAGvL";
 
