@@ -156,10 +156,10 @@ fn marked(text: &str) -> String {
             Some("+") => '+',
             Some("-" | "-/+" | "!") => '-',
             Some("~" | "?") => '!',
-            _ => match trimmed.chars().next() {
-                Some(first @ ('+' | '-')) => first,
-                _ => ' ',
-            },
+            _ => {
+                let first = trimmed.chars().next();
+                first.filter(|first| "+-".contains(*first)).unwrap_or(' ')
+            }
         };
         format!("{sign} {line}\n")
     };

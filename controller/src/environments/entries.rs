@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use overlay::{Object, Place};
+use overlay::build::Read;
+use overlay::{EntryKind, Object, Place};
 
-use super::folders::{Folders, is_within};
+use super::changed::joined;
+use super::folders::{Folders, is_manifest, is_within};
 use super::leaf;
 use super::spec::{is_kustomization, is_source, spec_of};
+use super::walk::Walked;
 use super::{Kind, LeafName, Outcome, Site};
-use crate::api::kustomization::{Decryption, KustomizationSpec, SourceReference};
+use crate::api::kustomization::{Decryption, GROUP, KustomizationSpec, SourceReference};
 use crate::reconcile::render::inside;
 
 /// Where clusters lie.
@@ -76,7 +79,7 @@ pub(super) fn entries(site: &Site<'_>, folders: &Folders) -> Vec<Entry> {
         }
     }
     if entries.is_empty() {
-        let paths = without_clusters(folders).into_iter();
+        let paths = without_clusters(site, folders).into_iter();
         entries.extend(paths.map(|path| Entry::of_folder(Kind::Folder, path)));
     }
     entries.sort_by(|a, b| (&a.path, &a.name).cmp(&(&b.path, &b.name)));
@@ -182,15 +185,67 @@ pub(super) fn topmost(sorted: Vec<&str>) -> Vec<&str> {
     top.into_iter().collect()
 }
 
-/// The folders that are environments where there are no clusters: what lies under `envs/` or `stages/` or includes
-/// something there; without these every folder that nothing includes.
-fn without_clusters(folders: &Folders) -> Vec<&str> {
+/// The folders that may be environments where there are no clusters: what lies under `envs/` or `stages/` or includes
+/// something there; without these every folder that nothing includes, and bare ones that hold Kustomizations of Flux.
+fn without_clusters<'a>(site: &Site<'_>, folders: &'a Folders) -> Vec<&'a str> {
     let in_layers = |path: &str| LAYERS.iter().any(|layer| is_within(layer, path));
     let reaches = |root: &&str| folders.closure(root).iter().any(|path| in_layers(path));
     let layered: Vec<&str> = folders.roots().filter(reaches).collect();
-    match layered.is_empty() {
-        true => folders.roots().collect(),
-        false => layered,
+    if !layered.is_empty() {
+        return layered;
+    }
+    let bare = folders.bare.iter().map(String::as_str);
+    let bring = bare.filter(|folder| brings_kustomizations(site, folder));
+    folders.roots().chain(bring).collect()
+}
+
+/// Whether a file of a bare folder speaks of Kustomizations of Flux.
+fn brings_kustomizations(site: &Site<'_>, folder: &str) -> bool {
+    let entries = site.tree.list(folder).unwrap_or_default().into_iter();
+    let files = entries.filter(|entry| entry.kind == EntryKind::File && is_manifest(&entry.name));
+    let mut texts = files.filter_map(|file| site.tree.read(&joined(folder, &file.name)).ok());
+    texts.any(|bytes| String::from_utf8_lossy(&bytes).contains(&format!("{GROUP}/")))
+}
+
+/// Leaves out folders that another one brings: the environment is where that begins.
+pub(super) fn without_brought(
+    entries: Vec<Entry>,
+    walked: Vec<Walked>,
+    folders: &Folders,
+) -> (Vec<Entry>, Vec<Walked>) {
+    let mut all: Vec<(Entry, Walked)> = entries.into_iter().zip(walked).collect();
+    all.sort_by_key(|(_, walked)| std::cmp::Reverse(walked.leaves.len()));
+    let mut kept: Vec<(Entry, Walked)> = Vec::new();
+    for (entry, walked) in all {
+        let is_brought = entry.kind == Kind::Folder
+            && kept
+                .iter()
+                .any(|(_, other)| reads_folder(other, &entry.path, folders));
+        if !is_brought {
+            kept.push((entry, walked));
+        }
+    }
+    kept.sort_by(|(a, _), (b, _)| (&a.path, &a.name).cmp(&(&b.path, &b.name)));
+    kept.into_iter().unzip()
+}
+
+/// Whether a folder's kustomization file, or of a bare folder any file, went into what was walked.
+fn reads_folder(walked: &Walked, folder: &str, folders: &Folders) -> bool {
+    let built = walked.leaves.iter().filter_map(|leaf| leaf.built());
+    let mut reads = built.map(|built| &built.composed.reads.paths);
+    let is_file = |read: &Read| matches!(read, Read::File(_));
+    match folders.by_path.get(folder) {
+        Some(own) => reads.any(|reads| reads.get(&own.file).is_some_and(is_file)),
+        None => reads.any(|reads| {
+            let from = reads.range(joined(folder, "")..);
+            let mut within = from.take_while(|(path, _)| is_within(folder, path));
+            within.any(|(path, read)| {
+                is_file(read)
+                    && path
+                        .rsplit_once('/')
+                        .is_some_and(|(above, _)| above == folder)
+            })
+        }),
     }
 }
 
@@ -217,12 +272,18 @@ pub(super) fn external<'a>(
             home.is_some_and(|home| is_same(home, object))
         }
         (Some(_), None) => false,
-        // No cluster says which source this repository is: what it has a folder for is its own.
-        (None, _) => kind == SOURCE_KIND && has_folder(site, spec),
+        // No cluster says which source this repository is. What it has a folder for is its own; the root is in every
+        // repository, and says nothing where the source is another one's to be fetched.
+        (None, None) => has_folder(site, spec),
+        (None, Some(_)) => kind == SOURCE_KIND && has_folder(site, spec) && !builds_root(spec),
     };
     let url = found.and_then(|object| object.node.find_str(&["spec", "url"]));
     let shown = || url.map_or_else(|| format!("{kind}/{namespace}/{name}"), str::to_owned);
     (!is_home).then(shown)
+}
+
+fn builds_root(spec: &KustomizationSpec) -> bool {
+    inside(spec.path.as_deref().unwrap_or_default()).is_empty()
 }
 
 fn has_folder(site: &Site<'_>, spec: &KustomizationSpec) -> bool {

@@ -165,7 +165,8 @@ pub(super) fn is_within(folder: &str, path: &str) -> bool {
     folder.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn is_manifest(name: &str) -> bool {
+/// Whether a bare folder's build takes a file of this name in.
+pub(super) fn is_manifest(name: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml")
 }
 

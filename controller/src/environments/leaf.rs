@@ -95,28 +95,38 @@ pub(super) fn build(
     spec: &KustomizationSpec,
     variables: Option<&Variables>,
 ) -> Outcome {
-    let compose = || compose(site.tree, &site.shared, spec, site.settings).map(Arc::new);
-    let built = site.composer.get(key(spec), compose);
-    match built.and_then(|composed| put_in(composed, variables)) {
+    let compose = || compose(site.tree, &site.shared, spec, site.settings);
+    let keep = || {
+        let mut composed = compose()?;
+        // The table of all files of the tree, which every build has its own copy of, is for messages only.
+        composed.build.files = Vec::new();
+        Ok(Arc::new(composed))
+    };
+    let built = site.composer.get(key(spec), keep);
+    match built.and_then(|composed| put_in(composed, variables, compose)) {
         Ok(built) => Outcome::Built(built),
         Err(message) => Outcome::Failed(message),
     }
 }
 
-fn put_in(composed: Arc<Composed>, variables: Option<&Variables>) -> Result<Built, String> {
+fn put_in(
+    composed: Arc<Composed>,
+    variables: Option<&Variables>,
+    again: impl Fn() -> Result<Composed, String>,
+) -> Result<Built, String> {
     let objects = composed.build.objects.clone();
     let Some(variables) = variables else {
         return Ok(Built { objects, composed });
     };
-    match substitute(objects, variables, true) {
-        Ok(objects) => Ok(Built { objects, composed }),
+    let objects = match substitute(objects, variables, true) {
+        Ok(objects) => objects,
         // Once more, with the names of the files that patches wrote in.
         Err(_) => {
-            let mut build = composed.build.clone();
+            let mut build = again()?.build;
             let outcome = build.substitute(variables, true);
             outcome.map_err(|errors| errors.to_string())?;
-            let objects = build.objects;
-            Ok(Built { objects, composed })
+            build.objects
         }
-    }
+    };
+    Ok(Built { objects, composed })
 }

@@ -271,6 +271,7 @@ fn build(
     };
     let entries = entries::entries(&site, &folders);
     let walked = parallel::each(&entries, |entry| walk::walk(&site, entry));
+    let (entries, walked) = entries::without_brought(entries, walked, &folders);
     let named = name::environments(&site, &folders, &entries, walked);
     Ok(Graph {
         environments: named.environments,

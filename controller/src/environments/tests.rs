@@ -346,6 +346,42 @@ fn a_cluster_may_reach_several_environments() {
 }
 
 #[test]
+fn a_folder_that_another_one_brings_is_no_environment_of_its_own() {
+    let defaults = "  patches:\n  - target: {kind: Kustomization}\n    patch: |\n      - {op: add, path: /spec/targetNamespace, value: everywhere}\n";
+    let tree = tree(&[
+        (
+            "kubernetes/flux/cluster.yaml",
+            &kustomization("cluster", "./kubernetes/apps", defaults),
+        ),
+        (
+            "kubernetes/apps/default/kustomization.yaml",
+            "resources: [./plex/ks.yaml]\n",
+        ),
+        (
+            "kubernetes/apps/default/plex/ks.yaml",
+            &kustomization("plex", "./kubernetes/apps/default/plex/app", ""),
+        ),
+        (
+            "kubernetes/apps/default/plex/app/kustomization.yaml",
+            "resources: [map.yaml]\n",
+        ),
+        ("kubernetes/apps/default/plex/app/map.yaml", MAP),
+        ("bootstrap/kustomization.yaml", "resources: [map.yaml]\n"),
+        ("bootstrap/map.yaml", MAP),
+    ]);
+    let graph = of(&tree);
+    assert_eq!(
+        shown(&graph),
+        [
+            "bootstrap (Folder, bootstrap): bootstrap",
+            "kubernetes/flux (Folder, kubernetes/flux): kubernetes/flux flux-system/cluster flux-system/plex",
+        ]
+    );
+    let plex = &graph.environments[1].leaves[2];
+    assert_eq!(plex.objects()[0].id.namespace, "everywhere");
+}
+
+#[test]
 fn kustomizations_that_bring_each_other_end() {
     let tree = tree(&[
         ("clusters/one/a.yaml", &kustomization("a", "./a", "")),

@@ -11,6 +11,7 @@ mod building;
 mod example;
 mod forms;
 mod golden;
+mod moves;
 mod offline;
 mod said;
 mod shapes;
