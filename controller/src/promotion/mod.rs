@@ -1,3 +1,26 @@
 //! Promotion: what one stage has becomes what the next one has, merged leaf by leaf, with its effect shown first.
+//!
+//! ```text
+//! names ──scope──▶ apps ──base, merge──▶ [AppChange] ──effect──▶ Comparison, refusals ──▶ Promotion
+//! ```
+//! Everything here reads Git's objects and writes nothing; who commits and pushes is the caller's business.
 
+pub mod base;
+pub mod effect;
+pub mod file;
+pub mod files;
+pub mod leak;
+pub mod markers;
 pub mod merge;
+pub mod message;
+pub mod overlaid;
+pub mod plan;
+pub mod policy;
+pub mod prepare;
+pub mod record;
+pub mod refusal;
+pub mod rollback;
+pub mod scope;
+pub mod timeline;
+
+pub use plan::{Promotion, Request, plan};

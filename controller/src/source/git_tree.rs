@@ -291,6 +291,14 @@ impl GitTree {
         }
     }
 
+    /// A tree of an object database that others read too.
+    pub(super) fn sharing(objects: Arc<Objects>, root: ObjectHash) -> Self {
+        Self {
+            home: Home::Local(objects),
+            root: gix::ObjectId::Sha1(root.0),
+        }
+    }
+
     /// The files of a revision (`main`, `HEAD~2`, `v1.0`) of the repository that a local folder belongs to.
     pub fn local(folder: &Path, revision: &str) -> Result<(Self, Commit), SourceError> {
         let repository = gix::discover(folder)

@@ -1,0 +1,137 @@
+//! Which files never travel: secrets, what belongs to an environment, policy, links.
+
+use std::collections::BTreeSet;
+
+use overlay::yaml::{Dialect, Node, read_documents};
+use overlay::{EntryKind, Tree, TreeError};
+
+use super::merge::{is_within, resolve};
+use super::policy::{Policy, matches_file};
+use crate::environments::Graph;
+
+/// Names of files that never travel, and why.
+const NAMES: [(&str, &str); 7] = [
+    ("env-config*", "settings of an environment"),
+    ("*.env.yaml", "settings of an environment"),
+    ("secrets*", "secrets"),
+    (".sops.yaml", "a policy"),
+    ("CODEOWNERS", "a policy"),
+    ("weir.yaml", "a policy"),
+    (".weir*", "a policy"),
+];
+
+/// What tells files that travel from those that stay.
+pub struct Stays<'a> {
+    policy: &'a Policy,
+    /// ConfigMaps and Secrets that Kustomizations take variables from.
+    variables: BTreeSet<(String, String)>,
+}
+
+impl<'a> Stays<'a> {
+    /// Reads from the Kustomizations of all environments which ConfigMaps are sources of variables.
+    pub fn new(policy: &'a Policy, graph: &Graph) -> Self {
+        let leaves = graph
+            .environments
+            .iter()
+            .flat_map(|environment| &environment.leaves);
+        let sources = leaves
+            .filter_map(|leaf| leaf.spec.post_build.as_ref())
+            .flat_map(|post_build| post_build.substitute_from.iter());
+        Self {
+            policy,
+            variables: sources
+                .map(|source| (source.kind.to_string(), source.name.clone()))
+                .collect(),
+        }
+    }
+
+    /// Why a file never travels; nothing for one that does, or that is not there.
+    pub fn why(&self, tree: &dyn Tree, path: &str) -> Result<Option<&'static str>, TreeError> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        match tree.kind(path)? {
+            Some(EntryKind::File) => {}
+            Some(EntryKind::Link) => return Ok(Some("a link")),
+            Some(EntryKind::Submodule) => return Ok(Some("a submodule")),
+            _ => return Ok(None),
+        }
+        if let Some((_, why)) = NAMES.iter().find(|(glob, _)| matches_file(glob, name)) {
+            return Ok(Some(why));
+        }
+        if self.policy.keeps_file(path) {
+            return Ok(Some("weir.yaml says so"));
+        }
+        let bytes = tree.read(path)?;
+        if sops::is_encrypted(&bytes, sops::Format::of(name, &bytes)) {
+            return Ok(Some("encrypted"));
+        }
+        let documents = read_documents(&bytes, 0, Dialect::Kustomize).unwrap_or_default();
+        Ok(documents
+            .iter()
+            .find_map(|document| self.why_document(document)))
+    }
+
+    fn why_document(&self, document: &Node) -> Option<&'static str> {
+        let kind = document.find_str(&["kind"])?;
+        let name = document.find_str(&["metadata", "name"]).unwrap_or_default();
+        if kind == "Secret" && document.find_str(&["apiVersion"]) == Some("v1") {
+            return Some("a Secret");
+        }
+        let is_source = self.variables.contains(&(kind.to_owned(), name.to_owned()));
+        is_source.then_some("variables of a cluster")
+    }
+}
+
+/// The files that the secret generators of a folder's kustomization files read.
+pub fn secret_inputs(tree: &dyn Tree, paths: &[&str]) -> Result<BTreeSet<String>, TreeError> {
+    let mut found = BTreeSet::new();
+    for path in paths.iter().filter(|path| is_kustomization(path)) {
+        if tree.kind(path)? != Some(EntryKind::File) {
+            continue;
+        }
+        let bytes = tree.read(path)?;
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let documents = read_documents(&bytes, 0, Dialect::Kustomize).unwrap_or_default();
+        let generators = documents
+            .iter()
+            .filter_map(|document| document.get("secretGenerator")?.as_sequence());
+        for generator in generators.flatten() {
+            found.extend(inputs(generator).filter_map(|input| resolve(folder, input)));
+        }
+    }
+    Ok(found)
+}
+
+fn inputs(generator: &Node) -> impl Iterator<Item = &str> {
+    let lists = ["files", "envs"].map(|key| {
+        generator
+            .get(key)
+            .and_then(Node::as_sequence)
+            .unwrap_or_default()
+    });
+    let single = generator.get("env").and_then(Node::as_str);
+    let listed = lists.into_iter().flatten().filter_map(Node::as_str);
+    listed
+        .chain(single)
+        .map(|input| input.split_once('=').map_or(input, |(_, path)| path))
+}
+
+/// Whether a path is that of a kustomization file.
+pub fn is_kustomization(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&name)
+}
+
+/// The folders that only the source has, by which entries of kustomization files lead back to it: the source's own, and
+/// those of the environments that reach it and not the target.
+pub fn home(graph: &Graph, from: &str, to: &str) -> Vec<String> {
+    let reaches = |folder: &str, stage: &str| {
+        let closure = graph.folders.closure(folder);
+        closure.iter().any(|path| is_within(path, stage))
+    };
+    let environments = graph.folders.by_path.keys().filter(|folder| {
+        folder.starts_with("envs/") && reaches(folder, from) && !reaches(folder, to)
+    });
+    std::iter::once(from.to_owned())
+        .chain(environments.cloned())
+        .collect()
+}

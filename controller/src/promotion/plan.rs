@@ -1,0 +1,158 @@
+//! A promotion as one value: what is written, what it does, and why it may not be.
+
+use jiff::Timestamp;
+use overlay::TreeError;
+
+use super::effect::{Effect, effect, folders, reached};
+use super::leak::leaks;
+use super::overlaid::Changes;
+use super::policy::{self, Policy, PolicyError};
+use super::prepare::{AppChange, PrepareError, Site, Wishes, changes, prepare};
+use super::record::Override;
+use super::refusal::{self, Refusal};
+use super::scope::{Scope, ScopeError, scope};
+use crate::environments::{Graph, Settings, graph};
+use crate::source::SourceError;
+use crate::source::history::{History, Point};
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// From here.
+    pub from: String,
+    /// To there.
+    pub to: String,
+    /// The apps; all when none is named.
+    pub apps: Vec<String>,
+    /// What people decided.
+    pub wishes: Wishes,
+    /// Refusals that are overridden.
+    pub overrides: Vec<Override>,
+}
+
+/// A promotion that is not written yet.
+pub struct Promotion {
+    /// The commit that it is made upon.
+    pub head: Point,
+    /// From where to where.
+    pub scope: Scope,
+    /// What becomes of each app.
+    pub apps: Vec<AppChange>,
+    /// The files that are written.
+    pub changes: Changes,
+    /// What that does to environments; nothing when nothing is written.
+    pub effect: Option<Effect>,
+    /// Why it is not written.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Why a promotion cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The repository cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A tree cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// `weir.yaml` cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The names stand for nothing that can be promoted.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// The files cannot be merged.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+}
+
+impl PlanError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Scope(error) => error.hint(),
+            Self::Prepare(PrepareError::Base(error)) => error.hint(),
+            Self::Prepare(PrepareError::Reference { missing, .. }) => {
+                Some(format!("create {missing} in the target first"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Plans a promotion upon a revision.
+pub fn plan(
+    history: &History,
+    revision: &str,
+    request: &Request,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Promotion, PlanError> {
+    let head = history.point(revision)?;
+    let policy = policy::read(&head.tree)?;
+    let before = graph(&head.tree, settings)?;
+    let names = [request.from.as_str(), request.to.as_str()];
+    let scope = scope(&head.tree, &before.folders, &policy, names, &request.apps)?;
+    let site = Site {
+        history,
+        head: &head,
+        graph: &before,
+        policy: &policy,
+    };
+    let mut apps = prepare(&site, &scope, &request.wishes)?;
+    for app in &mut apps {
+        app.record.overrides = request.overrides.clone();
+    }
+    let changes = changes(&apps);
+    let mut refusals = refusal::open(&apps);
+    let effect = match changes.is_empty() {
+        true => None,
+        false => Some(effect(&head.tree, &before, &changes, settings)?),
+    };
+    if let Some(effect) = &effect {
+        refusals.extend(of_effect(&head, &before, &scope, effect)?);
+        refusals.extend(of_time(&policy, &scope, now));
+    }
+    Ok(Promotion {
+        refusals: refusal::standing(refusals, &request.overrides),
+        head,
+        scope,
+        apps,
+        changes,
+        effect,
+    })
+}
+
+fn of_effect(
+    head: &Point,
+    before: &Graph,
+    scope: &Scope,
+    effect: &Effect,
+) -> Result<Vec<Refusal>, TreeError> {
+    // What does not build says nothing of what it would hold.
+    if let Some(broken) = refusal::broken(&effect.comparison) {
+        return Ok(vec![broken]);
+    }
+    let sources = reached(&effect.after, &folders(scope, true));
+    let mut targets = reached(&effect.after, &folders(scope, false));
+    targets.retain(|name| !sources.contains(name));
+    let graphs = [before, &effect.after];
+    let leaks = leaks(&head.tree, graphs, &sources, &targets)?;
+    let found = [
+        refusal::outside(&effect.comparison, &targets),
+        refusal::leak(&leaks),
+    ];
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn of_time(policy: &Policy, scope: &Scope, now: Timestamp) -> Option<Refusal> {
+    let freeze = policy.freeze(&scope.to.name, now)?;
+    Some(Refusal {
+        name: refusal::FREEZE,
+        message: format!(
+            "{} is frozen until {}: {}",
+            scope.to.name, freeze.to, freeze.name
+        ),
+        hint: None,
+    })
+}

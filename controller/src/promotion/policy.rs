@@ -1,0 +1,181 @@
+//! `weir.yaml`, the file at the root of a repository that says what is promoted how.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use overlay::yaml::{Dialect, Secrets, read_documents, to_json};
+use overlay::{Tree, TreeError};
+use regex::Regex;
+use serde::Deserialize;
+
+use super::merge::Rules;
+
+/// The file's name.
+pub const FILE: &str = "weir.yaml";
+
+/// What the file says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Apps whose files do not lie in one folder: globs with `{stage}` in them, by the app's name.
+    pub apps: BTreeMap<String, Vec<String>>,
+    /// What promotions do.
+    pub promote: Promote,
+    /// Times in which nothing is promoted.
+    pub freezes: Vec<Freeze>,
+}
+
+/// What promotions do.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Promote {
+    /// Files, and fields of files, that never travel: `**/ingress.yaml`, `*.yaml:spec.replicas`.
+    pub never: Vec<String>,
+}
+
+/// A time in which nothing is promoted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Freeze {
+    /// What people call it.
+    pub name: String,
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it ends.
+    pub to: Timestamp,
+    /// The stages that it holds for; all when none is named.
+    #[serde(default)]
+    pub stages: Vec<String>,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The tree does not give it.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// It says something else than it may.
+    #[error("weir.yaml: {0}")]
+    Content(String),
+}
+
+/// Reads the file at the root of a tree; without one nothing special holds.
+pub fn read(tree: &dyn Tree) -> Result<Policy, PolicyError> {
+    if tree.kind(FILE)?.is_none() {
+        return Ok(Policy::default());
+    }
+    let bytes = tree.read(FILE)?;
+    let documents = read_documents(&bytes, 0, Dialect::Kustomize)
+        .map_err(|error| PolicyError::Content(error.to_string()))?;
+    let Some(document) = documents.first() else {
+        return Ok(Policy::default());
+    };
+    serde_json::from_value(to_json(document, Secrets::Masked))
+        .map_err(|error| PolicyError::Content(error.to_string()))
+}
+
+impl Policy {
+    /// Whether a whole file never travels.
+    pub fn keeps_file(&self, path: &str) -> bool {
+        let whole = self.promote.never.iter().filter(|rule| !rule.contains(':'));
+        whole.into_iter().any(|glob| matches_file(glob, path))
+    }
+
+    /// The fields of a file that never travel.
+    pub fn kept_fields(&self, path: &str) -> Vec<String> {
+        let fields = self
+            .promote
+            .never
+            .iter()
+            .filter_map(|rule| rule.split_once(':'));
+        fields
+            .filter(|(glob, _)| matches_file(glob, path))
+            .map(|(_, field)| field.to_owned())
+            .collect()
+    }
+
+    /// The freeze that holds for a stage at a time.
+    pub fn freeze(&self, stage: &str, now: Timestamp) -> Option<&Freeze> {
+        self.freezes.iter().find(|freeze| {
+            let is_meant =
+                freeze.stages.is_empty() || freeze.stages.iter().any(|name| name == stage);
+            is_meant && freeze.from <= now && now < freeze.to
+        })
+    }
+
+    /// The rules of a merge into a file.
+    pub fn rules(&self, path: &str, home: &[String]) -> Rules {
+        Rules {
+            never: self.kept_fields(path),
+            folder: path
+                .rsplit_once('/')
+                .map_or("", |(folder, _)| folder)
+                .to_owned(),
+            home: home.to_vec(),
+            ..Rules::default()
+        }
+    }
+}
+
+/// A glob without `/` names files by their last part, any other the whole path.
+pub fn matches_file(glob: &str, path: &str) -> bool {
+    let subject = match glob.contains('/') {
+        true => path,
+        false => path.rsplit('/').next().unwrap_or(path),
+    };
+    expression(glob).is_some_and(|expression| expression.is_match(subject))
+}
+
+/// `*` within a name, `**` over folders, `?` one character.
+fn expression(glob: &str) -> Option<Regex> {
+    let escaped = regex::escape(glob)
+        .replace(r"\*\*/", "(?:.*/)?")
+        .replace(r"\*\*", ".*")
+        .replace(r"\*", "[^/]*")
+        .replace(r"\?", "[^/]");
+    Regex::new(&format!("^{escaped}$")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overlay::MemTree;
+
+    #[test]
+    fn globs_name_files() {
+        for (glob, path, want) in [
+            ("*.yaml", "a/b/c.yaml", true),
+            ("**/ingress.yaml", "a/b/ingress.yaml", true),
+            ("**/ingress.yaml", "ingress.yaml", true),
+            ("stages/*/x.yaml", "stages/prod/x.yaml", true),
+            ("stages/*/x.yaml", "stages/prod/shop/x.yaml", false),
+            ("stages/**", "stages/prod/shop/x.yaml", true),
+            ("env-?.yaml", "a/env-1.yaml", true),
+        ] {
+            assert_eq!(matches_file(glob, path), want, "{glob} {path}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_read_and_its_mistakes_are_named() {
+        let mut tree = MemTree::new();
+        assert!(read(&tree).is_ok());
+        let text = "promote:\n  never: ['*.yaml:spec.replicas', '**/x.yaml']\nfreezes:\n- {name: holidays, from: \
+                    2026-12-20T00:00:00Z, to: 2027-01-03T00:00:00Z, stages: [prod]}\n";
+        tree.insert(FILE, text.as_bytes());
+        let policy = read(&tree).expect("a policy");
+        assert_eq!(policy.kept_fields("a/helm.yaml"), ["spec.replicas"]);
+        assert!(policy.keeps_file("a/x.yaml") && !policy.keeps_file("a/y.yaml"));
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        assert!(policy.freeze("prod", at("2026-12-24T00:00:00Z")).is_some());
+        assert!(
+            policy
+                .freeze("staging", at("2026-12-24T00:00:00Z"))
+                .is_none()
+        );
+        assert!(policy.freeze("prod", at("2027-01-03T00:00:00Z")).is_none());
+        tree.insert(FILE, *b"promotte: {}\n");
+        let error = read(&tree).expect_err("a mistake").to_string();
+        assert!(error.contains("promotte"), "{error}");
+    }
+}

@@ -1,0 +1,531 @@
+//! A promotion before anything is written: every file merged, every record made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use overlay::{ObjectHash, Tree, TreeError};
+
+use super::base::{self, BaseError, Past, Recorded, Wanted};
+use super::file::{Fate, Outcome, Versions, outcome};
+use super::files::{Stays, home, is_kustomization, secret_inputs};
+use super::merge::{Base, Choice, Rules, Side, covers, merge, travelling};
+use super::overlaid::Changes;
+use super::policy::Policy;
+use super::record::{self, Blobs, Pin, Record, RecordError};
+use super::scope::{App, Scope};
+use crate::environments::Graph;
+use crate::source::history::{History, Point};
+
+/// A side that was chosen for a file or a place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The side.
+    pub side: Side,
+    /// The file, by its path or the end of it; all when none is named.
+    pub file: Option<String>,
+    /// The place in it; empty for the whole file.
+    pub path: String,
+}
+
+/// What people said beforehand.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// Sides where nothing is known of the past (`--adopt`).
+    pub adopted: Vec<Settlement>,
+    /// Sides where both changed (`--take`).
+    pub taken: Vec<Settlement>,
+    /// Places that the target keeps from now on.
+    pub pins: Vec<Pin>,
+}
+
+/// What becomes of one file.
+#[derive(Clone, Debug)]
+pub struct FileChange {
+    /// In the source.
+    pub source: String,
+    /// In the target.
+    pub target: String,
+    /// What becomes of it, and why.
+    pub outcome: Outcome,
+    /// The rules that it was merged by.
+    pub rules: Rules,
+    /// Its past.
+    pub past: Past,
+}
+
+/// What becomes of an app.
+#[derive(Clone, Debug)]
+pub struct AppChange {
+    /// The app.
+    pub name: String,
+    /// Its files that travel.
+    pub files: Vec<FileChange>,
+    /// Its files that never do, and why.
+    pub stay: Vec<(String, &'static str)>,
+    /// Where its record lies.
+    pub record_path: String,
+    /// The record that is written.
+    pub record: Record,
+    /// The record differs from the one that is there in more than the version that it names.
+    pub is_noted: bool,
+}
+
+/// Why a promotion cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A tree cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The base cannot be told.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A file names one that never travels, and that the target has not got.
+    #[error("{file} names {missing}, which never travels ({why}) and which the target has not got")]
+    Reference {
+        /// The file that names it.
+        file: String,
+        /// The file that it names.
+        missing: String,
+        /// Why it never travels.
+        why: &'static str,
+    },
+}
+
+/// What a promotion is made from.
+pub struct Site<'a> {
+    /// The repository.
+    pub history: &'a History,
+    /// The commit that is promoted from and written upon.
+    pub head: &'a Point,
+    /// Its environments.
+    pub graph: &'a Graph,
+    /// Its `weir.yaml`.
+    pub policy: &'a Policy,
+}
+
+/// Merges the files of all apps.
+pub fn prepare(
+    site: &Site<'_>,
+    scope: &Scope,
+    wishes: &Wishes,
+) -> Result<Vec<AppChange>, PrepareError> {
+    let stays = Stays::new(site.policy, site.graph);
+    let mut changes = Vec::new();
+    for app in &scope.apps {
+        let change = prepare_app(site, scope, app, wishes, &stays)?;
+        let untouched =
+            |file: &FileChange| file.outcome.fate == Fate::Same && file.outcome.findings.is_empty();
+        if change.is_noted || !change.files.iter().all(untouched) || !change.stay.is_empty() {
+            changes.push(change);
+        }
+    }
+    Ok(changes)
+}
+
+/// All files that are written, records included.
+pub fn changes(apps: &[AppChange]) -> Changes {
+    let mut changes = Changes::new();
+    for app in apps {
+        for file in &app.files {
+            match &file.outcome.fate {
+                Fate::Same => {}
+                Fate::Written(bytes) => {
+                    drop(changes.insert(file.target.clone(), Some(bytes.clone())))
+                }
+                Fate::Deleted => drop(changes.insert(file.target.clone(), None)),
+            }
+        }
+        if app.is_noted {
+            changes.insert(
+                app.record_path.clone(),
+                Some(app.record.text().into_bytes()),
+            );
+        }
+    }
+    changes
+}
+
+fn prepare_app(
+    site: &Site<'_>,
+    scope: &Scope,
+    app: &App,
+    wishes: &Wishes,
+    stays: &Stays<'_>,
+) -> Result<AppChange, PrepareError> {
+    let tree = &site.head.tree;
+    let record_path = record::path(&scope.to.name, &app.name);
+    let recorded = record::read(tree, &record_path)?;
+    let pins = pins(recorded.as_ref(), wishes, app);
+    let (travelling, stay) = split(tree, app, stays)?;
+    let (from, to) = folders(scope, app);
+    let home = home(site.graph, &from, &to);
+    let wanted: Vec<Wanted> = travelling
+        .iter()
+        .map(|(target, source)| Wanted {
+            source: source.clone(),
+            target: target.clone(),
+            rules: site.policy.rules(target, &home),
+        })
+        .collect();
+    let about = Recorded {
+        path: &record_path,
+        record: recorded.as_ref(),
+    };
+    let pasts = base::bases(site.history, site.head, &wanted, about)?;
+    let mut files = Vec::new();
+    for file in wanted {
+        let past = pasts.get(&file.target).cloned().unwrap_or(Past::Unknown);
+        files.push(merge_file(tree, file, past, wishes, &pins)?);
+    }
+    follow_renames(tree, &mut files)?;
+    let record = note(site, [&from, &to], &files, pins);
+    files.extend(entry(tree, scope, app)?);
+    let is_noted = is_noted(recorded.as_ref(), &record, &files, wishes);
+    check_references(tree, &files, &stay)?;
+    Ok(AppChange {
+        name: app.name.clone(),
+        files,
+        stay,
+        record_path,
+        record,
+        is_noted,
+    })
+}
+
+/// The folders of an app in the source and in the target.
+fn folders(scope: &Scope, app: &App) -> (String, String) {
+    match &app.folders {
+        Some([from, to]) if scope.from.is_per_app => (from.clone(), to.clone()),
+        _ => (scope.from.folder.clone(), scope.to.folder.clone()),
+    }
+}
+
+/// Pins of the record and new ones, without those that a `--take source` ends.
+fn pins(recorded: Option<&Record>, wishes: &Wishes, app: &App) -> Vec<Pin> {
+    let old = recorded
+        .map(|record| record.pins.clone())
+        .unwrap_or_default();
+    let mut pins: Vec<Pin> = old;
+    for wish in &wishes.pins {
+        let files = app.files.keys().filter(|path| is_meant(&wish.file, path));
+        for file in files {
+            pins.retain(|pin| (&pin.file, &pin.path) != (file, &wish.path));
+            pins.push(Pin {
+                file: file.clone(),
+                ..wish.clone()
+            });
+        }
+    }
+    let ends = |pin: &Pin| {
+        wishes.taken.iter().any(|taken| {
+            let file = taken.file.as_deref();
+            taken.side == Side::Source
+                && file.is_some_and(|file| is_meant(file, &pin.file))
+                && covers(&taken.path, &pin.path)
+        })
+    };
+    pins.retain(|pin| !ends(pin));
+    pins
+}
+
+/// A file is named by its path, or by the end of it.
+fn is_meant(file: &str, path: &str) -> bool {
+    path.strip_suffix(file)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+}
+
+/// Files by their paths in the target, with their paths in the source.
+type Pairs = BTreeMap<String, String>;
+
+/// The files that travel, and those that never do.
+fn split(
+    tree: &dyn Tree,
+    app: &App,
+    stays: &Stays<'_>,
+) -> Result<(Pairs, Vec<(String, &'static str)>), TreeError> {
+    let both: Vec<&str> = app
+        .files
+        .iter()
+        .flat_map(|(target, source)| [target.as_str(), source])
+        .collect();
+    let inputs: BTreeSet<String> = secret_inputs(tree, &both)?;
+    let (mut travelling, mut stay) = (Pairs::new(), Vec::new());
+    for (target, source) in &app.files {
+        let why = match stays.why(tree, source)? {
+            Some(why) => Some(why),
+            None => stays.why(tree, target)?,
+        };
+        let is_input = inputs.contains(target) || inputs.contains(source);
+        match why.or(is_input.then_some("input of a secret generator")) {
+            Some(why) => stay.push((target.clone(), why)),
+            None => drop(travelling.insert(target.clone(), source.clone())),
+        }
+    }
+    Ok((travelling, stay))
+}
+
+fn merge_file(
+    tree: &dyn Tree,
+    file: Wanted,
+    past: Past,
+    wishes: &Wishes,
+    pins: &[Pin],
+) -> Result<FileChange, TreeError> {
+    let [source, target] = [&file.source, &file.target].map(|path| read(tree, path));
+    let (source, target) = (source?, target?);
+    let mut rules = file.rules;
+    rules.pins = pins
+        .iter()
+        .filter(|pin| pin.file == file.target)
+        .map(|pin| pin.path.clone())
+        .collect();
+    let is_first =
+        past == Past::Unknown || (past == Past::Absent && source.is_some() && target.is_some());
+    let adopted = wishes.adopted.iter().filter(|_| is_first);
+    rules.choices = adopted
+        .chain(&wishes.taken)
+        .filter(|wish| {
+            wish.file
+                .as_deref()
+                .is_none_or(|named| is_meant(named, &file.target))
+        })
+        .map(|wish| Choice {
+            path: wish.path.clone(),
+            side: wish.side,
+        })
+        .collect();
+    let versions = Versions {
+        past: &past,
+        source: source.as_deref(),
+        target: target.as_deref(),
+    };
+    Ok(FileChange {
+        outcome: outcome(&file.target, versions, &rules),
+        source: file.source,
+        target: file.target,
+        rules,
+        past,
+    })
+}
+
+/// A file's bytes; nothing where there is none.
+pub(super) fn read(tree: &dyn Tree, path: &str) -> Result<Option<Vec<u8>>, TreeError> {
+    match tree.kind(path)? {
+        Some(overlay::EntryKind::File) => Ok(Some(tree.read(path)?.to_vec())),
+        _ => Ok(None),
+    }
+}
+
+/// A file that has another name in the source now takes the target's edits along: the old one's text is merged into the
+/// new one.
+fn follow_renames(tree: &dyn Tree, files: &mut [FileChange]) -> Result<(), TreeError> {
+    let pairs: Vec<(usize, usize)> = renames(tree, files)?;
+    for (old, new) in pairs {
+        let target = read(tree, &files[old].target)?;
+        let source = read(tree, &files[new].source)?;
+        let versions = Versions {
+            past: &files[old].past,
+            source: source.as_deref(),
+            target: target.as_deref(),
+        };
+        let merged = outcome(&files[new].target, versions, &files[old].rules);
+        let bytes = match merged.fate {
+            Fate::Written(bytes) => Some(bytes),
+            _ => target.clone(),
+        };
+        files[new].outcome = Outcome {
+            fate: bytes.map_or(Fate::Same, Fate::Written),
+            findings: merged.findings,
+        };
+        files[old].outcome = Outcome {
+            fate: Fate::Deleted,
+            findings: Vec::new(),
+        };
+    }
+    Ok(())
+}
+
+/// Files that went and files that came in the source, which are the same object or the same bytes.
+fn renames(tree: &dyn Tree, files: &[FileChange]) -> Result<Vec<(usize, usize)>, TreeError> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (old, file) in files.iter().enumerate() {
+        let Past::Was(base) = &file.past else {
+            continue;
+        };
+        let is_gone = tree.kind(&file.source)?.is_none() && tree.kind(&file.target)?.is_some();
+        if !is_gone || !file.rules.pins.is_empty() {
+            continue;
+        }
+        for (new, other) in files.iter().enumerate() {
+            let is_new = other.past == Past::Absent && tree.kind(&other.target)?.is_none();
+            let bytes = read(tree, &other.source)?.filter(|_| is_new);
+            let is_same = bytes.is_some_and(|bytes| bytes == *base || is_same_object(&bytes, base));
+            if is_same && !found.iter().any(|(_, taken)| *taken == new) {
+                found.push((old, new));
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_same_object(one: &[u8], other: &[u8]) -> bool {
+    let name = |bytes| {
+        let documents = overlay::yaml::read_documents(bytes, 0, Default::default()).ok()?;
+        let first = documents.first()?;
+        let name = first.find_str(&["metadata", "name"])?;
+        Some((first.find_str(&["kind"])?.to_owned(), name.to_owned()))
+    };
+    name(one).is_some_and(|one| name(other) == Some(one))
+}
+
+/// The entry of a new app in the kustomization file above it, or of an app that went.
+fn entry(tree: &dyn Tree, scope: &Scope, app: &App) -> Result<Option<FileChange>, TreeError> {
+    let Some([from, to]) = app.folders.as_ref().filter(|_| scope.apps.len() == 1) else {
+        return Ok(None);
+    };
+    let has = [tree.kind(from)?.is_some(), tree.kind(to)?.is_some()];
+    if scope.from.is_per_app || *to == scope.to.folder || has == [true, true] {
+        return Ok(None);
+    }
+    let [source, target] =
+        [&scope.from, &scope.to].map(|stage| format!("{}/kustomization.yaml", stage.folder));
+    let (Some(source_bytes), Some(target_bytes)) = (read(tree, &source)?, read(tree, &target)?)
+    else {
+        return Ok(None);
+    };
+    let outcome = move_entry(&app.name, &source_bytes, &target_bytes, has[0]);
+    Ok(outcome.map(|outcome| FileChange {
+        source,
+        target,
+        outcome,
+        rules: Rules::default(),
+        past: Past::Absent,
+    }))
+}
+
+/// Merges one entry alone: the base is the side that has it, without it.
+fn move_entry(name: &str, source: &[u8], target: &[u8], is_new: bool) -> Option<Outcome> {
+    let (source, target) = (
+        std::str::from_utf8(source).ok()?,
+        std::str::from_utf8(target).ok()?,
+    );
+    let without = Rules {
+        never: vec![format!("resources[{name}]"), format!("components[{name}]")],
+        ..Rules::default()
+    };
+    let merged = match is_new {
+        true => merge(
+            Base::Was(&travelling(source, &without).ok()?),
+            source,
+            target,
+            &Rules::default(),
+        ),
+        false => merge(
+            Base::Was(target),
+            &travelling(target, &without).ok()?,
+            target,
+            &Rules::default(),
+        ),
+    };
+    let mut merged = merged.ok()?;
+    merged
+        .findings
+        .retain(|finding| without.never.contains(&finding.path));
+    Some(Outcome {
+        fate: match merged.text == target {
+            true => Fate::Same,
+            false => Fate::Written(merged.text.into_bytes()),
+        },
+        findings: merged.findings,
+    })
+}
+
+fn note(site: &Site<'_>, [from, to]: [&str; 2], files: &[FileChange], pins: Vec<Pin>) -> Record {
+    let tree = &site.head.tree;
+    let id = |path: &str| tree.id(path).ok().flatten().map(|id| id.to_string());
+    let mut record = Record::new(from, to, &site.head.commit.id.to_string());
+    for file in files {
+        let target = match &file.outcome.fate {
+            Fate::Same => id(&file.target),
+            Fate::Written(bytes) => Some(ObjectHash::of_blob(bytes).to_string()),
+            Fate::Deleted => None,
+        };
+        let source = id(&file.source);
+        if source.is_some() || target.is_some() {
+            record
+                .files
+                .insert(file.target.clone(), Blobs { source, target });
+        }
+    }
+    record.pins = pins;
+    record
+}
+
+/// A record is written with a change, and where somebody decided something.
+fn is_noted(old: Option<&Record>, new: &Record, files: &[FileChange], wishes: &Wishes) -> bool {
+    let is_changed = files.iter().any(|file| file.outcome.fate != Fate::Same);
+    let is_pinned = old.map_or(&[][..], |old| &old.pins) != new.pins;
+    let differs = files.iter().any(|file| !file.outcome.findings.is_empty());
+    let decided = differs && (!wishes.adopted.is_empty() || !wishes.taken.is_empty());
+    let is_other = old.is_none_or(|old| old.files != new.files);
+    let is_released = old.is_some_and(|old| old.hold.is_some()) && is_changed;
+    is_changed || is_pinned || is_released || (decided && is_other)
+}
+
+/// Refuses kustomization files that would name what is not there.
+fn check_references(
+    tree: &dyn Tree,
+    files: &[FileChange],
+    stay: &[(String, &'static str)],
+) -> Result<(), PrepareError> {
+    for file in files.iter().filter(|file| is_kustomization(&file.target)) {
+        let Fate::Written(bytes) = &file.outcome.fate else {
+            continue;
+        };
+        let folder = file
+            .target
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder);
+        let documents =
+            overlay::yaml::read_documents(bytes, 0, Default::default()).unwrap_or_default();
+        let mut texts = Vec::new();
+        documents
+            .iter()
+            .for_each(|document| collect(document, &mut texts));
+        for text in texts {
+            let Some(path) = super::merge::resolve(folder, &text) else {
+                continue;
+            };
+            let kept = stay.iter().find(|(kept, _)| *kept == path);
+            if let Some((_, why)) = kept.filter(|_| matches!(tree.kind(&path), Ok(None))) {
+                return Err(PrepareError::Reference {
+                    file: file.target.clone(),
+                    missing: path,
+                    why,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All texts in a document; of `name=path` the path.
+fn collect(node: &overlay::yaml::Node, texts: &mut Vec<String>) {
+    use overlay::yaml::Value;
+    match &node.value {
+        Value::Scalar(scalar) => {
+            let text = scalar.text.as_str();
+            texts.push(
+                text.split_once('=')
+                    .map_or(text, |(_, path)| path)
+                    .to_owned(),
+            );
+        }
+        Value::Secret(_) => {}
+        Value::Sequence(items) => items.iter().for_each(|item| collect(item, texts)),
+        Value::Mapping(mapping) => mapping.iter().for_each(|(_, value)| collect(value, texts)),
+    }
+}
