@@ -12,11 +12,14 @@ mod features;
 mod flags;
 mod fleet;
 mod get;
+mod history;
 mod key_services;
 mod output;
 mod plan;
 mod plan_text;
+mod promote;
 mod reconcile;
+mod rollback;
 mod run;
 mod secrets;
 mod sops_flags;
@@ -65,6 +68,7 @@ Examples:
   weir diff apps -n flux-system           what the next reconcile would change
   weir get kustomizations -A              what is Ready, at which revision
   weir trace Deployment/shop -n apps      where it comes from: commit, author, file and line
+  weir promote staging prod shop          what one stage has into the next, its effect first
   weir reconcile apps --with-source       pull and apply now, and wait for the result
   weir run                                the controller
 
@@ -91,6 +95,9 @@ enum Command {
     Diff(diff::Args),
     Events(events::Args),
     Get(get::Args),
+    Promote(promote::Args),
+    Rollback(rollback::Args),
+    History(history::Args),
     Reconcile(reconcile::Args),
     Secrets(secrets::Args),
     Trace(trace::Args),
@@ -128,6 +135,9 @@ fn dispatch(command: Command) -> Outcome {
         Command::Diff(args) => asynchronously(diff::run(args)),
         Command::Events(args) => asynchronously(events::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),
+        Command::Promote(args) => promote::run(&args),
+        Command::Rollback(args) => rollback::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),
         Command::Secrets(args) => secrets::run(&args),
         Command::Trace(args) => asynchronously(trace::run(args)),

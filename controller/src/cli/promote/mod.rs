@@ -1,0 +1,152 @@
+//! `weir promote FROM TO [APP…]`: what one stage has becomes what the next one has, with its effect shown first.
+
+mod edit;
+pub(super) mod git;
+mod print;
+mod wishes;
+pub(super) mod write;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::{Failure, Outcome};
+use crate::environments::Settings;
+use crate::promotion::plan::PlanError;
+use crate::promotion::refusal::{OVERRIDABLE, Refusal};
+use crate::promotion::{Promotion, Request, message, plan};
+use crate::source::history::History;
+
+use wishes::WishFlags;
+use write::{Ready, WriteFlags};
+
+const EXAMPLES: &str = "\
+Examples:
+  weir promote staging prod                     what would be promoted, and what each environment would get
+  weir promote staging prod shop                one app
+  weir promote staging prod shop --commit       commit it here
+  weir promote staging prod shop --push         commit it upon the server's branch and push
+  weir promote staging prod shop --branch       the same on a branch of its own, for a pull request
+  weir promote staging prod --adopt source      a first promotion: what staging has counts
+  weir promote staging prod --take target shop/helm.yaml:spec.values.replicas
+  weir promote staging prod --pin shop/helm.yaml:spec.values.replicas --reason 'prod is larger'
+  weir promote staging prod --override leak='the name is public' --push
+
+Secrets, settings of environments and what `weir.yaml` names never travel; what only the target changed stays.
+Exit codes: 0 nothing to promote, or written; 2 something would be promoted; 1 refused, or an error.";
+
+/// Promote what one stage has into the next, with its effect shown first.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The stage that is promoted, by name or folder.
+    from: String,
+    /// The stage that it is promoted into.
+    to: String,
+    /// The apps; default all.
+    #[arg(value_name = "APP")]
+    apps: Vec<String>,
+    #[command(flatten)]
+    wishes: WishFlags,
+    /// Promote in spite of a refusal; the reason is written down. May be repeated.
+    #[arg(long = "override", value_name = "REFUSAL=REASON")]
+    overrides: Vec<String>,
+    /// Write conflicts with markers into the work tree, and commit nothing.
+    #[arg(long, group = "into")]
+    edit: bool,
+    #[command(flatten)]
+    write: WriteFlags,
+}
+
+/// Plans, prints, and writes when that is asked for.
+pub(super) fn run(args: &Args) -> Outcome {
+    let request = request(args)?;
+    match args.edit {
+        true => edit::edit(&request),
+        false => write::write(&args.write, &|history, revision| {
+            ready(history, revision, &request)
+        }),
+    }
+}
+
+fn request(args: &Args) -> Result<Request, Failure> {
+    let overrides = args.overrides.iter().map(|text| wishes::overridden(text));
+    Ok(Request {
+        from: args.from.clone(),
+        to: args.to.clone(),
+        apps: args.apps.clone(),
+        wishes: args.wishes.wishes()?,
+        overrides: overrides.collect::<Result<_, _>>()?,
+    })
+}
+
+fn ready(history: &History, revision: &str, request: &Request) -> Result<Ready, Failure> {
+    let promotion = planned(history, revision, request)?;
+    Ok(Ready {
+        told: print::render(&promotion),
+        refusal: refused(&promotion.refusals),
+        nothing: format!("{} has it all: already there.", promotion.scope.to.name),
+        message: message::promotion(&promotion),
+        tree: promotion.head.tree.clone(),
+        touched: touched(&promotion),
+        own_branch: own_branch(&promotion, request),
+        changes: promotion.changes,
+    })
+}
+
+/// The files of both sides, and all that is written.
+fn touched(promotion: &Promotion) -> Vec<String> {
+    let files = promotion.apps.iter().flat_map(|app| &app.files);
+    let both = files.flat_map(|file| [file.source.clone(), file.target.clone()]);
+    both.chain(promotion.changes.keys().cloned()).collect()
+}
+
+/// `weir/promote/<app>/<from>-<to>`, the same for every run of the same promotion.
+fn own_branch(promotion: &Promotion, request: &Request) -> String {
+    let scope = &promotion.scope;
+    let apps = match request.apps.as_slice() {
+        [] => "all".to_owned(),
+        apps => apps.join("-"),
+    };
+    format!("weir/promote/{apps}/{}-{}", scope.from.name, scope.to.name)
+}
+
+pub(super) fn refused(refusals: &[Refusal]) -> Option<Failure> {
+    let first = refusals.first()?;
+    let lines: Vec<String> = refusals
+        .iter()
+        .map(|refusal| format!("refused ({}): {}", refusal.name, refusal.message))
+        .collect();
+    let hint = first.hint.clone().or_else(|| {
+        let name = first.name;
+        OVERRIDABLE
+            .contains(&name)
+            .then(|| format!("`--override {name}=REASON` promotes all the same"))
+    });
+    let message = lines.join("\n");
+    Some(match hint {
+        Some(hint) => Failure::with_hint(message, hint),
+        None => Failure::new(message),
+    })
+}
+
+pub(super) fn history(folder: &Path) -> Result<History, Failure> {
+    History::discover(folder).map_err(|error| {
+        Failure::with_hint(
+            error.to_string(),
+            "promotions are made in a clone of the repository",
+        )
+    })
+}
+
+fn planned(history: &History, revision: &str, request: &Request) -> Result<Promotion, Failure> {
+    let settings = Settings::default();
+    plan(history, revision, request, &settings, Timestamp::now()).map_err(of_plan)
+}
+
+fn of_plan(error: PlanError) -> Failure {
+    match error.hint() {
+        Some(hint) => Failure::with_hint(error.to_string(), hint),
+        None => Failure::new(error.to_string()),
+    }
+}

@@ -1,0 +1,161 @@
+//! What is refused because of what environments would get, and what overrides it.
+
+use crate::fleet::{PROD, STAGING, edit, fleet, promote, read};
+
+#[test]
+fn a_result_that_no_longer_builds_is_refused() {
+    let work = fleet();
+    work.write(
+        "stages/prod/shop/extra.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n",
+    );
+    edit(
+        &work,
+        "stages/prod/shop/kustomization.yaml",
+        "- helm.yaml\n",
+        "- helm.yaml\n- extra.yaml\n",
+    );
+    work.commit("a ConfigMap of its own in prod");
+    work.write(
+        "stages/staging/shop/other.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n",
+    );
+    edit(
+        &work,
+        "stages/staging/shop/kustomization.yaml",
+        "- helm.yaml\n",
+        "- helm.yaml\n- other.yaml\n",
+    );
+    work.commit("one of the same name in staging");
+    let said = promote(&work, &["staging", "prod", "--commit"]).with(1);
+    assert!(
+        said.err.contains("refused (build)") && said.err.contains("prod-eu would no longer build"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn a_value_of_the_sources_environment_does_not_leak() {
+    let work = fleet();
+    edit(
+        &work,
+        STAGING,
+        "tag: v1",
+        "tag: v2\n    url: https://staging.example.com/api",
+    );
+    let commit = work.commit("a host of staging in the release");
+    let said = promote(&work, &["staging", "prod", "--commit"]).with(1);
+    assert!(
+        said.err.contains("refused (leak)") && said.err.contains("`staging"),
+        "{}",
+        said.err
+    );
+    assert_eq!(work.head(), commit);
+    let overridden = [
+        "staging",
+        "prod",
+        "--commit",
+        "--override",
+        "leak=the host is public",
+    ];
+    promote(&work, &overridden).with(0);
+    assert!(read(&work, ".weir/promotions/prod/shop.json").contains("the host is public"));
+    let message = work.git(&[
+        "log",
+        "-1",
+        "--format=%(trailers:key=Weir-Override,valueonly)",
+    ]);
+    assert_eq!(message, "leak: the host is public");
+    edit(&work, STAGING, "tag: v2", "tag: v3");
+    work.commit("v3");
+    promote(&work, &["staging", "prod", "--commit"]).with(0);
+}
+
+#[test]
+fn environments_outside_the_target_may_not_change() {
+    let work = fleet();
+    work.write(
+        "envs/staging/kustomization.yaml",
+        "resources:\n- ../../stages/staging\n- env-config.yaml\n- ../../stages/prod/tools\n",
+    )
+    .write(
+        "stages/prod/tools/kustomization.yaml",
+        "resources: [map.yaml]\n",
+    )
+    .write(
+        "stages/staging/tools/kustomization.yaml",
+        "resources: [map.yaml]\n",
+    );
+    for stage in ["staging", "prod"] {
+        work.write(
+            &format!("stages/{stage}/tools/map.yaml"),
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tools}\ndata: {a: x}\n",
+        );
+    }
+    work.commit("staging takes a tool from prod");
+    edit(&work, "stages/staging/tools/map.yaml", "a: x", "a: z");
+    work.commit("a change");
+    let said = promote(&work, &["staging", "prod", "tools", "--commit"]).with(1);
+    assert!(
+        said.err
+            .contains("refused (outside): environments outside the target change: staging"),
+        "{}",
+        said.err
+    );
+    promote(
+        &work,
+        &[
+            "staging",
+            "prod",
+            "tools",
+            "--commit",
+            "--override",
+            "outside=agreed",
+        ],
+    )
+    .with(0);
+}
+
+#[test]
+fn nothing_is_promoted_in_a_freeze() {
+    let work = fleet();
+    edit(&work, STAGING, "tag: v1", "tag: v2");
+    work.write(
+        "weir.yaml",
+        "freezes:\n- {name: the long holidays, from: 2020-01-01T00:00:00Z, to: 2100-01-01T00:00:00Z, stages: [prod]}\n",
+    );
+    work.commit("v2");
+    let said = promote(&work, &["staging", "prod", "--commit"]).with(1);
+    assert!(
+        said.err
+            .contains("refused (freeze): prod is frozen until 2100-01-01"),
+        "{}",
+        said.err
+    );
+    promote(
+        &work,
+        &["staging", "prod", "--commit", "--override", "freeze=outage"],
+    )
+    .with(0);
+    assert!(read(&work, PROD).contains("tag: v2"));
+    work.write(
+        "weir.yaml",
+        "freezes:\n- {name: x, form: 2020-01-01T00:00:00Z}\n",
+    );
+    work.commit("a mistake");
+    let said = promote(&work, &["staging", "prod"]).with(1);
+    assert!(
+        said.err.contains("weir.yaml") && said.err.contains("form"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn only_some_refusals_can_be_overridden_and_never_without_a_reason() {
+    let work = fleet();
+    for text in ["conflict=x", "build=x", "leak", "leak="] {
+        promote(&work, &["staging", "prod", "--override", text]).with(1);
+    }
+}

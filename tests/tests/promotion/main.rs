@@ -1,0 +1,15 @@
+//! `weir promote`, `weir rollback` and `weir history` as a program, on real Git repositories and real Git servers.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod deciding;
+mod effects;
+mod fleet;
+mod merging;
+mod past;
+mod undoing;
+mod writing;
