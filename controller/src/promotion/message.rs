@@ -22,7 +22,7 @@ pub fn promotion(promotion: &Promotion) -> String {
         .keys()
         .filter(|path| !path.starts_with('.'))
     {
-        text.push_str(&format!("- {path}\n"));
+        text.push_str(&format!("- {}\n", one_line(path)));
     }
     text.push('\n');
     let mut overrides: Vec<&Override> = Vec::new();

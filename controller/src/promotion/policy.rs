@@ -70,8 +70,20 @@ pub fn read(tree: &dyn Tree) -> Result<Policy, PolicyError> {
     let Some(document) = documents.first() else {
         return Ok(Policy::default());
     };
-    serde_json::from_value(to_json(document, Secrets::Masked))
-        .map_err(|error| PolicyError::Content(error.to_string()))
+    let policy: Policy = serde_json::from_value(to_json(document, Secrets::Masked))
+        .map_err(|error| PolicyError::Content(error.to_string()))?;
+    match policy.apps.keys().find(|name| !is_name(name)) {
+        Some(name) => Err(PolicyError::Content(format!(
+            "{name:?} is no name for an app"
+        ))),
+        None => Ok(policy),
+    }
+}
+
+/// Names of apps become names of files.
+fn is_name(name: &str) -> bool {
+    let is_part = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(is_part)
 }
 
 impl Policy {
@@ -177,5 +189,8 @@ mod tests {
         tree.insert(FILE, *b"promotte: {}\n");
         let error = read(&tree).expect_err("a mistake").to_string();
         assert!(error.contains("promotte"), "{error}");
+        tree.insert(FILE, *b"apps: {'../../out': ['{stage}/x']}\n");
+        let error = read(&tree).expect_err("a path").to_string();
+        assert!(error.contains("is no name for an app"), "{error}");
     }
 }

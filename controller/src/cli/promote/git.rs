@@ -83,6 +83,9 @@ impl Git {
 
     /// Writes files into the folder.
     pub(in crate::cli) fn write(&self, changes: &Changes) -> Result<(), Failure> {
+        for path in changes.keys() {
+            self.refuse_escape(path)?;
+        }
         for (path, bytes) in changes {
             let file = self.folder.join(path);
             match bytes {
@@ -98,6 +101,31 @@ impl Git {
                     }
                     _ => {}
                 },
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a path that leads out of the work tree, or into Git's own folder: a tree may hold any name, and a folder
+    /// of it may be a link.
+    fn refuse_escape(&self, path: &str) -> Result<(), Failure> {
+        let is_odd = |part: &str| {
+            matches!(part, "" | "." | "..")
+                || part.eq_ignore_ascii_case(".git")
+                || part.contains(['\\', '\0'])
+        };
+        if path.split('/').any(is_odd) {
+            return Err(Failure::new(format!(
+                "{path:?} is no path for a file of a repository"
+            )));
+        }
+        let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+        for part in folders.chain([path]) {
+            let found = std::fs::symlink_metadata(self.folder.join(part));
+            if found.is_ok_and(|found| found.is_symlink()) {
+                return Err(Failure::new(format!(
+                    "{path:?} leads through {part:?}, which is a link"
+                )));
             }
         }
         Ok(())
@@ -245,4 +273,33 @@ fn failed(arguments: &[&str], output: &Output) -> Failure {
         }
     }
     Failure::new(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leads_out_of_the_work_tree() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let work = folder.path().join("work");
+        std::fs::create_dir_all(work.join("real")).expect("a folder");
+        std::os::unix::fs::symlink(folder.path(), work.join("link")).expect("a link");
+        let git = Git::at(&work);
+        let changes = |path: &str| Changes::from([(path.to_owned(), Some(b"x".to_vec()))]);
+        for path in [
+            "../out",
+            "real/../../out",
+            "/out",
+            ".git/hooks/pre-commit",
+            "a/.GIT/x",
+            "link/out",
+            "link",
+            "a//b",
+        ] {
+            assert!(git.write(&changes(path)).is_err(), "{path}");
+        }
+        assert!(!folder.path().join("out").exists());
+        assert!(git.write(&changes("real/new/file")).is_ok());
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use overlay::Tree;
+
+use crate::comparison::show::visible;
 use crate::comparison::text::{self, Detail};
 use crate::promotion::Promotion;
 use crate::promotion::file::Fate;
@@ -30,7 +33,9 @@ fn app_lines(out: &mut String, promotion: &Promotion, app: &AppChange) {
     let _ = writeln!(
         out,
         "{} ({} → {})",
-        app.name, scope.from.name, scope.to.name
+        visible(&app.name),
+        visible(&scope.from.name),
+        visible(&scope.to.name)
     );
     for file in told {
         let remark = match &file.outcome.fate {
@@ -38,7 +43,7 @@ fn app_lines(out: &mut String, promotion: &Promotion, app: &AppChange) {
             Fate::Written(_) if is_new(promotion, &file.target) => "  new",
             _ => "",
         };
-        let _ = writeln!(out, "  {}{remark}", file.target);
+        let _ = writeln!(out, "  {}{remark}", visible(&file.target));
         for finding in file
             .outcome
             .findings
@@ -48,12 +53,12 @@ fn app_lines(out: &mut String, promotion: &Promotion, app: &AppChange) {
             let _ = writeln!(
                 out,
                 "    {}",
-                line(finding, [&scope.from.name, &scope.to.name])
+                visible(&line(finding, [&scope.from.name, &scope.to.name]))
             );
         }
     }
     for (path, why) in &app.stay {
-        let _ = writeln!(out, "  {path}  stays: {why}");
+        let _ = writeln!(out, "  {}  stays: {why}", visible(path));
     }
     out.push('\n');
 }
@@ -63,7 +68,6 @@ fn is_told(file: &FileChange) -> bool {
 }
 
 fn is_new(promotion: &Promotion, path: &str) -> bool {
-    use overlay::Tree;
     matches!(promotion.head.tree.kind(path), Ok(None))
 }
 
@@ -74,7 +78,7 @@ pub(super) fn line(finding: &Finding, [from, to]: [&str; 2]) -> String {
         path => path,
     };
     let text = |value: &Option<String>| match value {
-        Some(value) => crate::comparison::show::visible(value),
+        Some(value) => value.clone(),
         None => "nothing".to_owned(),
     };
     let (source, target) = (text(&finding.source), text(&finding.target));
