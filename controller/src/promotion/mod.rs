@@ -21,6 +21,7 @@ pub mod record;
 pub mod refusal;
 pub mod rollback;
 pub mod scope;
+pub mod state;
 pub mod timeline;
 
 pub use plan::{Promotion, Request, plan};

@@ -181,3 +181,43 @@ fn a_rollback_is_pushed_like_a_promotion() {
     let other = clone(&server, &[]);
     assert!(read(&other, PROD).contains("tag: v2"));
 }
+
+#[test]
+fn the_matrix_says_how_each_app_stands_to_the_stage_before() {
+    let work = fleet();
+    release(&work, "v1", "v2");
+    let state = || {
+        let table = weir(work.path(), &["envs", "--matrix"]).with(0).out;
+        let line = table
+            .lines()
+            .find(|line| line.starts_with("staging → prod"))
+            .unwrap()
+            .to_owned();
+        line.split("shop").nth(1).unwrap().trim().to_owned()
+    };
+    assert_eq!(state(), "the same");
+    edit(&work, PROD, "replicas: 2", "replicas: 5");
+    edit(&work, STAGING, "tag: v2", "tag: v3");
+    work.commit("behind, and a hotfix");
+    assert_eq!(state(), "1 place behind, 1 edit of its own");
+    edit(&work, PROD, "tag: v2", "tag: v2-patched");
+    work.commit("diverged");
+    assert_eq!(state(), "1 place diverged, 1 edit of its own");
+    let pin = [
+        "staging",
+        "prod",
+        "shop",
+        "--commit",
+        "--pin",
+        "shop/helm.yaml:spec.values",
+        "--reason",
+        "prod's own",
+    ];
+    promote(&work, &pin).with(0);
+    assert_eq!(state(), "1 place pinned");
+    let json = weir(work.path(), &["envs", "--matrix", "-o", "json"])
+        .with(0)
+        .out;
+    let values: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(values.last().unwrap()["pinned"], 1, "{json}");
+}

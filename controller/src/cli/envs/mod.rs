@@ -2,6 +2,7 @@
 
 mod list;
 mod matrix;
+mod promotions;
 
 use anstream::{eprintln, print};
 use clap::ValueEnum;
@@ -94,13 +95,21 @@ fn print_matrix(
     settings: &environments::Settings,
 ) -> Result<(), Failure> {
     let matrix = matrix::matrix(graph, &settings.marker, args.against.as_deref())?;
+    let states = promotions::at(args.rev.as_deref().unwrap_or("HEAD"), graph)?;
     match args.output {
         Format::Table => {
             let (header, rows) = matrix.cells();
             let header: Vec<&str> = header.iter().map(String::as_str).collect();
             print!("{}", table::render(&header, &rows));
+            print!("{}", promotions::text(&states));
         }
-        format => print_values(matrix.values(), format.into()),
+        format => {
+            let values = matrix
+                .values()
+                .into_iter()
+                .chain(promotions::values(&states));
+            print_values(values.collect(), format.into());
+        }
     }
     Ok(())
 }
