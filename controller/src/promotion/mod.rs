@@ -7,6 +7,7 @@
 
 pub mod base;
 pub mod effect;
+mod entry;
 pub mod file;
 pub mod files;
 pub mod leak;
@@ -18,7 +19,9 @@ pub mod plan;
 pub mod policy;
 pub mod prepare;
 pub mod record;
+mod references;
 pub mod refusal;
+mod renames;
 pub mod rollback;
 pub mod scope;
 pub mod state;

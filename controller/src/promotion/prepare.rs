@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use overlay::{ObjectHash, Tree, TreeError};
 
 use super::base::{self, BaseError, Past, Recorded, Wanted};
+use super::entry::entry;
 use super::file::{Fate, Outcome, Versions, outcome};
-use super::files::{Stays, home, is_kustomization, secret_inputs};
-use super::merge::{Base, Choice, Rules, Side, covers, merge, travelling};
+use super::files::{Stays, home, secret_inputs};
+use super::merge::{Choice, Rules, Side, covers};
 use super::overlaid::Changes;
 use super::policy::Policy;
 use super::record::{self, Blobs, Pin, Record, RecordError};
+use super::references::check_references;
+use super::renames::follow_renames;
 use super::scope::{App, Scope};
 use crate::environments::Graph;
 use crate::source::history::{History, Point};
@@ -181,7 +184,8 @@ fn prepare_app(
     }
     follow_renames(tree, &mut files)?;
     let record = note(site, [&from, &to], &files, pins);
-    files.extend(entry(tree, scope, app)?);
+    let entry = entry(tree, scope, app, &files)?;
+    files.extend(entry);
     let is_noted = is_noted(recorded.as_ref(), &record, &files, wishes);
     check_references(tree, &files, &stay)?;
     Ok(AppChange {
@@ -318,131 +322,6 @@ pub(super) fn read(tree: &dyn Tree, path: &str) -> Result<Option<Vec<u8>>, TreeE
     }
 }
 
-/// A file that has another name in the source now takes the target's edits along: the old one's text is merged into the
-/// new one.
-fn follow_renames(tree: &dyn Tree, files: &mut [FileChange]) -> Result<(), TreeError> {
-    let pairs: Vec<(usize, usize)> = renames(tree, files)?;
-    for (old, new) in pairs {
-        let target = read(tree, &files[old].target)?;
-        let source = read(tree, &files[new].source)?;
-        let versions = Versions {
-            past: &files[old].past,
-            source: source.as_deref(),
-            target: target.as_deref(),
-        };
-        let merged = outcome(&files[new].target, versions, &files[old].rules);
-        let bytes = match merged.fate {
-            Fate::Written(bytes) => Some(bytes),
-            _ => target.clone(),
-        };
-        files[new].outcome = Outcome {
-            fate: bytes.map_or(Fate::Same, Fate::Written),
-            findings: merged.findings,
-        };
-        files[old].outcome = Outcome {
-            fate: Fate::Deleted,
-            findings: Vec::new(),
-        };
-    }
-    Ok(())
-}
-
-/// Files that went and files that came in the source, which are the same object or the same bytes.
-fn renames(tree: &dyn Tree, files: &[FileChange]) -> Result<Vec<(usize, usize)>, TreeError> {
-    let mut found: Vec<(usize, usize)> = Vec::new();
-    for (old, file) in files.iter().enumerate() {
-        let Past::Was(base) = &file.past else {
-            continue;
-        };
-        let is_gone = tree.kind(&file.source)?.is_none() && tree.kind(&file.target)?.is_some();
-        if !is_gone || !file.rules.pins.is_empty() {
-            continue;
-        }
-        for (new, other) in files.iter().enumerate() {
-            let is_new = other.past == Past::Absent && tree.kind(&other.target)?.is_none();
-            let bytes = read(tree, &other.source)?.filter(|_| is_new);
-            let is_same = bytes.is_some_and(|bytes| bytes == *base || is_same_object(&bytes, base));
-            if is_same && !found.iter().any(|(_, taken)| *taken == new) {
-                found.push((old, new));
-                break;
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn is_same_object(one: &[u8], other: &[u8]) -> bool {
-    let name = |bytes| {
-        let documents = overlay::yaml::read_documents(bytes, 0, Default::default()).ok()?;
-        let first = documents.first()?;
-        let name = first.find_str(&["metadata", "name"])?;
-        Some((first.find_str(&["kind"])?.to_owned(), name.to_owned()))
-    };
-    name(one).is_some_and(|one| name(other) == Some(one))
-}
-
-/// The entry of a new app in the kustomization file above it, or of an app that went.
-fn entry(tree: &dyn Tree, scope: &Scope, app: &App) -> Result<Option<FileChange>, TreeError> {
-    let Some([from, to]) = app.folders.as_ref().filter(|_| scope.apps.len() == 1) else {
-        return Ok(None);
-    };
-    let has = [tree.kind(from)?.is_some(), tree.kind(to)?.is_some()];
-    if scope.from.is_per_app || *to == scope.to.folder || has == [true, true] {
-        return Ok(None);
-    }
-    let [source, target] =
-        [&scope.from, &scope.to].map(|stage| format!("{}/kustomization.yaml", stage.folder));
-    let (Some(source_bytes), Some(target_bytes)) = (read(tree, &source)?, read(tree, &target)?)
-    else {
-        return Ok(None);
-    };
-    let outcome = move_entry(&app.name, &source_bytes, &target_bytes, has[0]);
-    Ok(outcome.map(|outcome| FileChange {
-        source,
-        target,
-        outcome,
-        rules: Rules::default(),
-        past: Past::Absent,
-    }))
-}
-
-/// Merges one entry alone: the base is the side that has it, without it.
-fn move_entry(name: &str, source: &[u8], target: &[u8], is_new: bool) -> Option<Outcome> {
-    let (source, target) = (
-        std::str::from_utf8(source).ok()?,
-        std::str::from_utf8(target).ok()?,
-    );
-    let without = Rules {
-        never: vec![format!("resources[{name}]"), format!("components[{name}]")],
-        ..Rules::default()
-    };
-    let merged = match is_new {
-        true => merge(
-            Base::Was(&travelling(source, &without).ok()?),
-            source,
-            target,
-            &Rules::default(),
-        ),
-        false => merge(
-            Base::Was(target),
-            &travelling(target, &without).ok()?,
-            target,
-            &Rules::default(),
-        ),
-    };
-    let mut merged = merged.ok()?;
-    merged
-        .findings
-        .retain(|finding| without.never.contains(&finding.path));
-    Some(Outcome {
-        fate: match merged.text == target {
-            true => Fate::Same,
-            false => Fate::Written(merged.text.into_bytes()),
-        },
-        findings: merged.findings,
-    })
-}
-
 fn note(site: &Site<'_>, [from, to]: [&str; 2], files: &[FileChange], pins: Vec<Pin>) -> Record {
     let tree = &site.head.tree;
     let id = |path: &str| tree.id(path).ok().flatten().map(|id| id.to_string());
@@ -473,59 +352,4 @@ fn is_noted(old: Option<&Record>, new: &Record, files: &[FileChange], wishes: &W
     let is_other = old.is_none_or(|old| old.files != new.files);
     let is_released = old.is_some_and(|old| old.hold.is_some()) && is_changed;
     is_changed || is_pinned || is_released || (decided && is_other)
-}
-
-/// Refuses kustomization files that would name what is not there.
-fn check_references(
-    tree: &dyn Tree,
-    files: &[FileChange],
-    stay: &[(String, &'static str)],
-) -> Result<(), PrepareError> {
-    for file in files.iter().filter(|file| is_kustomization(&file.target)) {
-        let Fate::Written(bytes) = &file.outcome.fate else {
-            continue;
-        };
-        let folder = file
-            .target
-            .rsplit_once('/')
-            .map_or("", |(folder, _)| folder);
-        let documents =
-            overlay::yaml::read_documents(bytes, 0, Default::default()).unwrap_or_default();
-        let mut texts = Vec::new();
-        documents
-            .iter()
-            .for_each(|document| collect(document, &mut texts));
-        for text in texts {
-            let Some(path) = super::merge::resolve(folder, &text) else {
-                continue;
-            };
-            let kept = stay.iter().find(|(kept, _)| *kept == path);
-            if let Some((_, why)) = kept.filter(|_| matches!(tree.kind(&path), Ok(None))) {
-                return Err(PrepareError::Reference {
-                    file: file.target.clone(),
-                    missing: path,
-                    why,
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// All texts in a document; of `name=path` the path.
-fn collect(node: &overlay::yaml::Node, texts: &mut Vec<String>) {
-    use overlay::yaml::Value;
-    match &node.value {
-        Value::Scalar(scalar) => {
-            let text = scalar.text.as_str();
-            texts.push(
-                text.split_once('=')
-                    .map_or(text, |(_, path)| path)
-                    .to_owned(),
-            );
-        }
-        Value::Secret(_) => {}
-        Value::Sequence(items) => items.iter().for_each(|item| collect(item, texts)),
-        Value::Mapping(mapping) => mapping.iter().for_each(|(_, value)| collect(value, texts)),
-    }
 }

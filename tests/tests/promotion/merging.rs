@@ -249,6 +249,51 @@ fn a_new_app_comes_with_its_entry_above() {
         "# prod\nresources:\n- billing\n- shop\n- ../_extra\n"
     );
     assert!(exists(&work, "stages/prod/billing/map.yaml"));
+
+    edit(
+        &work,
+        "stages/staging/kustomization.yaml",
+        "- billing\n",
+        "",
+    );
+    work.remove("stages/staging/billing");
+    work.commit("no more billing");
+    promote(&work, &["staging", "prod", "billing", "--commit"]).with(0);
+    assert_eq!(
+        read(&work, "stages/prod/kustomization.yaml"),
+        "# prod\nresources:\n- shop\n- ../_extra\n"
+    );
+    assert!(!exists(&work, "stages/prod/billing"));
+}
+
+#[test]
+fn an_app_that_only_the_target_has_stays() {
+    let work = fleet();
+    edit(
+        &work,
+        "stages/prod/kustomization.yaml",
+        "- shop\n",
+        "- shop\n- legacy\n",
+    );
+    work.write(
+        "stages/prod/legacy/kustomization.yaml",
+        "resources: [map.yaml]\n",
+    )
+    .write(
+        "stages/prod/legacy/map.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: legacy}\n",
+    );
+    let commit = work.commit("legacy");
+    for apps in [&["legacy"][..], &[]] {
+        let arguments: Vec<&str> = ["staging", "prod", "--commit"]
+            .iter()
+            .chain(apps)
+            .copied()
+            .collect();
+        let said = promote(&work, &arguments).with(0);
+        assert!(said.out.contains("already there"), "{}", said.out);
+        assert_eq!(work.head(), commit);
+    }
 }
 
 #[test]

@@ -99,11 +99,21 @@ impl Git {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         return Err(Failure::io("deleting", &file, &error));
                     }
-                    _ => {}
+                    _ => self.remove_empty(file.parent()),
                 },
             }
         }
         Ok(())
+    }
+
+    /// Removes folders that nothing is left in, as Git does, from the inside out.
+    fn remove_empty(&self, mut folder: Option<&Path>) {
+        while let Some(empty) = folder.filter(|folder| *folder != self.folder) {
+            if std::fs::remove_dir(empty).is_err() {
+                return;
+            }
+            folder = empty.parent();
+        }
     }
 
     /// Refuses a path that leads out of the work tree, or into Git's own folder: a tree may hold any name, and a folder
