@@ -6,7 +6,7 @@
 //! ```
 //! Kustomizations build from the published snapshot and never wait for what comes after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,28 +16,26 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::include;
-use super::inputs::{self, SECRET};
+use super::inputs::SECRET;
 use super::record::{self, RecordError};
+use super::repository_access::{Secrets, TIMEOUT, remote, secret, secret_references, unsupported};
 use super::schedule::{Key, Next, Topic, Wake};
 use crate::api::duration;
 use crate::api::git_repository::condition::STORAGE_OPERATION_FAILED;
 use crate::api::git_repository::{GitRepository, GitRepositorySpec};
-use crate::api::meta::{Artifact, FINALIZER, LocalReference};
+use crate::api::meta::{Artifact, FINALIZER};
 use crate::report::git_repository::{self as report, Found, Trouble};
 use crate::report::metrics::RunResult;
-use crate::source::access::SecretData;
-use crate::source::github_app::{self, App};
 use crate::source::storage;
 use crate::source::submodules::with_submodules;
 use crate::source::verification::Mode;
 use crate::source::{
-    Access, Fetched, Filtered, GitTree, Proxy, Reference, Remote, RemoteUrl, Selection, Snapshot,
+    Access, Fetched, Filtered, GitTree, Reference, Remote, RemoteUrl, Selection, Snapshot,
     SourceError, TrustedKeys, VerificationError, recall, refresh, verification,
 };
 
-/// A spec whose durations no one can read gets these.
+/// A spec whose interval no one can read gets this.
 const INTERVAL: Duration = Duration::from_secs(60);
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest time between two tries.
 const RETRY: Duration = Duration::from_secs(15 * 60);
@@ -50,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct State {
     /// The object as the last own write was answered.
     answered: Option<GitRepository>,
-    /// The Secrets that the last look used, as long as a watch says that they are the same.
-    secrets: BTreeMap<String, SecretData>,
+    /// The Secrets that the last look used.
+    secrets: Secrets,
     /// What was published last: the revision, and what its files are.
     published: Option<(String, ObjectHash)>,
     /// The artifact that this process stored or checked, and what its files are.
@@ -67,7 +65,7 @@ pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wa
     };
     let object = record::later(watched.as_ref(), state.answered.as_ref());
     if wake.input || wake.changed {
-        state.secrets.clear();
+        state.secrets.forget();
     }
     match attempt(context, key, state, object).await {
         Ok((object, next)) => {
@@ -121,15 +119,6 @@ async fn finalize(
     context.repositories.forget(&owner(key));
     storage::remove(&context.storage, &key.namespace, &key.name);
     record::finalizer(&context.client, object, false).await
-}
-
-/// The Secrets that the object reads.
-fn secret_references(spec: &GitRepositorySpec) -> impl Iterator<Item = &LocalReference> {
-    let trusted = spec.verify.iter().map(|verify| &verify.secret_ref);
-    spec.secret_ref
-        .iter()
-        .chain(&spec.proxy_secret_ref)
-        .chain(trusted)
 }
 
 fn topics(object: &GitRepository) -> BTreeSet<Topic> {
@@ -188,7 +177,7 @@ async fn fetch(
     object: &GitRepository,
 ) -> Result<News, Trouble> {
     unsupported(&object.spec)?;
-    let remote = remote(context, key, state, object).await?;
+    let remote = remote(context, key, &mut state.secrets, object).await?;
     let reference = Reference::from_spec(object.spec.reference.as_ref());
     let fetched = match refresh(&context.repositories, &owner(key), &remote, &reference).await {
         Ok(fetched) => fetched,
@@ -235,7 +224,7 @@ async fn verified(
     let Some(verify) = &object.spec.verify else {
         return Ok(None);
     };
-    let data = secret(context, key, state, &verify.secret_ref.name)
+    let data = secret(context, key, &mut state.secrets, &verify.secret_ref.name)
         .await
         .map_err(|error| VerificationError::Keys(error.to_string()))?;
     let (mode, fetched) = (Mode::parse(&verify.mode), fetched.clone());
@@ -275,126 +264,9 @@ async fn recalled(context: &Context, key: &Key, state: &mut State, object: &GitR
     }
 }
 
-/// Fields that this version does not carry out are refused by name.
-fn unsupported(spec: &GitRepositorySpec) -> Result<(), SourceError> {
-    if spec.service_account_name.is_some() {
-        return Err(SourceError::ServiceAccount);
-    }
-    let fields = [
-        ("provider: azure", provider(spec) == "azure"),
-        ("provider: aws", provider(spec) == "aws"),
-    ];
-    match fields.into_iter().find(|(_, set)| *set) {
-        Some((field, _)) => Err(SourceError::Unsupported { field }),
-        None => Ok(()),
-    }
-}
-
 /// Caches are kept apart by who they are for.
 fn owner(key: &Key) -> String {
     format!("{}/{}", key.namespace, key.name)
-}
-
-async fn remote(
-    context: &Context,
-    key: &Key,
-    state: &mut State,
-    object: &GitRepository,
-) -> Result<Remote, SourceError> {
-    let spec = &object.spec;
-    let (url, info) = RemoteUrl::parse(&spec.url)?;
-    let secret = match &spec.secret_ref {
-        Some(reference) => Some(secret(context, key, state, &reference.name).await?),
-        None => None,
-    };
-    let app = app(key, spec, secret.as_ref())?;
-    let mut access = Access::from_secret(&url, &info, secret.as_ref())?;
-    if let (RemoteUrl::Ssh(_), Some(_)) = (&url, &spec.proxy_secret_ref) {
-        return Err(SourceError::Unsupported {
-            field: "proxySecretRef with an ssh:// address",
-        });
-    }
-    if let Some(reference) = &spec.proxy_secret_ref {
-        let data = self::secret(context, key, state, &reference.name).await?;
-        let name = format!("{}/{}", key.namespace, reference.name);
-        access.proxy = Some(Proxy::from_secret(&name, &data)?);
-    }
-    let timeout = duration::parse(&spec.timeout).unwrap_or(TIMEOUT);
-    if let Some(app) = app {
-        access.credentials =
-            github_app::credentials(&context.repositories, &app, &access, timeout).await?;
-    }
-    Ok(Remote {
-        access,
-        url,
-        timeout,
-    })
-}
-
-fn provider(spec: &GitRepositorySpec) -> &str {
-    spec.provider.as_deref().unwrap_or("generic")
-}
-
-/// The GitHub App of the Secret, where the spec says that there is one.
-fn app(
-    key: &Key,
-    spec: &GitRepositorySpec,
-    secret: Option<&SecretData>,
-) -> Result<Option<App>, SourceError> {
-    let named = spec
-        .secret_ref
-        .as_ref()
-        .map(|reference| reference.name.as_str());
-    let found = secret.map(App::from_secret).transpose();
-    match provider(spec) {
-        "github" if named.is_none() => Err(SourceError::NoProviderSecret),
-        "github" => match found?.flatten() {
-            None => Err(SourceError::Provider(
-                SourceError::NoProviderSecret.to_string(),
-            )),
-            app => Ok(app),
-        },
-        _ if secret.is_some_and(|secret| secret.contains_key("githubAppID")) => {
-            Err(SourceError::Provider(format!(
-                "secretRef '{}/{}' has github app data but provider is not set to github",
-                key.namespace,
-                named.unwrap_or_default()
-            )))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// A Secret of the object's namespace; read again only when its watch has seen it change.
-async fn secret(
-    context: &Context,
-    key: &Key,
-    state: &mut State,
-    name: &str,
-) -> Result<SecretData, SourceError> {
-    let topic = Topic::Input(SECRET, key.namespace.clone(), name.to_owned());
-    let covered = context.input_watches.cover(&BTreeSet::from([topic]));
-    if let Some(known) = state.secrets.get(name).filter(|_| covered) {
-        return Ok(known.clone());
-    }
-    context
-        .input_watches
-        .ensure(context, SECRET, &key.namespace)
-        .await;
-    let failed = |problem: &str| {
-        let full = format!("{}/{name}", key.namespace);
-        SourceError::Authentication(format!("failed to get secret '{full}': {problem}"))
-    };
-    let data = inputs::data(&context.client, SECRET, &key.namespace, name)
-        .await
-        .map_err(|error| failed(&error.to_string()))?
-        .ok_or_else(|| failed(&format!("secrets \"{name}\" not found")))?;
-    let data: SecretData = data
-        .iter()
-        .map(|(key, value)| (key.clone(), value.to_vec()))
-        .collect();
-    state.secrets.insert(name.to_owned(), data.clone());
-    Ok(data)
 }
 
 async fn filtered(tree: GitTree, spec: &GitRepositorySpec) -> Result<Arc<Filtered>, SourceError> {

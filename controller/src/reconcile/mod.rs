@@ -32,6 +32,7 @@ pub mod pruning;
 pub mod receiver;
 pub mod record;
 pub mod render;
+pub mod repository_access;
 pub mod run;
 pub mod schedule;
 pub mod sites;
