@@ -49,6 +49,18 @@ const ENTRIES: &[Entry] = &[
         ],
     },
     Entry {
+        command: "envs",
+        runs: &["--root .", "--root . -o json", "--root . --matrix"],
+    },
+    Entry {
+        command: "plan",
+        runs: &["--from HEAD", "--from HEAD -o json", "--from HEAD --stat"],
+    },
+    Entry {
+        command: "affected",
+        runs: &["--from HEAD", "--from HEAD -o json"],
+    },
+    Entry {
         command: "events",
         runs: &["-n {namespace}", "-n {namespace} -o json"],
     },
