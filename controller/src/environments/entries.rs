@@ -1,16 +1,17 @@
 //! Where a cluster begins: what `flux bootstrap` wrote, else each folder under `clusters/` that nothing includes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use overlay::build::Read;
-use overlay::{EntryKind, Object, Place};
+use overlay::yaml::{Dialect, Node, read_documents};
+use overlay::{EntryKind, Object, ObjectId, Origin, Place};
 
 use super::changed::joined;
 use super::folders::{Folders, is_manifest, is_within};
 use super::leaf;
 use super::spec::{is_kustomization, is_source, spec_of};
 use super::walk::Walked;
-use super::{Kind, LeafName, Outcome, Site};
+use super::{Kind, LeafName, Outcome, Site, parallel};
 use crate::api::kustomization::{Decryption, GROUP, KustomizationSpec, SourceReference};
 use crate::reconcile::render::inside;
 
@@ -86,36 +87,64 @@ pub(super) fn entries(site: &Site<'_>, folders: &Folders) -> Vec<Entry> {
     entries
 }
 
-/// The Kustomizations that the sync files render, patched as they are in the end.
+/// The Kustomizations of the sync files, patched as they are in the end.
 fn bootstrapped(site: &Site<'_>, folders: &Folders) -> Vec<Entry> {
-    let mut builders = BTreeSet::new();
+    let (mut builders, mut plain) = (BTreeSet::new(), Vec::new());
     for file in &folders.sync_files {
         let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        builders.extend(folders.tops(folder));
+        match folders.stays_as_written(folder) {
+            true => plain.push(file.as_str()),
+            false => builders.extend(folders.tops(folder)),
+        }
     }
-    let mut entries: Vec<Entry> = Vec::new();
-    for builder in builders {
-        let spec = Entry::of_folder(Kind::Cluster, builder).spec;
-        let Outcome::Built(built) = leaf::build(site, &spec, None) else {
-            continue;
-        };
-        let from_sync = |object: &&Object| {
-            folders
-                .sync_files
-                .iter()
-                .any(|file| **file == *object.origin.place.file)
-        };
-        let objects = built.objects.iter().filter(from_sync);
-        for object in objects.filter(|object| is_kustomization(&object.id)) {
-            let entry = entry_of(object, &built.objects);
-            if let Some(entry) = entry.filter(|entry| leads_somewhere(site, entry))
-                && !entries.iter().any(|other| other.path == entry.path)
-            {
-                entries.push(entry);
+    let builders: Vec<&str> = builders.into_iter().collect();
+    let mut sets = parallel::each(&plain, |file| written(site, file));
+    sets.extend(parallel::each(&builders, |folder| rendered(site, folder)));
+    let files: BTreeSet<&str> = folders.sync_files.iter().map(String::as_str).collect();
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    for objects in &sets {
+        let from_sync = |object: &&Object| files.contains(&*object.origin.place.file);
+        let first = |object: &&Object| is_kustomization(&object.id);
+        for object in objects.iter().filter(from_sync).filter(first) {
+            let entry = entry_of(object, objects);
+            if let Some(entry) = entry.filter(|entry| leads_somewhere(site, entry)) {
+                entries.entry(entry.path.clone()).or_insert(entry);
             }
         }
     }
-    entries
+    entries.into_values().collect()
+}
+
+/// The objects of a file as they are written there. What Flux itself consists of lies beside it, and is long: where
+/// nothing changes the file, that need not be read.
+fn written(site: &Site<'_>, file: &str) -> Vec<Object> {
+    let bytes = site.tree.read(file).unwrap_or_default();
+    let documents = read_documents(&bytes, 0, Dialect::Kubernetes).unwrap_or_default();
+    let object = |node: Node| {
+        let place = Place {
+            file: file.into(),
+            line: node.mark.line,
+            column: node.mark.column.into(),
+        };
+        Some(Object {
+            id: ObjectId::of(&node)?,
+            node,
+            origin: Origin {
+                place,
+                generator: None,
+            },
+        })
+    };
+    documents.into_iter().filter_map(object).collect()
+}
+
+/// The objects that a folder's build gives.
+fn rendered(site: &Site<'_>, folder: &str) -> Vec<Object> {
+    let spec = Entry::of_folder(Kind::Cluster, folder).spec;
+    match leaf::build(site, &spec, None) {
+        Outcome::Built(built) => built.objects,
+        Outcome::External(_) | Outcome::Failed(_) => Vec::new(),
+    }
 }
 
 fn leads_somewhere(site: &Site<'_>, entry: &Entry) -> bool {

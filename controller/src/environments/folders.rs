@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use overlay::yaml::{Dialect, Node, read_documents};
+use overlay::yaml::{Dialect, Mapping, Node, read_documents};
 use overlay::{EntryKind, ObjectHash, Tree, TreeError};
 
 use super::changed::{Changed, joined};
@@ -25,6 +25,8 @@ pub struct Folder {
     pub id: ObjectHash,
     /// It is an option that others add (`kind: Component`).
     pub is_component: bool,
+    /// It says nothing but which files and folders it takes in, and changes none of them.
+    pub is_list: bool,
     /// The folders that it includes as resources, in order.
     pub bases: Vec<String>,
     /// The folders that it includes as components, in order.
@@ -51,6 +53,12 @@ impl Folders {
             .iter()
             .filter(|(path, folder)| !folder.is_component && !self.included.contains(*path))
             .map(|(path, _)| path.as_str())
+    }
+
+    /// Whether no kustomization changes what lies in a folder, as far as its own and those that include it say.
+    pub fn stays_as_written(&self, path: &str) -> bool {
+        let own = self.by_path.get(path);
+        own.is_none_or(|own| own.is_list) && !self.included.contains(path)
     }
 
     /// All folders that a folder includes, however far down, itself first, in the order in which they are met.
@@ -153,8 +161,11 @@ fn take_over(earlier: &Folders, path: &str, found: &mut Folders) {
             found.by_path.insert(other.clone(), folder.clone());
         }
     }
-    let bare = earlier.bare.iter().filter(|other| below(other));
-    found.bare.extend(bare.cloned());
+    let bare = earlier.bare.range(path.to_owned()..);
+    let bare = bare.take_while(|other| other.starts_with(path));
+    found
+        .bare
+        .extend(bare.filter(|other| below(other)).cloned());
     let files = earlier.sync_files.iter().filter(|file| below(file));
     found.sync_files.extend(files.cloned());
 }
@@ -191,9 +202,16 @@ fn folder(tree: &dyn Tree, path: &str, file: &str) -> Result<Option<Folder>, Tre
         file: file.to_owned(),
         id,
         is_component: node.find_str(&["kind"]) == Some("Component"),
+        is_list: is_list(node),
         bases: lists(&["resources", "bases"]),
         components: lists(&["components"]),
     }))
+}
+
+fn is_list(node: &Node) -> bool {
+    const FIELDS: [&str; 3] = ["apiVersion", "kind", "resources"];
+    let is_known = |mapping: &Mapping| mapping.iter().all(|(key, _)| FIELDS.contains(&&*key.text));
+    node.as_mapping().is_some_and(is_known)
 }
 
 /// A relative path as seen from a folder, `None` when it leads out of the tree or is no path.
