@@ -20,13 +20,14 @@ const EXAMPLES: &str = "\
 Examples:
   weir reconcile apps                   the Kustomization flux-system/apps
   weir reconcile apps --with-source     its source first
-  weir reconcile source/flux-system     a GitRepository";
+  weir reconcile source/flux-system     a GitRepository
+  weir reconcile OCIRepository/charts   a source that source-controller looks after";
 
 /// Reconcile a Kustomization or a source now, and wait for the result.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The Kustomization's name, or `source/NAME` for a GitRepository.
+    /// The Kustomization's name; `source/NAME` for a GitRepository, and KIND/NAME for any.
     name: String,
     /// Reconcile the Kustomization's source first.
     #[arg(long)]
@@ -38,33 +39,54 @@ pub(super) struct Args {
     connection: Connection,
 }
 
-/// The two kinds that can be asked.
-#[derive(Clone, Copy)]
-enum Kind {
-    Source,
-    Kustomization,
+/// A kind that can be asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
 }
 
+const fn source(kind: &'static str, plural: &'static str) -> Kind {
+    Kind {
+        group: "source.toolkit.fluxcd.io",
+        kind,
+        plural,
+    }
+}
+
+const KUSTOMIZATION: Kind = Kind {
+    group: "kustomize.toolkit.fluxcd.io",
+    kind: "Kustomization",
+    plural: "kustomizations",
+};
+
+/// Whoever makes an ExternalArtifact makes it without being asked.
+const SOURCES: [Kind; 3] = [
+    source("GitRepository", "gitrepositories"),
+    source("OCIRepository", "ocirepositories"),
+    source("Bucket", "buckets"),
+];
+
 impl Kind {
+    /// The kind that a word before a slash means.
+    fn named(word: &str) -> Option<Self> {
+        if word == "source" {
+            return SOURCES.first().copied();
+        }
+        let mut kinds = SOURCES.iter().chain([&KUSTOMIZATION]);
+        kinds
+            .find(|kind| kind.kind.eq_ignore_ascii_case(word))
+            .copied()
+    }
+
     fn resource(self) -> ApiResource {
-        let (group, kind, plural) = match self {
-            Self::Source => (
-                "source.toolkit.fluxcd.io",
-                "GitRepository",
-                "gitrepositories",
-            ),
-            Self::Kustomization => (
-                "kustomize.toolkit.fluxcd.io",
-                "Kustomization",
-                "kustomizations",
-            ),
-        };
         ApiResource {
-            group: group.to_owned(),
+            group: self.group.to_owned(),
             version: "v1".to_owned(),
-            api_version: format!("{group}/v1"),
-            kind: kind.to_owned(),
-            plural: plural.to_owned(),
+            api_version: format!("{}/v1", self.group),
+            kind: self.kind.to_owned(),
+            plural: self.plural.to_owned(),
         }
     }
 }
@@ -74,35 +96,42 @@ pub(super) async fn run(args: Args) -> Outcome {
     let client = args.connection.client().await?;
     let namespace = &args.connection.namespace;
     let timeout = Duration::from_secs(args.timeout);
-    if let Some(source) = args.name.strip_prefix("source/") {
-        return request(&client, Kind::Source, namespace, source, timeout).await;
+    if let Some((word, name)) = args.name.split_once('/') {
+        let kind = Kind::named(word).ok_or_else(|| {
+            let message = format!("`{word}` is no kind that can be asked");
+            Failure::with_hint(
+                message,
+                "name a Kustomization, GitRepository, OCIRepository or Bucket",
+            )
+        })?;
+        return request(&client, kind, namespace, name, timeout).await;
     }
     if args.with_source {
-        let (source_namespace, source) = source_of(&client, namespace, &args.name).await?;
-        request(&client, Kind::Source, &source_namespace, &source, timeout).await?;
+        let (kind, source_namespace, source) = source_of(&client, namespace, &args.name).await?;
+        request(&client, kind, &source_namespace, &source, timeout).await?;
     }
-    request(&client, Kind::Kustomization, namespace, &args.name, timeout).await
+    request(&client, KUSTOMIZATION, namespace, &args.name, timeout).await
 }
 
-/// Namespace and name of the GitRepository that a Kustomization follows.
+/// Kind, namespace and name of the source that a Kustomization follows.
 async fn source_of(
     client: &Client,
     namespace: &str,
     name: &str,
-) -> Result<(String, String), Failure> {
-    let api = api(client, Kind::Kustomization, namespace);
+) -> Result<(Kind, String, String), Failure> {
+    let api = api(client, KUSTOMIZATION, namespace);
     let object = api.get(name).await.map_err(|error| cannot(name, &error))?;
     let reference = &object.data["spec"]["sourceRef"];
-    if reference["kind"] != "GitRepository" {
-        return Err(Failure::new(format!(
-            "{name} follows a {}, which this command cannot ask",
-            reference["kind"]
-                .as_str()
-                .unwrap_or("source without a kind")
-        )));
-    }
     let text = |field: &str| reference[field].as_str().map(str::to_owned);
+    let kind = text("kind").unwrap_or_default();
+    let found = SOURCES.iter().find(|source| source.kind == kind);
+    let found = found.ok_or_else(|| {
+        Failure::new(format!(
+            "{name} follows an {kind}, and nobody can be asked for one"
+        ))
+    })?;
     Ok((
+        *found,
         text("namespace").unwrap_or_else(|| namespace.to_owned()),
         text("name").unwrap_or_default(),
     ))

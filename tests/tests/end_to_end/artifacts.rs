@@ -202,3 +202,69 @@ async fn what_others_have_stored_is_applied() {
         assert_eq!(source.metadata.finalizers, None, "read, never written");
     }
 }
+
+#[tokio::test]
+async fn the_controller_of_a_source_is_asked_before_the_kustomization() {
+    let scene = Scene::start("asked-source").await;
+    let definition: Value = serde_json::from_str(&definition(GROUP, "Bucket")).unwrap();
+    install(&scene.client, &definition).await;
+    let buckets = kind(GROUP, "v1", "Bucket");
+    let bucket = object(&buckets, "their", json!({ "spec": {} }));
+    scene.create(&bucket).await;
+    let storage = FileServer::start();
+    let first = config_map("asked", "b", "1");
+    scene.repository.write("a.yaml", first).commit("first");
+    let (bytes, digest) = archive(&scene.repository);
+    storage.put("/1.tar.gz", bytes);
+    let url = storage.url("/1.tar.gz");
+    offer(&scene, "Bucket", &url, "sha256:1", &digest).await;
+    scene
+        .create(&following("app", "Bucket", &scene.namespace))
+        .await;
+    applied(&scene, "app", "sha256:1").await;
+
+    let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
+    let namespace = scene.namespace.clone();
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut command = Weir::command();
+        command.args(["reconcile", "app", "--with-source", "--timeout", "60"]);
+        command
+            .args(["-n", &namespace])
+            .env("KUBECONFIG", kubeconfig);
+        command.output().unwrap()
+    });
+    let asked = scene
+        .until("the Bucket is asked for", &buckets, "their", |bucket| {
+            let annotations = bucket.metadata.annotations.as_ref();
+            let asked = annotations.and_then(|all| all.get("reconcile.fluxcd.io/requestedAt"));
+            asked.map(|_| ()).ok_or("it is not")
+        })
+        .await;
+    // The answer that source-controller gives.
+    let token = &asked.metadata.annotations.unwrap()["reconcile.fluxcd.io/requestedAt"];
+    let ready = json!({
+        "type": "Ready", "status": "True", "reason": "Succeeded", "message": "stored",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let status = json!({ "status": { "lastHandledReconcileAt": token, "conditions": [ready] } });
+    let api = scene.api(&buckets);
+    api.patch_status("their", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+    let output = asking.await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].contains("Bucket") && lines[0].ends_with("stored"),
+        "{text}"
+    );
+    assert!(
+        lines[1].contains("Kustomization") && lines[1].ends_with("sha256:1"),
+        "{text}"
+    );
+}
