@@ -159,7 +159,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// Runs a command that talks to a cluster. The runtime starts here, so that `weir build` never pays for one.
-fn asynchronously(command: impl Future<Output = Outcome>) -> Outcome {
+fn asynchronously<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     crate::cluster::install_crypto();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

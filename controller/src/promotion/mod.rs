@@ -10,6 +10,7 @@ pub mod effect;
 mod entry;
 pub mod file;
 pub mod files;
+pub mod health;
 pub mod leak;
 pub mod markers;
 pub mod merge;

@@ -53,8 +53,11 @@ impl Tree for Overlaid<'_> {
         match self.tree.kind(path)? {
             // Git knows no empty folders.
             Some(EntryKind::Folder) if !path.is_empty() && self.is_touched(path) => {
-                let is_empty = self.list(path)?.is_empty();
-                Ok((!is_empty).then_some(EntryKind::Folder))
+                match self.list(path) {
+                    Ok(_) => Ok(Some(EntryKind::Folder)),
+                    Err(TreeError::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
             kind => Ok(kind),
         }
@@ -73,6 +76,12 @@ impl Tree for Overlaid<'_> {
         if is_written {
             let written = self.written.list(path)?;
             entries.extend(written.into_iter().map(|entry| (entry.name, entry.kind)));
+        }
+        if entries.is_empty() && !path.is_empty() {
+            return Err(TreeError::NotFound {
+                path: path.to_owned(),
+                wanted: "folder",
+            });
         }
         let entry = |(name, kind)| Entry { name, kind };
         Ok(entries.into_iter().map(entry).collect())

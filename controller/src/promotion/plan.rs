@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use overlay::TreeError;
 
 use super::effect::{Effect, effect, folders, reached};
+use super::health::{self, Gate, Reported};
 use super::leak::leaks;
 use super::overlaid::Changes;
 use super::policy::{self, Policy, PolicyError};
@@ -28,6 +29,8 @@ pub struct Request {
     pub wishes: Wishes,
     /// Refusals that are overridden.
     pub overrides: Vec<Override>,
+    /// What the cluster of the source says, where it is asked.
+    pub reported: Option<Vec<Reported>>,
 }
 
 /// A promotion that is not written yet.
@@ -112,6 +115,7 @@ pub fn plan(
     if let Some(effect) = &effect {
         refusals.extend(of_effect(&head, &before, &scope, effect)?);
         refusals.extend(of_time(&policy, &scope, now));
+        refusals.extend(of_source(&site, &scope, request, now)?);
     }
     Ok(Promotion {
         refusals: refusal::standing(refusals, &request.overrides),
@@ -143,6 +147,24 @@ fn of_effect(
         refusal::leak(&leaks),
     ];
     Ok(found.into_iter().flatten().collect())
+}
+
+fn of_source(
+    site: &Site<'_>,
+    scope: &Scope,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Vec<Refusal>, TreeError> {
+    let Some(reported) = &request.reported else {
+        return Ok(Vec::new());
+    };
+    let folders = folders(scope, true);
+    let gate = Gate {
+        reported,
+        soak: site.policy.soak(),
+        now,
+    };
+    health::refusals(site, &folders, &reached(site.graph, &folders), &gate)
 }
 
 fn of_time(policy: &Policy, scope: &Scope, now: Timestamp) -> Option<Refusal> {

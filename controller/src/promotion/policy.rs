@@ -1,6 +1,7 @@
 //! `weir.yaml`, the file at the root of a repository that says what is promoted how.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use overlay::yaml::{Dialect, Secrets, read_documents, to_json};
@@ -9,6 +10,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::merge::Rules;
+use crate::api::duration;
 
 /// The file's name.
 pub const FILE: &str = "weir.yaml";
@@ -31,6 +33,8 @@ pub struct Policy {
 pub struct Promote {
     /// Files, and fields of files, that never travel: `**/ingress.yaml`, `*.yaml:spec.replicas`.
     pub never: Vec<String>,
+    /// How long the source must have run what is promoted, where its cluster is asked: `1h30m`.
+    pub soak: Option<String>,
 }
 
 /// A time in which nothing is promoted.
@@ -72,6 +76,16 @@ pub fn read(tree: &dyn Tree) -> Result<Policy, PolicyError> {
     };
     let policy: Policy = serde_json::from_value(to_json(document, Secrets::Masked))
         .map_err(|error| PolicyError::Content(error.to_string()))?;
+    if let Some(soak) = policy
+        .promote
+        .soak
+        .as_ref()
+        .filter(|soak| duration::parse(soak).is_none())
+    {
+        return Err(PolicyError::Content(format!(
+            "soak: {soak:?} is no duration"
+        )));
+    }
     match policy.apps.keys().find(|name| !is_name(name)) {
         Some(name) => Err(PolicyError::Content(format!(
             "{name:?} is no name for an app"
@@ -113,6 +127,12 @@ impl Policy {
                 freeze.stages.is_empty() || freeze.stages.iter().any(|name| name == stage);
             is_meant && freeze.from <= now && now < freeze.to
         })
+    }
+
+    /// How long the source must have run what is promoted.
+    pub fn soak(&self) -> Duration {
+        let soak = self.promote.soak.as_deref();
+        soak.and_then(duration::parse).unwrap_or_default()
     }
 
     /// The rules of a merge into a file.

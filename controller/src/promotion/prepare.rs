@@ -63,7 +63,7 @@ pub struct AppChange {
     /// Its files that travel.
     pub files: Vec<FileChange>,
     /// Its files that never do, and why.
-    pub stay: Vec<(String, &'static str)>,
+    pub stay: Staying,
     /// Where its record lies.
     pub record_path: String,
     /// The record that is written.
@@ -243,12 +243,11 @@ fn is_meant(file: &str, path: &str) -> bool {
 /// Files by their paths in the target, with their paths in the source.
 type Pairs = BTreeMap<String, String>;
 
+/// Files that never travel, by their paths in the target, and why.
+pub type Staying = Vec<(String, &'static str)>;
+
 /// The files that travel, and those that never do.
-fn split(
-    tree: &dyn Tree,
-    app: &App,
-    stays: &Stays<'_>,
-) -> Result<(Pairs, Vec<(String, &'static str)>), TreeError> {
+fn split(tree: &dyn Tree, app: &App, stays: &Stays<'_>) -> Result<(Pairs, Staying), TreeError> {
     let both: Vec<&str> = app
         .files
         .iter()

@@ -29,9 +29,13 @@ pub const OUTSIDE: &str = "outside";
 pub const LEAK: &str = "leak";
 /// It is a time in which nothing is promoted.
 pub const FREEZE: &str = "freeze";
+/// The source does not run what is promoted, or is not well.
+pub const HEALTH: &str = "health";
+/// The source has not run it for long enough.
+pub const SOAK: &str = "soak";
 
 /// Those that people may override.
-pub const OVERRIDABLE: [&str; 3] = [OUTSIDE, LEAK, FREEZE];
+pub const OVERRIDABLE: [&str; 5] = [OUTSIDE, LEAK, FREEZE, HEALTH, SOAK];
 
 /// Leaves on which people must decide first.
 pub fn open(apps: &[AppChange]) -> Vec<Refusal> {

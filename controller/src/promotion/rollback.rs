@@ -215,10 +215,9 @@ fn choose(
     let is_current =
         |event: &Event| is_promotion(event) && event.record.commit == newest.record.commit;
     let current = events.iter().position(is_current).ok_or_else(too_far)?;
-    let earlier = (current + 1..events.len()).filter(|index| is_promotion(&events[*index]));
+    let mut earlier = (current + 1..events.len()).filter(|index| is_promotion(&events[*index]));
     let restored = earlier
-        .skip(request.steps.saturating_sub(1))
-        .next()
+        .nth(request.steps.saturating_sub(1))
         .ok_or_else(too_far)?;
     Ok((current, restored))
 }

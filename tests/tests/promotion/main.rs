@@ -9,6 +9,7 @@
 mod deciding;
 mod effects;
 mod fleet;
+mod health;
 mod merging;
 mod past;
 mod undoing;

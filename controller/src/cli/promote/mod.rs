@@ -3,6 +3,7 @@
 mod edit;
 pub(super) mod git;
 mod print;
+mod source;
 mod wishes;
 pub(super) mod write;
 
@@ -17,6 +18,7 @@ use crate::promotion::refusal::{OVERRIDABLE, Refusal};
 use crate::promotion::{Promotion, Request, message, plan};
 use crate::source::history::History;
 
+use source::SourceFlags;
 use wishes::WishFlags;
 use write::{Ready, WriteFlags};
 
@@ -55,6 +57,8 @@ pub(super) struct Args {
     #[arg(long, group = "into")]
     edit: bool,
     #[command(flatten)]
+    source: SourceFlags,
+    #[command(flatten)]
     write: WriteFlags,
 }
 
@@ -77,6 +81,7 @@ fn request(args: &Args) -> Result<Request, Failure> {
         apps: args.apps.clone(),
         wishes: args.wishes.wishes()?,
         overrides: overrides.collect::<Result<_, _>>()?,
+        reported: args.source.reported()?,
     })
 }
 

@@ -160,7 +160,7 @@ impl<'a> Merger<'a> {
         let (mark, told) = (self.pen.mark(), self.findings.len());
         let merged = self.children(place, names, pair, [source, target]);
         let merged: Vec<Plain> = merged.into_iter().map(|(_, value)| value).collect();
-        if self.is_reordered(past, pair, &merged) {
+        if self.is_reordered(place, past, pair, &merged) {
             // Only the source changed the list, and its order too: the list as it stands in the source.
             self.pen.forget(mark);
             self.findings.truncate(told);
@@ -169,15 +169,23 @@ impl<'a> Merger<'a> {
         Plain::Sequence(merged)
     }
 
-    /// True when the target has the list as it was, and the source has what was merged in another order.
-    fn is_reordered(&self, past: Past<'a>, pair: Pair<'a>, merged: &[Plain]) -> bool {
-        let Past::Was(base) = past else {
-            return false;
-        };
+    /// True when the source has what was merged in another order, and its order counts: the target has the list as it
+    /// was, or the source's side was chosen.
+    fn is_reordered(
+        &self,
+        place: &Place,
+        past: Past<'a>,
+        pair: Pair<'a>,
+        merged: &[Plain],
+    ) -> bool {
         let Plain::Sequence(source) = plain(&pair.source.value) else {
             return false;
         };
-        plain(base) == plain(&pair.target.value)
+        let is_untouched = match past {
+            Past::Was(base) => plain(base) == plain(&pair.target.value),
+            _ => false,
+        };
+        (is_untouched || self.rules.choice(place) == Some(Side::Source))
             && source != merged
             && source.len() == merged.len()
             && source.iter().all(|item| merged.contains(item))
