@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::audit::AuditLog;
@@ -115,6 +116,20 @@ impl ControlPlane {
             .unwrap_or_else(|| panic!("there is no user {user}"))
     }
 
+    /// Stops the whole control plane in its tracks: connections stay open, and nobody answers.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen control plane go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).expect("signal the control plane");
+    }
+
     /// The audit log, if there is one.
     pub fn audit_log(&self) -> Option<AuditLog> {
         self.ready.audit_log.clone().map(AuditLog::new)
@@ -152,6 +167,7 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
+        self.thaw();
         drop(self.leash.take());
         let _ = self.process.wait();
     }

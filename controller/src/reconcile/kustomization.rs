@@ -301,6 +301,8 @@ async fn full(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
     state.ended = Some(Instant::now());
     report.outcome = match result {
         Ok(brought) => settle(run, state, &mut report, brought, before).await,
+        // The process ends: whoever comes next says how it stands.
+        Err(_) if run.context.schedule.is_stopping() => return Ok(Next::OnEvent),
         Err(failure) => Outcome::Failed(failure),
     };
     let live = run.live();

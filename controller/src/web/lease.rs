@@ -87,12 +87,12 @@ impl Candidate {
         loop {
             let begin = Instant::now();
             match self.attempt(&mut sight).await {
-                Ok(true) => {
+                Ok(Some(_)) => {
                     self.fence.extend(&self.name, begin + self.terms.deadline);
                     tracing::info!(lease = self.name.as_str(), "this process leads");
                     return;
                 }
-                Ok(false) => {}
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, lease = self.name.as_str(), "lease not acquired")
                 }
@@ -104,7 +104,7 @@ impl Candidate {
     /// Renews the lease until it is lost, or until `stopping`, when it is given back.
     pub async fn hold(&self, mut stopping: watch::Receiver<bool>) {
         let mut renewed = Instant::now();
-        let mut sight = None;
+        let mut held = None;
         while renewed.elapsed() < self.terms.deadline {
             tokio::select! {
                 () = sleep(crate::reconcile::schedule::jittered(self.terms.period, 20)) => {}
@@ -116,12 +116,13 @@ impl Candidate {
                 return;
             }
             let begin = Instant::now();
-            match timeout(self.terms.deadline, self.attempt(&mut sight)).await {
-                Ok(Ok(true)) => {
+            match timeout(self.terms.deadline, self.keep(held.take())).await {
+                Ok(Ok(Some(lease))) => {
                     renewed = begin;
                     self.fence.extend(&self.name, begin + self.terms.deadline);
+                    held = Some(lease);
                 }
-                Ok(Ok(false)) => break,
+                Ok(Ok(None)) => break,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, lease = self.name.as_str(), "lease not renewed")
                 }
@@ -132,26 +133,43 @@ impl Candidate {
         tracing::error!(lease = self.name.as_str(), "the lease is lost");
     }
 
-    /// Takes or renews the lease, when it is free, ours, or out of time.
-    async fn attempt(&self, sight: &mut Option<Sight>) -> kube::Result<bool> {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+    fn api(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Renews the lease as it was last answered, with one request; where somebody has written to it since, it is
+    /// looked at first. None when another holds it.
+    async fn keep(&self, held: Option<Lease>) -> kube::Result<Option<Lease>> {
+        if let Some(lease) = held
+            && let Some(kept) = self.renew(lease).await?
+        {
+            return Ok(Some(kept));
+        }
+        self.attempt(&mut None).await
+    }
+
+    async fn renew(&self, mut lease: Lease) -> kube::Result<Option<Lease>> {
+        self.fill(lease.spec.get_or_insert_default());
+        let parameters = PostParams::default();
+        conflict_is_none(self.api().replace(&self.name, &parameters, &lease).await)
+    }
+
+    /// Takes or renews the lease, when it is free, ours, or out of time; none when it is another's.
+    async fn attempt(&self, sight: &mut Option<Sight>) -> kube::Result<Option<Lease>> {
+        let api = self.api();
         let Some(mut lease) = api.get_opt(&self.name).await? else {
-            return conflict_is_no(api.create(&PostParams::default(), &self.new_lease()).await);
+            return conflict_is_none(api.create(&PostParams::default(), &self.new_lease()).await);
         };
         let spec = lease.spec.get_or_insert_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
         if holder != self.identity && !holder.is_empty() && !self.is_over(sight, &holder, spec) {
-            return Ok(false);
+            return Ok(None);
         }
         if holder != self.identity {
             spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0) + 1);
             spec.acquire_time = Some(MicroTime(Timestamp::now()));
         }
-        self.fill(spec);
-        conflict_is_no(
-            api.replace(&self.name, &PostParams::default(), &lease)
-                .await,
-        )
+        self.renew(lease).await
     }
 
     /// Whether the holder has not renewed for the lease's whole duration, as far as we have watched.
@@ -179,7 +197,7 @@ impl Candidate {
     }
 
     async fn release(&self) {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        let api = self.api();
         let Ok(mut lease) = api.get(&self.name).await else {
             return;
         };
@@ -223,10 +241,10 @@ impl Candidate {
 }
 
 /// Somebody else was faster.
-fn conflict_is_no(result: kube::Result<Lease>) -> kube::Result<bool> {
+fn conflict_is_none(result: kube::Result<Lease>) -> kube::Result<Option<Lease>> {
     match result {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Ok(lease) => Ok(Some(lease)),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -274,6 +274,52 @@ async fn a_cluster_that_is_away_disturbs_no_other() {
     );
 }
 
+/// One Weir, three control planes: its own, and two more of which one stands still for a while with all its
+/// connections open.
+#[tokio::test]
+async fn a_hub_serves_two_clusters_while_a_third_stands_still() {
+    let scene = Scene::start("hub-of-three").await;
+    let near = Elsewhere::start(&scene).await;
+    let far = Elsewhere::start(&scene).await;
+    write_secret(&scene, "near", "value", &near.kubeconfig()).await;
+    write_secret(&scene, "far", "value", &far.kubeconfig()).await;
+    let write = |value: &str| {
+        for folder in ["near", "far", "own"] {
+            let one = config_map("one", "key", value);
+            scene.repository.write(&format!("{folder}/one.yaml"), one);
+        }
+    };
+    write("first");
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("near", "./near", there("near")).await;
+    scene.sync("far", "./far", there("far")).await;
+    scene.sync("own", "./own", json!({})).await;
+    for name in ["near", "far", "own"] {
+        scene.ready(name, &first).await;
+    }
+
+    far.control_plane.freeze();
+    write("second");
+    let begin = Instant::now();
+    let second = scene.publish("second").await;
+    scene.ready("near", &second).await;
+    scene.ready("own", &second).await;
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+    near.until_value("one", "second").await;
+    // Drift is put right as ever where somebody answers.
+    let edit = json!({ "data": { "key": "edited" } });
+    api(&near.client, &scene.namespace, &config_map_kind())
+        .patch("one", &PatchParams::default(), &Patch::Merge(edit))
+        .await
+        .unwrap();
+    near.until_value("one", "second").await;
+
+    far.control_plane.thaw();
+    scene.ready("far", &second).await;
+    far.until_value("one", "second").await;
+}
+
 #[tokio::test]
 async fn a_token_is_asked_for_where_a_config_map_says_so() {
     let scene = Scene::start("remote-token").await;
