@@ -1,9 +1,9 @@
 //! Executes a plan, stage by stage; says what was done even when it fails half-way.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::await_gone::await_gone;
@@ -12,6 +12,7 @@ use super::check::{Checker, body, proof};
 use super::client::{ApplyMode, Client, Preconditions, Written};
 use super::discovery::defined_by;
 use super::error::{Act, Error, ObjectError};
+use super::in_flight::in_order;
 use super::in_force;
 use super::order::rank;
 use super::owner::Owner;
@@ -60,9 +61,10 @@ pub async fn apply(client: &Client, plan: &Plan) -> Applied {
         },
     };
     for stage in plan.steps.chunk_by(|left, right| left.stage == right.stage) {
-        let mut stage = stage.to_vec();
-        if applied.errors.is_empty() {
-            writer.check_pending(&mut stage, &mut applied.errors).await;
+        let mut stage = Cow::Borrowed(stage);
+        if applied.errors.is_empty() && stage.iter().any(is_pending) {
+            let pending = stage.to_mut();
+            writer.check_pending(pending, &mut applied.errors).await;
         }
         if applied.errors.is_empty() {
             writer.write_stage(&stage, &mut applied).await;
@@ -79,20 +81,12 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Dry-runs what could not be dry-run before the stages that bring its kind and namespace.
     async fn check_pending(&self, stage: &mut [Step], errors: &mut Vec<ObjectError>) {
-        // Collected, because a closure over references that lives across an await is not provably Send
-        // (rust-lang/rust#102211).
-        let checks: Vec<_> = stage
-            .iter_mut()
-            .filter(|step| is_pending(step))
-            .map(|step| async move {
-                step.action = Action::Create;
-                self.check_served(step).await
-            })
-            .collect();
-        let results: Vec<_> = futures::stream::iter(checks)
-            .buffered(CONCURRENCY)
-            .collect()
-            .await;
+        let pending = stage.iter_mut().filter(|step| is_pending(step));
+        let checks = pending.map(|step| async move {
+            step.action = Action::Create;
+            self.check_served(step).await
+        });
+        let results = in_order(Box::new(checks), CONCURRENCY).await;
         errors.extend(results.into_iter().filter_map(Result::err));
     }
 
@@ -121,13 +115,10 @@ impl Writer<'_> {
 
     /// Writes objects that do not wait for each other; gives back those that have to come into force.
     async fn write_rank(&self, rank: &[Step], applied: &mut Applied) -> Vec<(Step, Value)> {
-        let writes: Vec<_> = rank
-            .iter()
-            .map(|step| async move { (step, self.write(step.clone()).await) })
-            .collect();
-        let mut writes = futures::stream::iter(writes).buffered(CONCURRENCY);
+        let writes = rank.iter().map(|step| self.write(step.clone()));
+        let written = in_order(Box::new(writes), CONCURRENCY).await;
         let mut awaited = Vec::new();
-        while let Some((step, result)) = writes.next().await {
+        for (step, result) in rank.iter().zip(written) {
             match result {
                 Ok(entry) => {
                     if let Some(answer) = entry.answer.as_deref()

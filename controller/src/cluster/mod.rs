@@ -21,6 +21,7 @@ pub mod fence;
 mod held_fields;
 pub mod identity;
 pub mod ignore;
+mod in_flight;
 mod in_force;
 pub mod inventory;
 pub mod kubeconfig;

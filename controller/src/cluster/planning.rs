@@ -60,10 +60,10 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
         }
     }
     let known = &known.trusting(&steps);
-    let (first, rest) = steps
-        .into_iter()
-        .partition(|step| step.stage == Stage::Definitions);
-    decide(&checker, first, known, &BTreeSet::new(), &mut plan).await;
+    plan.steps.reserve_exact(steps.len());
+    // In apply order, definitions are first.
+    let rest = steps.split_off(steps.partition_point(|step| step.stage == Stage::Definitions));
+    decide(&checker, steps, known, &BTreeSet::new(), &mut plan).await;
     let pending = pending_namespaces(&plan.steps);
     decide(&checker, rest, known, &pending, &mut plan).await;
     plan.prunes = prunes(&plan, known, &custom_stages);

@@ -1,12 +1,12 @@
 //! Deletes what is no longer wanted, each object only with proof that it is ours.
 
-use futures::StreamExt as _;
 use overlay::ObjectId;
 use serde_json::Value;
 
 use super::change_set::{ChangeSet, Done, Entry};
 use super::client::{Client, Preconditions};
 use super::error::{Act, Error, ObjectError};
+use super::in_flight::in_order;
 use super::live::{ObjectKey, Proofs};
 use super::managed_fields::{has_managed_fields, own_entry};
 use super::order::rank;
@@ -72,11 +72,7 @@ pub async fn prune(
                 .map(|proof| proof.uid.as_str());
             (id, delete(client, owner, id, uid).await)
         };
-        // Collected, because a closure over references that lives across an await is not provably Send
-        // (rust-lang/rust#102211).
-        let deletions: Vec<_> = rank.iter().map(delete).collect();
-        let mut deletions = futures::stream::iter(deletions).buffered(CONCURRENCY);
-        while let Some((id, fate)) = deletions.next().await {
+        for (id, fate) in in_order(Box::new(rank.iter().map(delete)), CONCURRENCY).await {
             pruned.note(id, fate);
         }
     }

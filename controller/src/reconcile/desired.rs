@@ -32,7 +32,7 @@ pub struct Desired {
 #[derive(Default)]
 struct Books {
     entries: HashMap<Key, Entry>,
-    holders: HashMap<Arc<ObjectKey>, Vec<Key>>,
+    holders: HashMap<Arc<ObjectKey>, Vec<Arc<Key>>>,
     /// Who does not get an object because others keep it.
     disputes: HashMap<Key, BTreeSet<Key>>,
 }
@@ -165,6 +165,7 @@ impl Desired {
             entry.is_some_and(|entry| entry.cluster == cluster)
         };
         holders
+            .map(Arc::as_ref)
             .filter(|other| *other != key)
             .filter(same_cluster)
             .cloned()
@@ -182,7 +183,7 @@ impl Desired {
     pub fn wants(&self, key: &Key, object: &ObjectKey) -> bool {
         let books = self.lock();
         let holders = books.holders.get(object).into_iter().flatten();
-        holders.into_iter().any(|holder| holder == key)
+        holders.into_iter().any(|holder| **holder == *key)
     }
 
     /// Those who bring Kustomizations, with these.
@@ -230,9 +231,10 @@ impl Books {
     fn replace(&mut self, key: &Key, wish: Wish) -> &mut Entry {
         self.withdraw(key);
         let objects: Vec<Arc<ObjectKey>> = wish.objects.into_iter().map(Arc::new).collect();
+        let holder = Arc::new(key.clone());
         for object in &objects {
             let holders = self.holders.entry(object.clone()).or_default();
-            holders.push(key.clone());
+            holders.push(holder.clone());
         }
         let brings = objects.iter().filter_map(|object| child(object));
         let entry = self.entries.entry(key.clone()).or_default();
@@ -248,7 +250,7 @@ impl Books {
         };
         for object in std::mem::take(&mut entry.objects) {
             if let Some(holders) = self.holders.get_mut(&object) {
-                holders.retain(|holder| holder != key);
+                holders.retain(|holder| **holder != *key);
                 if holders.is_empty() {
                     self.holders.remove(&object);
                 }
