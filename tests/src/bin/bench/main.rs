@@ -11,6 +11,7 @@
 
 mod chain;
 mod change;
+mod drift;
 mod environments;
 mod fleet;
 mod floor;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use weir_tests::objects::kustomization_kind;
 
 use crate::change::{commits, is_lazy, median};
+use crate::drift;
 use crate::fleet;
 use crate::floor::floor;
 use crate::site::{Site, by_kind};
@@ -58,6 +59,7 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
     }];
     rows.extend(one_commit(&site, count, &peer).await);
     rows.push(on_demand(&site).await);
+    rows.extend(drift::measure(&site, count, "first").await);
     rows.push(Row {
         what: format!("peak memory, {count}"),
         peer: peer.memory,
