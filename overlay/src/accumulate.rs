@@ -52,13 +52,13 @@ impl Accumulated {
         }
     }
 
-    fn merge(&mut self, other: Self, known: &mut HashSet<Id>) -> Result<(), Error> {
+    fn merge(&mut self, other: Self, known: &mut HashSet<Id>) -> Result<(), Errors> {
         self.resources.gone.extend(other.resources.gone);
         self.resources.append_unknown(other.resources.list, known)?;
         if let Some(configuration) = &other.configuration {
             self.configure(configuration)?;
         }
-        self.variables.merge(other.variables)
+        Ok(self.variables.merge(other.variables)?)
     }
 }
 
@@ -214,7 +214,7 @@ fn accumulate_entry(
     match session.find(place.folder, entry)? {
         Some((_, EntryKind::Folder)) => {
             let base = accumulate_base(place, entry, session)?;
-            Ok(into.merge(base, known)?)
+            into.merge(base, known)
         }
         Some((_, EntryKind::File)) => {
             let documents = session.documents(place.folder, entry, Purpose::Resource)?;
@@ -227,7 +227,7 @@ fn accumulate_entry(
                     .iter_mut()
                     .for_each(|resource| provenance::set_origin(resource, &step));
             }
-            Ok(into.resources.append_unknown(resources.list, known)?)
+            into.resources.append_unknown(resources.list, known)
         }
         Some(_) => {
             Err(Error::new(format!("{} is a submodule, which is not read", &**entry)).into())

@@ -155,6 +155,11 @@ impl Mistakes {
         }
     }
 
+    /// Keeps one.
+    pub(crate) fn push(&mut self, error: Error) {
+        self.of::<()>(Err(error));
+    }
+
     /// True when there is none so far.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -98,7 +98,7 @@ fn with_open_identity(mut node: Node) -> Node {
 
 /// The same as a collection, in which no object is there twice.
 pub(crate) fn collection(documents: &[Node], files: &Files) -> Result<Resources, Errors> {
-    Ok(Resources::from_list(manifests(documents, files)?)?)
+    Resources::from_list(manifests(documents, files)?)
 }
 
 /// The items of an object that is a list; none when it is an object of its own.

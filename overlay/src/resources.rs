@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::error::Error;
+use crate::budget::Steps;
+use crate::error::{Error, Errors, Mistakes};
 use crate::history::Gone;
 use crate::resource::{Behavior, Id, Resource};
 
@@ -18,14 +19,14 @@ pub(crate) struct Resources {
 
 impl Resources {
     /// From manifests that must not repeat one another.
-    pub(crate) fn from_list(list: Vec<Resource>) -> Result<Self, Error> {
+    pub(crate) fn from_list(list: Vec<Resource>) -> Result<Self, Errors> {
         let mut resources = Self::default();
         resources.append_all(list)?;
         Ok(resources)
     }
 
     /// Adds manifests; one that is already there is an error.
-    pub(crate) fn append_all(&mut self, list: Vec<Resource>) -> Result<(), Error> {
+    pub(crate) fn append_all(&mut self, list: Vec<Resource>) -> Result<(), Errors> {
         let mut known = self.keys();
         self.append_unknown(list, &mut known)
     }
@@ -35,27 +36,48 @@ impl Resources {
         &mut self,
         list: Vec<Resource>,
         known: &mut HashSet<Id>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Errors> {
+        let mut mistakes = Mistakes::default();
         for resource in list {
-            if !known.insert(resource.id().key()) {
-                return Err(already_there(&resource));
+            match known.insert(resource.id().key()) {
+                true => self.list.push(resource),
+                false => mistakes.push(already_there(&resource)),
             }
-            self.list.push(resource);
         }
-        Ok(())
+        mistakes.or(())
     }
 
     /// Every id is there once.
-    pub(crate) fn check_unique(&self) -> Result<(), Error> {
+    pub(crate) fn check_unique(&self) -> Result<(), Errors> {
         let mut known = HashSet::with_capacity(self.list.len());
-        match self
-            .list
-            .iter()
-            .find(|resource| !known.insert(resource.id().key()))
-        {
-            Some(twice) => Err(already_there(twice)),
-            None => Ok(()),
+        let mut mistakes = Mistakes::default();
+        for resource in &self.list {
+            if !known.insert(resource.id().key()) {
+                mistakes.push(already_there(resource));
+            }
         }
+        mistakes.or(())
+    }
+
+    /// Changes all manifests. A mistake in one does not hide those of others, and what it spoils is judged no more.
+    pub(crate) fn each(
+        &mut self,
+        steps: &mut Steps,
+        mut change: impl FnMut(&mut Resource, &mut Steps) -> Result<(), Error>,
+    ) -> Result<(), Errors> {
+        let mut mistakes = Mistakes::default();
+        for resource in self.list.iter_mut().filter(|resource| !resource.broken) {
+            let id = resource.id();
+            let Err(error) = change(resource, steps) else {
+                continue;
+            };
+            mistakes.push(resource.blame(error));
+            resource.break_off(&id);
+            if steps.are_spent() {
+                break;
+            }
+        }
+        mistakes.or(())
     }
 
     /// The keys of all manifests.

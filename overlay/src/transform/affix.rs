@@ -134,12 +134,12 @@ impl Transformer for Both {
 }
 
 impl Transformer for Affix {
-    fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
-        for resource in &mut resources.list {
-            self.apply(resource)
-                .map_err(|error| resource.blame(error))?;
-        }
-        Ok(())
+    fn transform(
+        &self,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
+        resources.each(&mut session.steps, |resource, _| self.apply(resource))
     }
 }
 

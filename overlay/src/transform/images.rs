@@ -7,12 +7,13 @@ use ecow::EcoString;
 use super::{Asked, Setting, Transformer};
 use crate::budget::Steps;
 use crate::decode::{Rules, decode, fields};
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, Mistakes};
 use crate::expression::Expression;
 use crate::fieldspec::{FieldSpec, split_path, visit_wanted};
 use crate::history::Asker;
 use crate::kustomization::{Image, Kustomization};
 use crate::load::Session;
+use crate::resource::Resource;
 use crate::resources::Resources;
 use crate::scalar::{self, Meaning};
 use crate::yaml::{Node, Value};
@@ -92,30 +93,20 @@ impl Transformer for Images {
         resources: &mut Resources,
         session: &mut Session<'_>,
     ) -> Result<(), Errors> {
-        let others = |kind: &str| kind != "CustomResourceDefinition";
-        for resource in resources
-            .list
-            .iter_mut()
-            .filter(|resource| others(resource.kind()))
-        {
-            self.walk(&mut resource.node, &mut session.steps)
-                .map_err(|error| resource.blame(error))?;
-        }
-        for resource in resources
-            .list
-            .iter_mut()
-            .filter(|resource| others(resource.kind()))
-        {
-            let gvk = resource.gvk();
-            for (_, path) in self.specs.iter().filter(|(spec, _)| spec.is_for(&gvk)) {
-                let (wants, set) = (|node: &Node| self.wants(node), &mut |node: &mut Node| {
-                    self.set(node)
-                });
-                visit_wanted(&mut resource.node, path, &wants, set)
-                    .map_err(|error| resource.blame(error))?;
-            }
-        }
-        Ok(())
+        let is_definition = |resource: &Resource| resource.kind() == "CustomResourceDefinition";
+        let steps = &mut session.steps;
+        let walked = resources.each(steps, |resource, steps| match is_definition(resource) {
+            true => Ok(()),
+            false => self.walk(&mut resource.node, steps),
+        });
+        let mut mistakes = Mistakes::default();
+        mistakes.of(walked);
+        let visited = resources.each(steps, |resource, _| match is_definition(resource) {
+            true => Ok(()),
+            false => self.visit_specs(resource),
+        });
+        mistakes.of(visited);
+        mistakes.or(())
     }
 }
 
@@ -177,6 +168,16 @@ impl Images {
             steps.take(expression.to_make)?;
         }
         Ok(Self { image, name, specs })
+    }
+
+    fn visit_specs(&self, resource: &mut Resource) -> Result<(), Error> {
+        let gvk = resource.gvk();
+        for (_, path) in self.specs.iter().filter(|(spec, _)| spec.is_for(&gvk)) {
+            let wants = |node: &Node| self.wants(node);
+            let set = &mut |node: &mut Node| self.set(node);
+            visit_wanted(&mut resource.node, path, &wants, set)?;
+        }
+        Ok(())
     }
 
     /// Sets the images of all containers below. What holds none that is wanted stays shared.

@@ -92,17 +92,22 @@ pub(super) fn from_object(
 }
 
 impl Transformer for Namespace {
-    fn transform(&self, resources: &mut Resources, _: &mut Session<'_>) -> Result<(), Errors> {
+    fn transform(
+        &self,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
         if self.namespace.is_empty() {
             return Ok(());
         }
-        for resource in &mut resources.list {
+        resources.each(&mut session.steps, |resource, _| {
             resource.remember_id();
             self.apply(resource)
-                .map_err(|error| resource.blame(error))?;
-        }
+        })?;
         let conflict = |error: Error| error.hint("the namespace makes two objects one");
-        Ok(resources.check_unique().map_err(conflict)?)
+        resources
+            .check_unique()
+            .map_err(|errors| errors.map(conflict))
     }
 }
 

@@ -154,11 +154,9 @@ impl Transformer for SetPairs {
             .iter()
             .map(|(key, text)| (key.as_str(), text.node()))
             .collect();
-        for resource in &mut resources.list {
-            self.apply(&pairs, resource, &mut session.steps)
-                .map_err(|error| resource.blame(error))?;
-        }
-        Ok(())
+        resources.each(&mut session.steps, |resource, steps| {
+            self.apply(&pairs, resource, steps)
+        })
     }
 }
 
