@@ -156,6 +156,49 @@ fn the_other_flags_hold_for_a_revision_too() {
 }
 
 #[test]
+fn encrypted_files_of_a_revision_are_opened_with_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("age.agekey");
+    let made = Weir::command()
+        .args(["secrets", "keygen", "-o"])
+        .arg(&key)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(made.stderr).unwrap();
+    let recipient = said.trim().strip_prefix("public key: ").unwrap();
+    let repository = Repository::create("http://127.0.0.1:1/none.git", None);
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata:\n    name: s\nstringData:\n    password: of-the-revision\n";
+    repository
+        .write("env/kustomization.yaml", "resources: [secret.yaml]\n")
+        .write("env/secret.yaml", secret);
+    let encrypted = Weir::command()
+        .args([
+            "secrets",
+            "encrypt",
+            "-i",
+            "--encrypted-regex",
+            "^stringData$",
+            "--age",
+        ])
+        .args([recipient, "env/secret.yaml"])
+        .current_dir(repository.path())
+        .status();
+    assert!(encrypted.unwrap().success());
+    let commit = repository.commit("encrypted");
+    repository.write("env/secret.yaml", "not even a manifest\n");
+    let key = key.to_str().unwrap();
+    let closed = printed(repository.path(), &["--rev", &commit, "env"]);
+    assert!(closed.contains("password: ENC["), "{closed}");
+    let masked = printed(repository.path(), &["--rev", &commit, "--key", key, "env"]);
+    assert!(masked.contains("password: '***'"), "{masked}");
+    let shown = printed(
+        repository.path(),
+        &["--rev", &commit, "--key", key, "--reveal", "env"],
+    );
+    assert!(shown.contains("password: of-the-revision"), "{shown}");
+}
+
+#[test]
 fn a_field_says_where_it_comes_from() {
     let (work, _, _) = fleet();
     let out = printed(

@@ -57,3 +57,48 @@ async fn ask(inputs: &mut Inputs, asked: Vec<Vec<Wrapped>>) -> Result<bool, Fail
     inputs.answers.extend(told.answers);
     Ok(told.transient)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use sops::Recipient;
+
+    use super::*;
+
+    /// How often is built when the first `asking` builds have something to ask for.
+    async fn builds(asking: usize) -> (usize, String) {
+        let count = Cell::new(0);
+        let asked = || {
+            let recipient = Recipient::GcpKms {
+                resource_id: "key".to_owned(),
+            };
+            vec![vec![Wrapped {
+                recipient,
+                ciphertext: String::new(),
+                created_at: None,
+            }]]
+        };
+        let build = |inputs| {
+            count.set(count.get() + 1);
+            let more = count.get() <= asking;
+            std::future::ready(Ok(Attempt {
+                inputs,
+                outcome: Err(Failure::new(reason::BUILD_FAILED, "the last build's word")),
+                asked: if more { asked() } else { Vec::new() },
+            }))
+        };
+        let outcome = settle(Inputs::default(), build).await;
+        let said = outcome.map(drop).map_err(|failure| failure.message);
+        (count.get(), said.expect_err("a failure"))
+    }
+
+    #[tokio::test]
+    async fn one_build_asks_and_one_has_the_answers() {
+        assert_eq!(builds(0).await, (1, "the last build's word".to_owned()));
+        assert_eq!(builds(1).await, (2, "the last build's word".to_owned()));
+        let (count, said) = builds(ROUNDS).await;
+        assert_eq!(count, ROUNDS);
+        assert!(said.ends_with("more than 4 deep"), "{said}");
+    }
+}

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 use weir_tests::scene::PATIENCE;
 use weir_tests::{Weir, eventually};
@@ -71,7 +72,7 @@ impl Desk {
     async fn begin(&self) -> (Child, PathBuf) {
         let _ = fs::remove_file(self.path("seen"));
         let editor = self.path("editor").display().to_string();
-        let child = self.command(&editor).spawn().unwrap();
+        let child = self.command(&editor).process_group(0).spawn().unwrap();
         let seen = eventually(PATIENCE, "the editor is open", async || {
             fs::read_to_string(self.path("seen")).map_err(|error| error.to_string())
         });
@@ -98,6 +99,81 @@ async fn a_signal_to_end_removes_the_plain_text() {
         assert!(!folder.exists(), "{signal:?} leaves {}", folder.display());
         assert_eq!(fs::read(desk.file()).unwrap(), before);
     }
+}
+
+#[tokio::test]
+async fn an_interrupt_is_the_editor_s_and_removes_the_plain_text_when_it_ends_there() {
+    let desk = Desk::new();
+    let before = fs::read(desk.file()).unwrap();
+    // Weir alone is interrupted: the editor goes on, and so does Weir.
+    let (mut child, text) = desk.begin().await;
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    fs::write(desk.path("gate"), "go on\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(!text.parent().unwrap().exists());
+    // Both are, as by Ctrl-C in a terminal: the editor ends, and nothing is changed.
+    let (mut child, text) = desk.begin().await;
+    kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert!(!text.parent().unwrap().exists());
+    assert_eq!(fs::read(desk.file()).unwrap(), before);
+}
+
+#[test]
+fn status_says_what_is_encrypted_for_whom_and_what_is_not() {
+    let desk = Desk::new();
+    let folder = desk.path("repository");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(desk.file(), folder.join("secret.yaml")).unwrap();
+    let said = |key: &str| {
+        let output = Weir::command()
+            .args(["secrets", "status", "--key"])
+            .arg(desk.path(key))
+            .arg(&folder)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let code = output.status.code();
+        (code, text(&output.stdout), text(&output.stderr))
+    };
+    let (code, table, _) = said("age.agekey");
+    let lines: Vec<&str> = table.lines().collect();
+    let columns = [
+        "FILE",
+        "OPENED BY",
+        "RECIPIENTS",
+        "ENCRYPTED",
+        "MODIFIED",
+        "DECRYPTED BY",
+    ];
+    assert!(
+        columns.iter().all(|column| lines[0].contains(column)),
+        "{table}"
+    );
+    assert_eq!((code, lines.len()), (Some(0), 2), "{table}");
+    assert!(
+        lines[1].starts_with("secret.yaml") && lines[1].contains("age.agekey"),
+        "{table}"
+    );
+    assert!(lines[1].contains("age1"), "{table}");
+
+    let other = desk.path("other.agekey");
+    let made = Weir::command()
+        .args(["secrets", "keygen", "-o"])
+        .arg(&other)
+        .output();
+    assert!(made.unwrap().status.success());
+    let (_, table, _) = said("other.agekey");
+    assert!(!table.contains("other.agekey"), "it opens nothing: {table}");
+
+    let plain = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData: {{a: {SECRET}}}\n"
+    );
+    fs::write(folder.join("plain.yaml"), plain).unwrap();
+    let (code, table, errors) = said("age.agekey");
+    let all = format!("{table}{errors}");
+    assert_eq!(code, Some(2), "{all}");
+    assert!(all.contains("plain.yaml") && !all.contains(SECRET), "{all}");
 }
 
 #[tokio::test]

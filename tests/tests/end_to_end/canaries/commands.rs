@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use weir_tests::key_service::vault;
 use weir_tests::{Scene, Weir};
 
-use super::planted::{Planted, secret};
+use super::planted::{CANARY, Planted, secret};
 
 /// A command, and what it is run with: words, in which `{…}` stands for what is known only when it runs.
 struct Entry {
@@ -33,6 +34,7 @@ const ENTRIES: &[Entry] = &[
             "--key {key} --reveal ok",
             "--key {key} mac",
             "--key {key} --sops-mac=warn mac",
+            "--key {key} served",
             "--key {key} {broken}",
             "--key {other} ok",
             "--key ok/file.yaml ok",
@@ -43,6 +45,9 @@ const ENTRIES: &[Entry] = &[
         runs: &[
             "ok -n {namespace}",
             "mac -n {namespace}",
+            "served -n {namespace} {allow}",
+            "served -n {namespace}",
+            "denied -n {namespace} {allow}",
             "echo -n {namespace}",
             "policy -n {namespace}",
             "unset -n {namespace}",
@@ -105,6 +110,9 @@ const ENTRIES: &[Entry] = &[
             "--key {key} mac/file.yaml",
             "--key {key} --mac warn mac/file.yaml",
             "--key {other} ok/file.yaml",
+            "{allow} served/file.yaml",
+            "{allow} denied/file.yaml",
+            "served/file.yaml",
             "--key {key} {broken}/broken.yaml",
         ],
     },
@@ -173,6 +181,7 @@ pub(super) fn run_all(scene: &Scene, planted: &Planted, kubeconfig: &Path) {
     planted.absent_in_folder(site.folder.path());
     planted.absent_in_folder(&planted.temporary());
     planted.absent_in_folder(&planted.home());
+    planted.absent_in_folder(Path::new("/dev/shm"));
 }
 
 fn editors(command: &str) -> &'static [&'static str] {
@@ -285,10 +294,7 @@ impl<'a> Site<'a> {
         assert!(!usage, "{name}: {stderr}");
         match REVEALING.iter().any(|word| name.contains(word)) {
             true if output.status.success() => {
-                assert!(
-                    stdout.contains(&secret("file")) || run.contains("mac"),
-                    "{name} reveals nothing"
-                );
+                assert!(stdout.contains(CANARY), "{name} reveals nothing");
             }
             _ => self
                 .planted
@@ -306,6 +312,7 @@ impl<'a> Site<'a> {
             .env("HOME", self.planted.home())
             .env("TMPDIR", self.planted.temporary())
             .env("EDITOR", editor)
+            .env("VAULT_TOKEN", vault::TOKEN)
             .env_remove("VISUAL")
             .env_remove("XDG_RUNTIME_DIR")
             .stdin(Stdio::null())
@@ -326,6 +333,7 @@ impl<'a> Site<'a> {
             ("{recipient}", self.planted.recipient()),
             ("{plain}", self.plain().display().to_string()),
             ("{broken}", self.broken().display().to_string()),
+            ("{allow}", self.planted.allow()),
         ];
         known.iter().fold(word.to_owned(), |word, (name, value)| {
             word.replace(name, value)

@@ -5,6 +5,7 @@ mod planted;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use serde_json::json;
@@ -15,7 +16,8 @@ use weir_tests::{ControlPlane, Scene, Weir, eventually};
 use planted::Planted;
 
 /// The folders whose Kustomizations fail, and the reason.
-const FAILING: [(&str, &str); 4] = [
+const FAILING: [(&str, &str); 5] = [
+    ("denied", "BuildFailed"),
     ("mac", "BuildFailed"),
     ("echo", "ReconciliationFailed"),
     ("policy", "ReconciliationFailed"),
@@ -28,12 +30,13 @@ async fn nothing_shows_a_secret() {
     forbid(&scene).await;
     let commit = scene.repository.publish("first");
     scene.source(json!({})).await;
-    for folder in ["ok", "mac", "echo", "policy", "unset"] {
+    for folder in ["ok", "served", "denied", "mac", "echo", "policy", "unset"] {
         scene
             .sync(folder, &format!("./{folder}"), spec(folder))
             .await;
     }
     scene.ready("ok", &commit).await;
+    scene.ready("served", &commit).await;
     for (folder, reason) in FAILING {
         let message = scene.failed(folder, reason).await;
         assert!(!message.is_empty());
@@ -56,6 +59,7 @@ async fn scene() -> (Scene, Planted) {
     let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::WEIR);
     let mut arguments = arguments(&planted.storage()).to_vec();
     arguments.push("--log-level=trace".to_owned());
+    arguments.push(planted.allow());
     scene.weir = Weir::start_apart(
         &scene.namespace,
         kubeconfig,
@@ -197,6 +201,7 @@ async fn search(scene: &Scene, planted: &Planted) {
     planted.absent_in_archive(&get_bytes(&addresses[2], &format!("/{path}")));
     planted.absent_in_folder(&planted.storage());
     planted.absent_in_folder(&planted.temporary());
+    planted.absent_in_folder(Path::new("/dev/shm"));
 }
 
 /// Where the controller says that it serves: health, metrics, artifacts.

@@ -9,9 +9,10 @@ use base64::engine::general_purpose::{STANDARD as BASE64, STANDARD_NO_PAD};
 use kube::api::DynamicObject;
 use serde_json::json;
 use tempfile::TempDir;
+use weir_tests::key_service::{seal, vault};
 use weir_tests::objects::{deployment, kind, kustomization_file};
 use weir_tests::scene::{config_map_kind, deployment_kind};
-use weir_tests::{Repository, Scene, Weir};
+use weir_tests::{KeyService, Repository, Scene, Weir};
 
 /// The Secret with the age key.
 pub(super) const KEYS: &str = "sops-age";
@@ -20,20 +21,25 @@ pub(super) const KEYS: &str = "sops-age";
 pub(super) const SETTINGS: &str = "settings";
 
 /// The places that a secret comes from; each has a value of its own.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 13] = [
     "file", "config", "patch", "token", "env", "nested", "variable", "mac", "echo", "policy",
-    "unset",
+    "unset", "served", "denied",
 ];
 
 pub(super) struct Planted {
     folder: TempDir,
     identity: String,
+    /// Holds the data keys of two files, of which it gives one.
+    service: KeyService,
 }
 
-/// The secret of a place.
+/// The secret of a place, of this run: shared memory may hold those of another.
 pub(super) fn secret(place: &str) -> String {
-    format!("Canary-{place}-5u9x")
+    format!("{CANARY}{place}-{}", std::process::id())
 }
+
+/// Every secret begins so.
+pub(super) const CANARY: &str = "Canary-5u9x-";
 
 impl Planted {
     pub(super) fn new(repository: &Repository) -> Self {
@@ -47,6 +53,7 @@ impl Planted {
         let planted = Self {
             identity: text.lines().last().unwrap().to_owned(),
             folder,
+            service: KeyService::start(),
         };
         planted.plant(repository);
         planted
@@ -76,9 +83,30 @@ impl Planted {
         line.unwrap().to_owned()
     }
 
-    /// The Secret with the key.
+    /// The Secret with the key, and the token for the key service.
     pub(super) fn keys(&self) -> DynamicObject {
-        secret_object(KEYS, json!({ "age.agekey": self.identity }))
+        let values = json!({ "age.agekey": self.identity, "sops.vault-token": vault::TOKEN });
+        secret_object(KEYS, values)
+    }
+
+    /// What allows the key service.
+    pub(super) fn allow(&self) -> String {
+        format!("--sops-allow=vault={}/transit/*", self.service.url())
+    }
+
+    /// A Secret whose data key the service holds under a name; it answers for one name only.
+    fn served(&self, place: &str, key: &str) -> String {
+        let plain = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata:\n    name: {place}\nstringData:\n    password: {}\n",
+            secret(place)
+        );
+        seal(&plain, |data_key| {
+            format!(
+                "    hc_vault:\n        - vault_address: {}\n          engine_path: transit\n          key_name: {key}\n          created_at: \"2026-01-02T03:04:05Z\"\n          enc: {}\n",
+                self.service.url(),
+                vault::wrap(data_key)
+            )
+        })
     }
 
     /// The Secret with variables.
@@ -98,6 +126,10 @@ impl Planted {
         let of_secret = |place: &str| json!({ "stringData": { "password": secret(place) } });
         leave_in(repository);
         repository
+            .write("served/kustomization.yaml", kustomization_file(&["file.yaml"]))
+            .write("served/file.yaml", self.served("served", "weir"))
+            .write("denied/kustomization.yaml", kustomization_file(&["file.yaml"]))
+            .write("denied/file.yaml", self.served("denied", "other"))
             .write("ok/file.yaml", manifest("Secret", "in-file", of_secret("file")))
             .write("ok/config.yaml", manifest("ConfigMap", "in-config", json!({ "data": { "url": secret("config") } })))
             .write("ok/deployment.yaml", deployment("patched", "nginx:1.29", 1))
@@ -157,6 +189,9 @@ impl Planted {
         assert_eq!(file.data["data"]["password"], BASE64.encode(secret("file")));
         let nested = scene.get(&secret_kind, "in-nested").await;
         assert_eq!(nested.data["data"]["file"], BASE64.encode(secret("nested")));
+        let served = scene.get(&secret_kind, "served").await;
+        let password = BASE64.encode(secret("served"));
+        assert_eq!(served.data["data"]["password"], password);
         let generated = scene.get(&secret_kind, "generated").await;
         assert_eq!(generated.data["data"]["KEY"], BASE64.encode(secret("env")));
         assert_eq!(
@@ -180,22 +215,20 @@ impl Planted {
 
     /// Asserts that a text has none of the secrets, in whatever form.
     pub(super) fn absent(&self, place: &str, text: &str) {
-        for (name, form) in self.forms() {
-            assert!(
-                !text.contains(&form),
-                "{place} shows the secret of {name}:\n{text}"
-            );
+        if let Some(name) = found(&self.identity, text) {
+            panic!("{place} shows the secret of {name}:\n{text}");
         }
     }
 
     /// The same of every file of a folder.
     pub(super) fn absent_in_folder(&self, folder: &Path) {
-        for entry in fs::read_dir(folder).unwrap() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 self.absent_in_folder(&path);
             } else if path.is_file() && path != self.key() {
-                let bytes = fs::read(&path).unwrap();
+                // Others may take their files out of shared memory at this moment.
+                let Ok(bytes) = fs::read(&path) else { continue };
                 self.absent(
                     &path.display().to_string(),
                     &String::from_utf8_lossy(&bytes),
@@ -222,21 +255,60 @@ impl Planted {
         assert!(text.contains("ENC["), "the artifact has no files");
         self.absent("the artifact", &text);
     }
+}
 
-    /// The secrets as they are, in base64 wherever they stand in a larger text, and the private key.
-    fn forms(&self) -> Vec<(&'static str, String)> {
-        let mut forms = vec![("the key", self.identity.clone())];
-        for place in PLACES {
-            let secret = secret(place);
-            for shift in 0..3 {
-                let encoded = STANDARD_NO_PAD.encode(format!("{}{secret}", "x".repeat(shift)));
-                // The first and the last letter depend on what stands beside.
-                forms.push((place, encoded[shift * 2..encoded.len() - 2].to_owned()));
-            }
-            forms.push((place, secret));
+/// Whose secret a text shows.
+fn found(identity: &str, text: &str) -> Option<&'static str> {
+    let mut forms = forms(identity).into_iter();
+    forms.find_map(|(name, form)| text.contains(&form).then_some(name))
+}
+
+/// The secrets as they are, in base64 wherever they stand in a larger text, the private key and the token.
+fn forms(identity: &str) -> Vec<(&'static str, String)> {
+    let token = vault::TOKEN.to_owned();
+    let mut forms = vec![("the key", identity.to_owned()), ("the token", token)];
+    for place in PLACES {
+        let secret = secret(place);
+        for shift in 0..3 {
+            let encoded = STANDARD_NO_PAD.encode(format!("{}{secret}", "x".repeat(shift)));
+            // The first and the last letter depend on what stands beside.
+            forms.push((place, encoded[shift * 2..encoded.len() - 2].to_owned()));
         }
-        forms
+        forms.push((place, secret));
     }
+    forms
+}
+
+#[test]
+fn the_search_finds_what_is_shown() {
+    let identity = "AGE-SECRET-KEY-1TEST";
+    assert_eq!(found(identity, "nothing: ***"), None);
+    assert_eq!(found(identity, &format!("a {identity} b")), Some("the key"));
+    assert_eq!(found(identity, vault::TOKEN), Some("the token"));
+    for place in PLACES {
+        let secret = secret(place);
+        let json = json!({ "message": format!("not allowed: {secret}!") }).to_string();
+        let beside =
+            ["", "a", "ab"].map(|before| BASE64.encode(format!("{before}{secret}: and more")));
+        for text in [secret.clone(), json, format!("\"{secret}\\n\"")]
+            .iter()
+            .chain(&beside)
+        {
+            assert_eq!(found(identity, text), Some(place), "{text}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("deep/file");
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    fs::write(file, secret("env")).unwrap();
+    let planted = Planted {
+        identity: identity.to_owned(),
+        folder: tempfile::tempdir().unwrap(),
+        service: KeyService::start(),
+    };
+    let search = || planted.absent_in_folder(folder.path());
+    let leak = std::panic::catch_unwind(std::panic::AssertUnwindSafe(search));
+    assert!(leak.is_err(), "a file with a secret goes by");
 }
 
 /// The kustomization file of the folder that works, with everything.
