@@ -302,7 +302,8 @@ fn composer_error(error: Error, file: &str) -> overlay::Error {
     };
     let composed = overlay::Error::new(message).at(place);
     match error.kind {
-        ErrorKind::NoMatchingKey { .. } => {
+        // What key services refuse says itself what it takes.
+        ErrorKind::NoMatchingKey { refusals, .. } if refusals.is_empty() => {
             composed.hint("give a key of one of its recipients, as spec.decryption does in a cluster and --key here")
         }
         _ => composed,

@@ -66,6 +66,18 @@ const ENTRIES: &[Entry] = &[
         runs: &["--from HEAD", "--from HEAD -o json"],
     },
     Entry {
+        command: "promote",
+        runs: &["ok served", "ok served --adopt source"],
+    },
+    Entry {
+        command: "rollback",
+        runs: &["ok"],
+    },
+    Entry {
+        command: "history",
+        runs: &["ok", "ok -o json"],
+    },
+    Entry {
         command: "events",
         runs: &["-n {namespace}", "-n {namespace} -o json"],
     },
