@@ -19,6 +19,7 @@ pub mod error;
 mod expression;
 mod field_path;
 mod fieldspec;
+mod files;
 mod flux;
 mod generate;
 pub mod history;

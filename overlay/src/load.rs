@@ -1,14 +1,15 @@
 //! Reading a tree: paths and links, the load restrictor, encrypted files, and the record of all that was read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::budget::{Spent, Steps, spend, too_much, within};
 use crate::build::{LoadRestrictor, Opened, Options, Purpose, Read, Sealed};
 use crate::decode::Text;
-use crate::error::{Error, Place, Warning};
+use crate::error::{Error, Warning};
+use crate::files::Files;
 use crate::merge::schema::Schema;
 use crate::openapi::Decision;
 use crate::path;
@@ -16,64 +17,6 @@ use crate::refold::refold_documents;
 use crate::shared::{Ahead, Shared};
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{self, Dialect, Limits, Mark, Node, ProblemKind, Source, read_source};
-
-/// The files of a build by number: what [`Mark::file`] means. Clones share their numbers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Files {
-    table: Arc<Mutex<Table>>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    paths: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, u16>,
-}
-
-impl Files {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The number of a file; 0, "none", for those beyond the 65,535th.
-    pub(crate) fn number(&self, path: &str) -> u16 {
-        let mut table = self.table();
-        if let Some(number) = table.numbers.get(path) {
-            return *number;
-        }
-        let Ok(number) = u16::try_from(table.paths.len() + 1) else {
-            return 0;
-        };
-        let path: Arc<str> = path.into();
-        table.paths.push(path.clone());
-        table.numbers.insert(path, number);
-        number
-    }
-
-    /// The place that a mark means.
-    pub(crate) fn place(&self, mark: Mark) -> Place {
-        Place {
-            file: self.path(mark).unwrap_or_default(),
-            line: mark.line,
-            column: mark.column.into(),
-        }
-    }
-
-    /// The number of a file that has one already, else 0.
-    pub(crate) fn known(&self, path: &str) -> u16 {
-        self.table().numbers.get(path).copied().unwrap_or(0)
-    }
-
-    /// The path of the file that a mark is in.
-    pub(crate) fn path(&self, mark: Mark) -> Option<Arc<str>> {
-        let index = usize::from(mark.file).checked_sub(1)?;
-        self.table().paths.get(index).cloned()
-    }
-
-    /// The paths in the order of their numbers, from 1.
-    pub(crate) fn paths(&self) -> Vec<Arc<str>> {
-        self.table().paths.clone()
-    }
-}
 
 /// A folder whose kustomization is being built, and those that led to it.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, Errors, Mistakes};
-use crate::load::Files;
+use crate::files::Files;
 use crate::object::Origin;
 use crate::resource::{PreviousId, Resource};
 use crate::resources::Resources;

@@ -10,7 +10,8 @@ use crate::accumulate::Accumulated;
 use crate::budget::{Budget, Spent};
 use crate::build::{LoadRestrictor, Options, Read};
 use crate::error::{Errors, Warning};
-use crate::load::{Files, Folder, Session};
+use crate::files::Files;
+use crate::load::{Folder, Session};
 use crate::path;
 use crate::yaml::Node;
 

@@ -8,7 +8,7 @@ use ecow::EcoString;
 
 use super::{Asker, Cause, Change, Field, FieldPath, History, ObjectHistory, PathPart, Removed};
 use crate::build::Options;
-use crate::load::Files;
+use crate::files::Files;
 use crate::object::ObjectId;
 use crate::resource::Resource;
 use crate::resources::Resources;
