@@ -11,7 +11,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use rustix::process::{Pid, Signal, kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::Deserialize;
 
 use crate::audit::AuditLog;
@@ -118,16 +119,17 @@ impl ControlPlane {
 
     /// Stops the whole control plane in its tracks: connections stay open, and nobody answers.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        self.signal(Signal::SIGSTOP);
     }
 
     /// Lets a frozen control plane go on.
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
+        self.signal(Signal::SIGCONT);
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).expect("signal the control plane");
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal)
+            .expect("signal the control plane");
     }
 
     /// The audit log, if there is one.

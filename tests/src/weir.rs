@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::eventually;
@@ -129,23 +130,23 @@ impl Weir {
     /// Asks the process to end with SIGTERM, and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
         let mut process = self.process.take().expect("Weir runs");
-        kill_process(Pid::from_child(&process), Signal::TERM).expect("signal Weir");
+        kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).expect("signal Weir");
         process.wait().expect("wait for Weir's end")
     }
 
     /// Stops the process's clock, as a machine that is suspended does: nothing in it goes on, and it does not know.
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        self.signal(Signal::SIGSTOP);
     }
 
     /// Lets a process that was paused go on.
     pub fn resume(&self) {
-        self.signal(Signal::CONT);
+        self.signal(Signal::SIGCONT);
     }
 
     fn signal(&self, signal: Signal) {
         let process = self.process.as_ref().expect("Weir runs");
-        kill_process(Pid::from_child(process), signal).expect("signal Weir");
+        kill(Pid::from_raw(process.id().cast_signed()), signal).expect("signal Weir");
     }
 
     /// The process id, while it runs.

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use weir_tests::scene::PATIENCE;
 use weir_tests::{Weir, eventually};
@@ -88,12 +89,12 @@ fn mode(path: &Path) -> u32 {
 async fn a_signal_to_end_removes_the_plain_text() {
     let desk = Desk::new();
     let before = fs::read(desk.file()).unwrap();
-    for signal in [Signal::TERM, Signal::HUP] {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let (mut child, text) = desk.begin().await;
         let folder = text.parent().unwrap();
         assert!(fs::read_to_string(&text).unwrap().contains(SECRET));
         assert_eq!((mode(folder), mode(&text)), (0o700, 0o600));
-        kill_process(Pid::from_child(&child), signal).unwrap();
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         let status = child.wait().unwrap();
         assert!(!status.success(), "{signal:?}");
         assert!(!folder.exists(), "{signal:?} leaves {}", folder.display());
@@ -107,13 +108,13 @@ async fn an_interrupt_is_the_editor_s_and_removes_the_plain_text_when_it_ends_th
     let before = fs::read(desk.file()).unwrap();
     // Weir alone is interrupted: the editor goes on, and so does Weir.
     let (mut child, text) = desk.begin().await;
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
     fs::write(desk.path("gate"), "go on\n").unwrap();
     assert!(child.wait().unwrap().success());
     assert!(!text.parent().unwrap().exists());
     // Both are, as by Ctrl-C in a terminal: the editor ends, and nothing is changed.
     let (mut child, text) = desk.begin().await;
-    kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
+    killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
     assert!(!child.wait().unwrap().success());
     assert!(!text.parent().unwrap().exists());
     assert_eq!(fs::read(desk.file()).unwrap(), before);
