@@ -157,7 +157,8 @@ fn apply(
         (None, None) => Err(Error::new("a replacement needs a `source`")),
         (None, Some(text)) => Ok(Some(untyped(text))),
         (Some(source), None) => {
-            session.steps.take(2 * resources.list.len())?;
+            // All names that an object ever had are compared.
+            session.steps.take(5 * resources.list.len())?;
             read_source(source, resources)
         }
     }?;
