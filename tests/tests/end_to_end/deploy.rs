@@ -3,7 +3,7 @@
 use serde_json::json;
 use weir_tests::Scene;
 use weir_tests::objects::{config_map, deployment, kustomization_file, kustomization_kind};
-use weir_tests::scene::{condition, config_map_kind, deployment_kind};
+use weir_tests::scene::{condition, config_map_kind, deployment_kind, inventory};
 
 /// A ConfigMap and a Deployment in folder `app`.
 fn write_app(scene: &Scene, value: &str) {
@@ -233,4 +233,39 @@ fn account_objects(namespace: &str) -> [serde_json::Value; 2] {
             "subjects": [{ "kind": "ServiceAccount", "name": "deployer", "namespace": namespace }],
         }),
     ]
+}
+
+#[tokio::test]
+async fn a_large_kustomization_does_not_hold_up_a_small_one() {
+    let scene = Scene::start("fair").await;
+    let many: Vec<String> = (0..1_500)
+        .map(|number| config_map(&format!("many-{number}"), "key", "value"))
+        .collect();
+    scene
+        .repository
+        .write("large/many.yaml", many.join("\n---\n"))
+        .write("small/one.yaml", config_map("one", "key", "value"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("large", "./large", json!({})).await;
+    scene
+        .until(
+            "it applies",
+            &kustomization_kind(),
+            "large",
+            |object| match inventory(object).len() {
+                1_500 => Ok(()),
+                so_far => Err(format!("{so_far} objects in the inventory")),
+            },
+        )
+        .await;
+    scene.sync("small", "./small", json!({})).await;
+    scene.ready("small", &commit).await;
+    let large = scene.get(&kustomization_kind(), "large").await;
+    assert_ne!(
+        condition(&large, "Ready").map(|ready| ready["status"].clone()),
+        Some(json!("True")),
+        "the large one was done first"
+    );
+    scene.ready("large", &commit).await;
 }

@@ -54,6 +54,7 @@
 )]
 
 mod artifacts;
+mod bootstrapped;
 mod building;
 mod canaries;
 mod deploy;
