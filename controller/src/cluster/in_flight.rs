@@ -1,29 +1,33 @@
 //! Many requests, so many at a time, begun one after another: a future that has not begun takes no memory.
 
 use futures::StreamExt as _;
-use futures::stream::FuturesOrdered;
+use futures::stream::FuturesUnordered;
 
-/// Awaits futures, at most so many at a time, in their order. Each is taken from the iterator when its turn comes.
+/// Awaits futures, at most so many at a time; gives back what they gave, in their order. Each is taken from the
+/// iterator when there is a place for it, whether or not those before it are done.
 ///
 /// The iterator is boxed because a closure over references that lives across an await is not provably Send
 /// (rust-lang/rust#102211).
 pub(super) async fn in_order<Work: Future>(
-    mut works: Box<dyn Iterator<Item = Work> + Send + '_>,
+    works: Box<dyn Iterator<Item = Work> + Send + '_>,
     at_once: usize,
 ) -> Vec<Work::Output> {
-    let mut begun = FuturesOrdered::new();
+    let mut works = works.enumerate();
+    let mut begun = FuturesUnordered::new();
     let mut outputs = Vec::new();
     loop {
         while begun.len() < at_once
-            && let Some(work) = works.next()
+            && let Some((number, work)) = works.next()
         {
-            begun.push_back(work);
+            begun.push(async move { (number, work.await) });
         }
         match begun.next().await {
             Some(output) => outputs.push(output),
-            None => return outputs,
+            None => break,
         }
     }
+    outputs.sort_unstable_by_key(|(number, _)| *number);
+    outputs.into_iter().map(|(_, output)| output).collect()
 }
 
 #[cfg(test)]

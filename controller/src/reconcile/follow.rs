@@ -29,8 +29,8 @@ use crate::report::failure::Failure;
 /// The shortest time between two looks at one object.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The same for an object that was just applied; it doubles with each look.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The same for an object that was just applied, whose answer was the first look; it doubles with each look.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many objects are looked at together.
 const LOOKS: usize = 8;
@@ -213,7 +213,7 @@ fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, chan
             (objects.get_mut(&ObjectKey::from(&entry.id)), &entry.answer)
         {
             object.health = Some(rules.assess(answer));
-            object.version = version(answer);
+            (object.version, object.looked) = (version(answer), Some(Instant::now()));
         }
     }
 }
@@ -221,6 +221,15 @@ fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, chan
 fn version(object: &Value) -> Option<String> {
     let version = object["metadata"]["resourceVersion"].as_str();
     version.map(str::to_owned)
+}
+
+/// Whether a version was judged already, or a later one: versions of one object are numbers that grow
+/// (Kubernetes KEP-5504). Where they are not, only the same one counts.
+fn is_judged(seen: &str, judged: &str) -> bool {
+    match (seen.parse::<u64>(), judged.parse::<u64>()) {
+        (Ok(seen), Ok(judged)) => seen <= judged,
+        _ => seen == judged,
+    }
 }
 
 /// What was known before stays known of objects that were healthy and not touched; all others are looked at anew,
@@ -252,7 +261,10 @@ impl Following {
                 continue;
             };
             let seen = live.get(key).map(|observed| observed.resource_version);
-            let is_judged = seen.is_some() && seen == object.version;
+            let is_judged = match (&seen, &object.version) {
+                (Some(seen), Some(judged)) => is_judged(seen, judged),
+                _ => false,
+            };
             object.asked |= !is_judged && !is_always_current(&self.rules, &object.id);
         }
     }
@@ -488,6 +500,19 @@ mod tests {
             group_version(check(Some("a.b/v2"))),
             ("a.b".into(), "v2".into())
         );
+    }
+
+    #[test]
+    fn an_older_version_brings_no_news() {
+        for (seen, judged, expected) in [
+            ("10", "10", true),
+            ("9", "10", true),
+            ("11", "10", false),
+            ("b", "a", false),
+            ("a", "a", true),
+        ] {
+            assert_eq!(is_judged(seen, judged), expected, "{seen} {judged}");
+        }
     }
 
     #[test]
