@@ -107,6 +107,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     let (stop, stopping) = watch::channel(false);
     let (ready, is_ready) = watch::channel(false);
     let metrics = Arc::new(Metrics::default());
+    // Before anybody can see that it runs: whoever does may end it politely.
+    let mut signal = Signals::new()?;
     serve(
         "health",
         &args.servers.health_addr,
@@ -146,7 +148,6 @@ pub(super) async fn run(args: Args) -> Outcome {
     let calls = (args.servers.receiver_addr != OFF).then_some(calls);
 
     let candidates = candidates(&args, &client, &namespace, &identity, &fence);
-    let mut signal = Signals::new()?;
     let (lost, mut is_lost) = watch::channel(false);
     let mut holds = Vec::new();
     let mut acquired = Vec::new();
