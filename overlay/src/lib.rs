@@ -31,7 +31,7 @@ mod manifest;
 mod merge;
 pub mod object;
 mod openapi;
-mod path;
+pub mod path;
 mod plugins;
 mod provenance;
 mod refold;

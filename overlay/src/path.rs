@@ -12,7 +12,7 @@ pub(crate) fn parent(path: &str) -> Option<&str> {
 }
 
 /// A name in a folder.
-pub(crate) fn join(folder: &str, name: &str) -> String {
+pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() {
         name.to_owned()
     } else {
@@ -21,12 +21,12 @@ pub(crate) fn join(folder: &str, name: &str) -> String {
 }
 
 /// The last part.
-pub(crate) fn base(path: &str) -> &str {
+pub fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
 /// `name` seen from `folder`, without `.` and `..`; none when it leads above the root.
-pub(crate) fn clean(folder: &str, name: &str) -> Option<String> {
+pub fn clean(folder: &str, name: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in name.split('/') {
         match part {
@@ -40,8 +40,21 @@ pub(crate) fn clean(folder: &str, name: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// A path from the root, in whatever way it is written; `..` never leads above the root.
+pub fn inside(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 /// True for a path at or below a folder.
-pub(crate) fn is_within(path: &str, folder: &str) -> bool {
+pub fn is_within(path: &str, folder: &str) -> bool {
     folder.is_empty()
         || path == folder
         || path
@@ -97,6 +110,23 @@ mod tests {
         assert_eq!(clean("a", "../.."), None);
         assert_eq!(clean("", "x//y/"), Some("x/y".to_owned()));
         assert!(is_within("a/b", "a") && !is_within("ab", "a") && is_within("x", ""));
+    }
+
+    #[test]
+    fn paths_stay_inside_the_tree() {
+        for (path, expected) in [
+            ("", ""),
+            ("/", ""),
+            ("./", ""),
+            ("./platform/_base", "platform/_base"),
+            ("a/./b/", "a/b"),
+            ("../../a", "a"),
+            ("../../etc", "etc"),
+            ("a/../../b", "b"),
+            ("a/../../b/", "b"),
+        ] {
+            assert_eq!(inside(path), expected, "{path}");
+        }
     }
 
     #[test]

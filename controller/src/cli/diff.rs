@@ -94,9 +94,7 @@ async fn builder_of(client: &kube::Client, path: &str) -> Result<Kustomization, 
         .list(&kube::api::ListParams::default())
         .await
         .map_err(|error| Failure::new(format!("listing Kustomizations: {error}")))?;
-    let builds = |kustomization: &Kustomization| {
-        render::inside(kustomization.spec.path.as_deref().unwrap_or_default()) == path
-    };
+    let builds = |kustomization: &Kustomization| render::folder(&kustomization.spec) == path;
     let mut found: Vec<Kustomization> = all.items.into_iter().filter(builds).collect();
     match (found.pop(), found.is_empty()) {
         (Some(kustomization), true) => Ok(kustomization),

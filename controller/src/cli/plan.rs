@@ -2,6 +2,7 @@
 
 use anstream::print;
 use clap::ValueEnum;
+use overlay::path::inside;
 use serde_json::to_string_pretty;
 
 use super::fleet::{Fleet, unreadable};
@@ -10,7 +11,6 @@ use crate::comparison::json::Sides;
 use crate::comparison::text::Detail;
 use crate::comparison::{Comparison, Counts, Scope, compare, html, json, markdown, text};
 use crate::environments::{self, Graph};
-use crate::reconcile::render::inside;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,7 +7,7 @@ use overlay::{Object, Place, Shared, Tree};
 use super::variables::variables;
 use super::{Composer, Leaf, LeafName, SHARED, Settings, Site, leaf};
 use crate::api::kustomization::KustomizationSpec;
-use crate::reconcile::render::inside;
+use crate::reconcile::render::folder;
 
 /// Builds a Kustomization of which only the spec is known: what its ancestors would render is not.
 pub fn alone(
@@ -26,7 +26,7 @@ pub fn alone(
     let variables = variables(&spec, &name.namespace, &[], settings);
     let outcome = leaf::build(&site, &spec, variables.as_ref());
     Leaf {
-        path: inside(spec.path.as_deref().unwrap_or_default()),
+        path: folder(&spec),
         place: None::<Place>,
         parent: None,
         name,

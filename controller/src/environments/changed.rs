@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use overlay::build::Reads;
+use overlay::path::join;
 use overlay::{EntryKind, Tree, TreeError};
 
 /// Paths that hold something else in one tree than in the other, the folders above them included.
@@ -60,7 +61,7 @@ fn compare(
         }
     }
     for name in names.keys() {
-        compare(from, to, &joined(path, name), changed)?;
+        compare(from, to, &join(path, name), changed)?;
     }
     Ok(())
 }
@@ -75,14 +76,6 @@ fn names_in(tree: &dyn Tree, path: &str) -> Result<Vec<String>, TreeError> {
         .filter(|entry| entry.name != ".git")
         .map(|entry| entry.name)
         .collect())
-}
-
-/// The path of a name in a folder.
-pub(super) fn joined(folder: &str, name: &str) -> String {
-    match folder {
-        "" => name.to_owned(),
-        folder => format!("{folder}/{name}"),
-    }
 }
 
 #[cfg(test)]

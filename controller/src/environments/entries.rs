@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use overlay::build::Read;
+use overlay::path::join;
 use overlay::yaml::{Dialect, Node, read_documents};
 use overlay::{EntryKind, Object, ObjectId, Origin, Place};
 
-use super::changed::joined;
-use super::folders::{Folders, is_manifest, is_within};
+use super::folders::{Folders, is_below, is_manifest};
 use super::leaf;
 use super::spec::{is_kustomization, is_source, spec_of};
 use super::walk::Walked;
 use super::{Kind, LeafName, Outcome, Site, parallel};
 use crate::api::kustomization::{Decryption, GROUP, KustomizationSpec, SourceReference};
-use crate::reconcile::render::inside;
+use crate::reconcile::render::folder;
 
 /// Where clusters lie.
 pub(super) const CLUSTERS: &str = "clusters";
@@ -73,7 +73,7 @@ pub(super) fn entries(site: &Site<'_>, folders: &Folders) -> Vec<Entry> {
     let mut entries = bootstrapped(site, folders);
     for path in cluster_folders(folders) {
         let is_apart = |entry: &Entry| {
-            !is_within(&entry.path, path) && !is_within(path, &entry.path) && entry.path != path
+            !is_below(&entry.path, path) && !is_below(path, &entry.path) && entry.path != path
         };
         if entries.iter().all(is_apart) {
             entries.push(Entry::of_folder(Kind::Cluster, path));
@@ -159,7 +159,7 @@ fn entry_of(object: &Object, beside: &[Object]) -> Option<Entry> {
     };
     Some(Entry {
         kind: Kind::Cluster,
-        path: inside(spec.path.as_deref().unwrap_or_default()),
+        path: folder(&spec),
         place: Some(object.origin.place.clone()),
         home: Some(home(&spec.source_ref, &name.namespace, beside)),
         spec,
@@ -196,7 +196,7 @@ fn cluster_folders(folders: &Folders) -> Vec<&str> {
     let mut paths: Vec<&str> = folders
         .roots()
         .chain(bare)
-        .filter(|path| is_within(CLUSTERS, path))
+        .filter(|path| is_below(CLUSTERS, path))
         .collect();
     paths.sort_unstable();
     topmost(paths)
@@ -217,7 +217,7 @@ pub(super) fn topmost(sorted: Vec<&str>) -> Vec<&str> {
 /// The folders that may be environments where there are no clusters: what lies under `envs/` or `stages/` or includes
 /// something there; without these every folder that nothing includes, and bare ones that hold Kustomizations of Flux.
 fn without_clusters<'a>(site: &Site<'_>, folders: &'a Folders) -> Vec<&'a str> {
-    let in_layers = |path: &str| LAYERS.iter().any(|layer| is_within(layer, path));
+    let in_layers = |path: &str| LAYERS.iter().any(|layer| is_below(layer, path));
     let reaches = |root: &&str| folders.closure(root).iter().any(|path| in_layers(path));
     let layered: Vec<&str> = folders.roots().filter(reaches).collect();
     if !layered.is_empty() {
@@ -232,7 +232,7 @@ fn without_clusters<'a>(site: &Site<'_>, folders: &'a Folders) -> Vec<&'a str> {
 fn brings_kustomizations(site: &Site<'_>, folder: &str) -> bool {
     let entries = site.tree.list(folder).unwrap_or_default().into_iter();
     let files = entries.filter(|entry| entry.kind == EntryKind::File && is_manifest(&entry.name));
-    let mut texts = files.filter_map(|file| site.tree.read(&joined(folder, &file.name)).ok());
+    let mut texts = files.filter_map(|file| site.tree.read(&join(folder, &file.name)).ok());
     texts.any(|bytes| String::from_utf8_lossy(&bytes).contains(&format!("{GROUP}/")))
 }
 
@@ -266,8 +266,8 @@ fn reads_folder(walked: &Walked, folder: &str, folders: &Folders) -> bool {
     match folders.by_path.get(folder) {
         Some(own) => reads.any(|reads| reads.get(&own.file).is_some_and(is_file)),
         None => reads.any(|reads| {
-            let from = reads.range(joined(folder, "")..);
-            let mut within = from.take_while(|(path, _)| is_within(folder, path));
+            let from = reads.range(join(folder, "")..);
+            let mut within = from.take_while(|(path, _)| is_below(folder, path));
             within.any(|(path, read)| {
                 is_file(read)
                     && path
@@ -312,11 +312,11 @@ pub(super) fn external<'a>(
 }
 
 fn builds_root(spec: &KustomizationSpec) -> bool {
-    inside(spec.path.as_deref().unwrap_or_default()).is_empty()
+    folder(&spec).is_empty()
 }
 
 fn has_folder(site: &Site<'_>, spec: &KustomizationSpec) -> bool {
-    let path = inside(spec.path.as_deref().unwrap_or_default());
+    let path = folder(&spec);
     matches!(site.tree.kind(&path), Ok(Some(_)))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use overlay::build::Read;
 
-use super::folders::{Folders, is_within};
+use super::folders::{Folders, is_below};
 use super::{Environment, Leaf, Outcome};
 
 /// Where stages lie.
@@ -75,7 +75,7 @@ fn stages_of(leaf: &Leaf) -> impl Iterator<Item = String> + '_ {
     let reads = leaf.built().map(|built| &built.composed.reads.paths);
     let files = reads.into_iter().flatten();
     files
-        .filter(|(path, read)| matches!(read, Read::File(_)) && is_within(STAGES, path))
+        .filter(|(path, read)| matches!(read, Read::File(_)) && is_below(STAGES, path))
         .filter_map(|(path, _)| path.split('/').nth(1).map(str::to_owned))
 }
 
@@ -96,7 +96,7 @@ fn entered<'a>(leaf: &'a Leaf, folders: &Folders) -> Vec<&'a str> {
 
 /// The chain of folders of the environment's own part: the leaf under `envs/`, else the entry.
 fn bases(environment: &Environment, folders: &Folders) -> Vec<String> {
-    let own = |leaf: &&std::sync::Arc<Leaf>| is_within("envs", &leaf.path);
+    let own = |leaf: &&std::sync::Arc<Leaf>| is_below("envs", &leaf.path);
     let leaf = environment.leaves.iter().find(own);
     let path = leaf.map_or(environment.path.as_str(), |leaf| leaf.path.as_str());
     let met = folders.closure(path).into_iter();

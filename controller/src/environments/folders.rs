@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use overlay::path::{clean, join};
 use overlay::yaml::{Dialect, Mapping, Node, read_documents};
 use overlay::{EntryKind, ObjectHash, Tree, TreeError};
 
-use super::changed::{Changed, joined};
+use super::changed::Changed;
 
 /// The names that a kustomization file may have.
 const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -129,7 +130,7 @@ fn search(
     let files = || entries.iter().filter(|entry| entry.kind == EntryKind::File);
     let is_kustomization = |name: &str| KUSTOMIZATION_FILES.contains(&name);
     if let Some(file) = files().find(|entry| is_kustomization(&entry.name)) {
-        let file = joined(path, &file.name);
+        let file = join(path, &file.name);
         if let Some(folder) = folder(tree, path, &file)? {
             found.by_path.insert(path.to_owned(), folder);
         }
@@ -137,14 +138,14 @@ fn search(
         found.bare.insert(path.to_owned());
     }
     if files().any(|entry| entry.name == SYNC_FILE) {
-        found.sync_files.push(joined(path, SYNC_FILE));
+        found.sync_files.push(join(path, SYNC_FILE));
     }
     for entry in entries
         .iter()
         .filter(|entry| entry.kind == EntryKind::Folder)
     {
         if !entry.name.starts_with('.') {
-            search(tree, &joined(path, &entry.name), depth + 1, earlier, found)?;
+            search(tree, &join(path, &entry.name), depth + 1, earlier, found)?;
         }
     }
     Ok(())
@@ -152,7 +153,7 @@ fn search(
 
 /// A folder below which nothing has changed.
 fn take_over(earlier: &Folders, path: &str, found: &mut Folders) {
-    let below = |other: &str| path.is_empty() || other == path || is_within(path, other);
+    let below = |other: &str| path.is_empty() || other == path || is_below(path, other);
     for (other, folder) in earlier.by_path.range(path.to_owned()..) {
         if !other.starts_with(path) {
             break;
@@ -171,7 +172,7 @@ fn take_over(earlier: &Folders, path: &str, found: &mut Folders) {
 }
 
 /// Whether a path lies below a folder.
-pub(super) fn is_within(folder: &str, path: &str) -> bool {
+pub(super) fn is_below(folder: &str, path: &str) -> bool {
     let rest = path.strip_prefix(folder);
     folder.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
 }
@@ -219,15 +220,7 @@ fn resolved(folder: &str, text: &str) -> Option<String> {
     if text.contains("://") || text.starts_with('/') {
         return None;
     }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in text.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
+    clean(folder, text)
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Composer {
 /// The part of a spec that decides what the composer makes of it.
 fn key(spec: &KustomizationSpec) -> String {
     json!([
-        render::inside(spec.path.as_deref().unwrap_or_default()),
+        render::folder(spec),
         spec.patches,
         spec.images,
         spec.components,

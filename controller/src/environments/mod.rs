@@ -195,9 +195,9 @@ impl Leaf {
 
     /// Whether it builds a folder, or one below it, or was made of a file there.
     pub fn touches(&self, folder: &str) -> bool {
-        let is_below = |path: &str| folders::is_within(folder, path) || path == folder;
+        let is_inside = |path: &str| folders::is_below(folder, path) || path == folder;
         let prefix = format!("{folder}/");
-        is_below(&self.path) || self.built().is_some_and(|built| {
+        is_inside(&self.path) || self.built().is_some_and(|built| {
             let reads = &built.composed.reads.paths;
             let from = reads.range(prefix.clone()..);
             let mut found = from.take_while(|(path, _)| path.starts_with(&prefix));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use overlay::build::Read;
 
 use super::entries::{Entry, LAYERS, topmost};
-use super::folders::{Folders, is_within};
+use super::folders::{Folders, is_below};
 use super::walk::{Walked, walk};
 use super::{Environment, Kind, Leaf, LeafName, Site, parallel};
 
@@ -62,7 +62,7 @@ fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
     };
     let mut paths: Vec<&str> = leaves
         .iter()
-        .filter(|leaf| leaf.built().is_some() && is_within(ENVIRONMENTS, &leaf.path))
+        .filter(|leaf| leaf.built().is_some() && is_below(ENVIRONMENTS, &leaf.path))
         .map(|leaf| leaf.path.as_str())
         .collect();
     paths.sort_unstable();
@@ -85,7 +85,7 @@ fn without(leaves: &[Arc<Leaf>], folders: &[&str]) -> Vec<Arc<Leaf>> {
     let mut left_out: BTreeSet<&LeafName> = BTreeSet::new();
     let builds = |leaf: &Leaf| {
         let mut folders = folders.iter();
-        folders.any(|folder| leaf.path == **folder || is_within(folder, &leaf.path))
+        folders.any(|folder| leaf.path == **folder || is_below(folder, &leaf.path))
     };
     let mut kept = Vec::new();
     for leaf in leaves {
@@ -106,7 +106,7 @@ fn one_included(leaves: &[Arc<Leaf>]) -> Option<String> {
     let built = leaves.iter().filter_map(|leaf| leaf.built());
     let reads = built.flat_map(|built| &built.composed.reads.paths);
     let mut folders: Vec<&str> = reads
-        .filter(|(path, read)| matches!(read, Read::File(_)) && is_within(ENVIRONMENTS, path))
+        .filter(|(path, read)| matches!(read, Read::File(_)) && is_below(ENVIRONMENTS, path))
         .filter_map(|(path, _)| Some(path.rsplit_once('/')?.0))
         .filter(|folder| *folder != ENVIRONMENTS)
         .collect();
@@ -149,7 +149,7 @@ fn reached(walked: &[Walked]) -> BTreeSet<String> {
             let reads = built.composed.reads.paths.iter();
             let found = reads.filter(|(_, read)| **read != Read::Absent);
             let in_layers =
-                found.filter(|(path, _)| LAYERS.iter().any(|layer| is_within(layer, path)));
+                found.filter(|(path, _)| LAYERS.iter().any(|layer| is_below(layer, path)));
             reached.extend(in_layers.map(|(path, _)| path.clone()));
         }
     }
@@ -161,13 +161,13 @@ fn unreached(site: &Site<'_>, folders: &Folders, reached: &BTreeSet<String>) -> 
     let is_reached = |folder: &str| {
         let mut from = reached.range(folder.to_owned()..);
         let mut next = from.by_ref().take_while(|path| path.starts_with(folder));
-        next.any(|path| path == folder || is_within(folder, path))
+        next.any(|path| path == folder || is_below(folder, path))
     };
     let bare = folders.bare.iter().map(String::as_str);
     let mut paths: Vec<&str> = folders
         .roots()
         .chain(bare)
-        .filter(|path| LAYERS.iter().any(|layer| is_within(layer, path)))
+        .filter(|path| LAYERS.iter().any(|layer| is_below(layer, path)))
         .collect();
     paths.sort_unstable();
     let entries: Vec<Entry> = topmost(paths)

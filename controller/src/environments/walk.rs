@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use overlay::Place;
+use overlay::path::inside;
 use overlay::vars::Variables;
 
 use super::entries::{Entry, external};
@@ -12,7 +13,7 @@ use super::spec::{is_kustomization, spec_of};
 use super::variables::variables;
 use super::{Leaf, LeafName, Outcome, Site};
 use crate::api::kustomization::KustomizationSpec;
-use crate::reconcile::render::inside;
+use crate::reconcile::render::folder;
 
 /// How many Kustomizations one cluster may have.
 const MOST: usize = 5_000;
@@ -189,7 +190,7 @@ impl Walk<'_> {
             None => self.outcome(&due.name, &spec, variables.as_ref()),
         };
         let leaf = Leaf {
-            path: inside(spec.path.as_deref().unwrap_or_default()),
+            path: folder(&spec),
             name: due.name,
             place: due.place,
             spec,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use overlay::path::is_within;
 use overlay::{Tree, TreeError};
 
-use super::merge::is_within;
 use super::overlaid::{Changes, Overlaid};
 use super::scope::Scope;
 use crate::comparison::{self, Comparison};

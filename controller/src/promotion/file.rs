@@ -51,7 +51,7 @@ pub fn outcome(path: &str, versions: Versions<'_>, rules: &Rules) -> Outcome {
 
 /// Whether a file is merged by its leaves.
 fn has_leaves(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = overlay::path::base(path);
     let ends = |ending: &&str| name.ends_with(*ending);
     [".yaml", ".yml", ".json"].iter().any(ends) || name == "Kustomization"
 }

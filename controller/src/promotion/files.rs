@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use overlay::path::{clean, is_within};
 use overlay::yaml::{Dialect, Node, read_documents};
 use overlay::{EntryKind, Tree, TreeError};
 
-use super::merge::{is_within, resolve};
 use super::policy::{Policy, matches_file};
 use crate::environments::Graph;
 
@@ -47,7 +47,7 @@ impl<'a> Stays<'a> {
 
     /// Why a file never travels; nothing for one that does, or that is not there.
     pub fn why(&self, tree: &dyn Tree, path: &str) -> Result<Option<&'static str>, TreeError> {
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = overlay::path::base(path);
         match tree.kind(path)? {
             Some(EntryKind::File) => {}
             Some(EntryKind::Link) => return Ok(Some("a link")),
@@ -95,7 +95,7 @@ pub fn secret_inputs(tree: &dyn Tree, paths: &[&str]) -> Result<BTreeSet<String>
             .iter()
             .filter_map(|document| document.get("secretGenerator")?.as_sequence());
         for generator in generators.flatten() {
-            found.extend(inputs(generator).filter_map(|input| resolve(folder, input)));
+            found.extend(inputs(generator).filter_map(|input| clean(folder, input)));
         }
     }
     Ok(found)
@@ -117,7 +117,7 @@ fn inputs(generator: &Node) -> impl Iterator<Item = &str> {
 
 /// Whether a path is that of a kustomization file.
 pub fn is_kustomization(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = overlay::path::base(path);
     ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&name)
 }
 

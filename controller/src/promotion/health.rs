@@ -95,7 +95,7 @@ fn leaves<'a>(
             paths.any(|path| {
                 folders
                     .iter()
-                    .any(|folder| super::merge::is_within(path, folder))
+                    .any(|folder| overlay::path::is_within(path, folder))
             })
         })
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use overlay::path::join;
 use overlay::tree::folder_id;
 use overlay::{Entry, EntryKind, MemTree, ObjectHash, Tree, TreeError};
 
@@ -101,13 +102,6 @@ impl Tree for Overlaid<'_> {
             Some(_) if self.changes.contains_key(path) => self.written.id(path),
             Some(_) => self.tree.id(path),
         }
-    }
-}
-
-fn join(folder: &str, name: &str) -> String {
-    match folder {
-        "" => name.to_owned(),
-        folder => format!("{folder}/{name}"),
     }
 }
 

@@ -153,7 +153,7 @@ impl Policy {
 pub fn matches_file(glob: &str, path: &str) -> bool {
     let subject = match glob.contains('/') {
         true => path,
-        false => path.rsplit('/').next().unwrap_or(path),
+        false => overlay::path::base(path),
     };
     expression(glob).is_some_and(|expression| expression.is_match(subject))
 }

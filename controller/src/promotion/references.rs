@@ -1,11 +1,12 @@
 //! References to files that never travel: the target must have its own.
 
 use overlay::Tree;
+use overlay::path::clean;
 use overlay::yaml::{Node, Value};
 
 use super::file::Fate;
 use super::files::is_kustomization;
-use super::merge::resolve;
+
 use super::prepare::{FileChange, PrepareError};
 
 /// Refuses kustomization files that would name what is not there.
@@ -29,7 +30,7 @@ pub(super) fn check_references(
             .iter()
             .for_each(|document| collect(document, &mut texts));
         for text in texts {
-            let Some(path) = resolve(folder, &text) else {
+            let Some(path) = clean(folder, &text) else {
                 continue;
             };
             let kept = stay.iter().find(|(kept, _)| *kept == path);

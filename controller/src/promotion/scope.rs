@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use overlay::path::{base, join};
 use overlay::{EntryKind, Tree, TreeError};
 
 use super::policy::{Policy, matches_file};
@@ -135,7 +136,7 @@ pub fn stage(tree: &dyn Tree, name: &str) -> Result<Stage, ScopeError> {
     for folder in std::iter::once(name.to_owned()).chain(below) {
         if !name.is_empty() && tree.kind(&folder)? == Some(EntryKind::Folder) {
             return Ok(Stage {
-                name: last(&folder).to_owned(),
+                name: base(&folder).to_owned(),
                 folder,
                 is_per_app: false,
             });
@@ -249,7 +250,7 @@ fn per_app(tree: &dyn Tree, from: &Stage, to: &Stage) -> Result<Vec<App>, TreeEr
         .map(|app| {
             let folders = [from, to].map(|stage| format!("{app}/{}", stage.name));
             Ok(App {
-                name: last(app).to_owned(),
+                name: base(app).to_owned(),
                 files: pairs(tree, &folders)?,
                 folders: Some(folders),
             })
@@ -262,7 +263,7 @@ fn below(tree: &dyn Tree, from: &Stage, to: &Stage) -> Result<Vec<App>, TreeErro
     let mut names = BTreeSet::new();
     for stage in [from, to] {
         let folders = folders_in(tree, &stage.folder)?;
-        names.extend(folders.iter().map(|folder| last(folder).to_owned()));
+        names.extend(folders.iter().map(|folder| base(folder).to_owned()));
     }
     let mut apps = Vec::new();
     for name in &names {
@@ -329,17 +330,6 @@ fn folders_in(tree: &dyn Tree, folder: &str) -> Result<Vec<String>, TreeError> {
     Ok(visible.map(|entry| join(folder, &entry.name)).collect())
 }
 
-fn join(folder: &str, name: &str) -> String {
-    match folder {
-        "" => name.to_owned(),
-        folder => format!("{folder}/{name}"),
-    }
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 impl ScopeError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
@@ -347,7 +337,7 @@ impl ScopeError {
             Self::UnknownStage { name, known } => Some(known_or_near(name, known)),
             Self::UnknownApp { name, known, .. } => Some(known_or_near(name, known)),
             Self::ExtendsStage { stage, .. } => {
-                Some(format!("promote into `{}` instead", last(stage)))
+                Some(format!("promote into `{}` instead", base(stage)))
             }
             _ => None,
         }
@@ -355,7 +345,7 @@ impl ScopeError {
 }
 
 fn known_or_near(name: &str, known: &[String]) -> String {
-    let names: Vec<&str> = known.iter().map(|name| last(name)).collect();
+    let names: Vec<&str> = known.iter().map(|name| base(name)).collect();
     let list = names.join(", ");
     match overlay::suggest::nearest(name, &names) {
         Some(near) => format!("did you mean `{near}`? There are: {list}"),

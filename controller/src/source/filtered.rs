@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use overlay::path::join;
 use overlay::{Entry, EntryKind, ObjectHash, Tree, TreeError};
 
 use super::error::SourceError;
-use super::git_tree::{DEPTH, GitTree, Node, joined, not_found, storage};
+use super::git_tree::{DEPTH, GitTree, Node, not_found, storage};
 use super::ignore::Rules;
 
 /// What a GitRepository takes of a commit.
@@ -91,7 +92,7 @@ impl Filtered {
         let folder = self.folder(id, path, depth)?;
         let of_kind = |kind| folder.nodes().iter().filter(move |node| node.kind == kind);
         for file in of_kind(EntryKind::File) {
-            let path = joined(path, &file.name);
+            let path = join(path, &file.name);
             if !self.rules.leave_out(&path) {
                 kept.push(Kept {
                     path,
@@ -101,7 +102,7 @@ impl Filtered {
             }
         }
         for inner in of_kind(EntryKind::Folder) {
-            self.walk(inner.id, &joined(path, &inner.name), depth + 1, kept)?;
+            self.walk(inner.id, &join(path, &inner.name), depth + 1, kept)?;
         }
         Ok(())
     }
@@ -138,7 +139,7 @@ impl Filtered {
         }
         let mut any = false;
         for child in self.folder(node.id, path, depth)?.nodes() {
-            if self.keeps(&joined(path, &child.name), child, depth + 1)? {
+            if self.keeps(&join(path, &child.name), child, depth + 1)? {
                 any = true;
                 break;
             }
@@ -171,7 +172,7 @@ impl Tree for Filtered {
             .ok_or_else(|| not_found(path, "folder"))?;
         let mut entries = Vec::new();
         for child in self.folder(node.id, path, 0)?.nodes() {
-            if self.keeps(&joined(path, &child.name), child, 0)? {
+            if self.keeps(&join(path, &child.name), child, 0)? {
                 entries.push(Entry {
                     name: child.name.to_string(),
                     kind: child.kind,

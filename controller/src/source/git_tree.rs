@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use gix::objs::{CommitRef, Find, FindHeader, Kind, TreeRef, tree::EntryKind as Mode};
+use overlay::path::join;
 use overlay::{Entry, EntryKind, ObjectHash, Tree, TreeError};
 
 use super::cache::Generation;
@@ -193,7 +194,7 @@ impl Objects {
             .iter()
             .filter(|node| node.kind == EntryKind::Folder)
         {
-            self.search(node.id, &joined(path, &node.name), depth + 1, name, found)?;
+            self.search(node.id, &join(path, &node.name), depth + 1, name, found)?;
         }
         if found.len() == before {
             self.barren().insert((name, id));
@@ -252,15 +253,6 @@ fn nodes(tree: &TreeRef<'_>) -> Vec<Node> {
     // Git sorts folders as if their names ended in `/`.
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     nodes
-}
-
-/// The path of a name in a folder.
-pub(super) fn joined(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
 }
 
 pub(super) fn hash(id: &gix::oid) -> ObjectHash {

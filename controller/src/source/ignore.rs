@@ -4,9 +4,10 @@
 //! is left out; and after `**` the first match of the next part is the only one tried.
 
 use super::filtered::Selection;
-use super::git_tree::{Objects, joined};
+use super::git_tree::Objects;
 use gix::objs::Kind;
 use overlay::ObjectHash;
+use overlay::path::join;
 
 /// The name of the files that hold patterns.
 const FILE: &str = ".sourceignore";
@@ -72,7 +73,7 @@ impl Rules {
         let prefixes = selection.prefixes();
         let mut texts = Vec::new();
         for (folder, id) in objects.files_named(root, FILE)? {
-            if taken(&prefixes, &joined(&folder, FILE)) {
+            if taken(&prefixes, &join(&folder, FILE)) {
                 let bytes = objects.read(&id, Kind::Blob)?;
                 texts.push((folder, String::from_utf8_lossy(&bytes).into_owned()));
             }

@@ -30,7 +30,7 @@ pub(super) fn print(
     let tree = fleet.open(revision)?;
     let settings = fleet.settings()?;
     let graph = environments::graph(tree.as_ref(), &settings).map_err(unreadable)?;
-    let file = crate::reconcile::render::inside(file);
+    let file = overlay::path::inside(file);
     let found: Vec<(&Environment, &Arc<Leaf>)> = graph
         .environments
         .iter()

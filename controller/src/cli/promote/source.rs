@@ -57,7 +57,7 @@ fn reported(kustomization: &Kustomization) -> Reported {
     Reported {
         namespace: kustomization.namespace().unwrap_or_default(),
         name: kustomization.name_any(),
-        path: render::inside(kustomization.spec.path.as_deref().unwrap_or_default()),
+        path: render::folder(&kustomization.spec),
         is_ready: is_seen && ready.is_some_and(|ready| ready.status == "True"),
         message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
         commit: revision

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use overlay::Options;
 use overlay::build::{Order, Read};
+use overlay::path::inside;
 use overlay::yaml::{Dialect, Node};
 use serde_json::{Value, json};
 use sops::Format;
 
 use crate::api::kustomization::GROUP;
-use crate::reconcile::render::inside;
 use crate::source::work_tree;
 
 /// A Kustomization that decrypts.

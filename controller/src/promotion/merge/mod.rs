@@ -25,7 +25,7 @@ use overlay::yaml::{LaidDocument, LayoutError};
 
 pub use finding::{Finding, What};
 pub use place::covers;
-pub use rules::{Choice, Rules, Side, is_within, resolve};
+pub use rules::{Choice, Rules, Side};
 
 use place::Place;
 

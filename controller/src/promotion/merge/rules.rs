@@ -1,5 +1,6 @@
 //! What people said before a merge: which fields never travel, which side wins where, what is pinned.
 
+use overlay::path::{clean, is_within};
 use serde::{Deserialize, Serialize};
 
 use super::place::{Place, covers};
@@ -63,30 +64,9 @@ impl Rules {
     /// True for an entry of a kustomization file that leads into a folder of the source.
     pub(super) fn leads_home(&self, place: &Place, entry: &str) -> bool {
         let is_list = place.fields.len() == 1 && FOLDERS.contains(&place.field());
-        let Some(path) = resolve(&self.folder, entry).filter(|_| is_list) else {
+        let Some(path) = clean(&self.folder, entry).filter(|_| is_list) else {
             return false;
         };
         self.home.iter().any(|home| is_within(&path, home))
     }
-}
-
-/// A path that is relative to a folder, from the root of the repository; nothing above it.
-pub fn resolve(folder: &str, name: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in name.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// True for a path at or below a folder.
-pub fn is_within(path: &str, folder: &str) -> bool {
-    folder.is_empty()
-        || path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
