@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures::StreamExt as _;
 use overlay::yaml::{Secrets, to_json};
 use overlay::{Object, ObjectId};
 
@@ -12,6 +11,7 @@ use super::discovery::{Resource, defined_by};
 use super::error::{Act, Error, ObjectError};
 use super::held_fields;
 use super::ignore::ignored;
+use super::in_flight::in_order;
 use super::live::{Drift, ObjectKey, Observed, Proof};
 use super::managed_fields::Digest;
 use super::normalise::normalise;
@@ -250,35 +250,33 @@ fn duplicates(sorted: &[Step], errors: &mut Vec<ObjectError>) {
 /// Decides what is to be done with each step, with a dry-run where the rules ask for one.
 async fn decide(
     checker: &Checker<'_>,
-    steps: Vec<Step>,
+    mut steps: Vec<Step>,
     known: &Known,
     pending: &BTreeSet<String>,
     plan: &mut Plan,
 ) {
     let owner = plan.owner.clone();
-    let decided = steps.into_iter().map(|mut step| {
-        let needed = by_rule(&mut step, &owner, known, pending);
+    let decided = steps.iter_mut().map(|step| {
+        let needed = by_rule(step, &owner, known, pending);
         async move {
-            let result = match needed {
-                Needed::DryRun => checker.check(&mut step).await,
-                Needed::Look => checker.look(&mut step).await,
+            match needed {
+                Needed::DryRun => checker.check(step).await,
+                Needed::Look => checker.look(step).await,
                 Needed::Nothing => Ok(Vec::new()),
-            };
-            (step, result)
+            }
         }
     });
     let at_once = match known.recorded {
         Some(_) => LATER,
         None => CONCURRENCY,
     };
-    let mut decided = futures::stream::iter(decided).buffered(at_once);
-    while let Some((step, result)) = decided.next().await {
+    for result in in_order(Box::new(decided), at_once).await {
         match result {
             Ok(warnings) => plan.warnings.extend(warnings),
             Err(error) => plan.errors.push(error),
         }
-        plan.steps.push(step);
     }
+    plan.steps.append(&mut steps);
 }
 
 /// What it takes to decide what is to be done with a step.
