@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod comparison;
 pub mod environments;
 pub mod expression;
+pub mod forge;
 pub mod health;
 pub mod promotion;
 pub mod reconcile;

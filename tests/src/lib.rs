@@ -19,6 +19,7 @@ mod event_receiver;
 mod eventually;
 mod fault_proxy;
 mod file_server;
+pub mod forge_server;
 mod git_server;
 pub mod github;
 pub mod http_client;

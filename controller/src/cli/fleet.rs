@@ -39,6 +39,12 @@ impl Fleet {
         }
     }
 
+    /// A folder of the repository.
+    pub(super) fn repository(&self) -> &Path {
+        let named = self.git_dir.as_deref().or(self.root.as_deref());
+        named.unwrap_or(Path::new("."))
+    }
+
     /// The files of a revision, else those on disk.
     pub(super) fn open(&self, revision: Option<&str>) -> Result<Box<dyn Tree>, Failure> {
         let root = self.root.as_deref();

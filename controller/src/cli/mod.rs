@@ -2,6 +2,8 @@
 
 mod affected;
 mod build;
+mod ci_job;
+mod comment;
 mod completion;
 mod connection;
 mod diff;
@@ -11,6 +13,7 @@ mod failure;
 mod features;
 mod flags;
 mod fleet;
+mod forge_flags;
 mod get;
 mod history;
 mod key_services;
@@ -18,6 +21,7 @@ mod output;
 mod plan;
 mod plan_text;
 mod promote;
+mod proxies;
 mod reconcile;
 mod rollback;
 mod run;
@@ -92,6 +96,7 @@ enum Command {
     Envs(envs::Args),
     Plan(plan::Args),
     Affected(affected::Args),
+    Comment(comment::Args),
     Diff(diff::Args),
     Events(events::Args),
     Get(get::Args),
@@ -132,6 +137,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Envs(args) => envs::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Affected(args) => affected::run(&args),
+        Command::Comment(args) => asynchronously(comment::run(args)),
         Command::Diff(args) => asynchronously(diff::run(args)),
         Command::Events(args) => asynchronously(events::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),
@@ -170,7 +176,12 @@ fn asynchronously<T>(command: impl Future<Output = Result<T, Failure>>) -> Resul
 
 /// The namespace that Weir runs in, or would.
 fn own_namespace() -> String {
-    std::env::var("RUNTIME_NAMESPACE").unwrap_or_else(|_| DEFAULT_NAMESPACE.to_owned())
+    setting("RUNTIME_NAMESPACE").unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
+}
+
+/// What a variable of the environment holds, if anything.
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

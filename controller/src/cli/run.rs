@@ -15,6 +15,7 @@ use super::features::Features;
 use super::flags::{
     Accepted, ClusterFlags, Encoding, Half, Leadership, PaceFlags, Policy, ScopeFlags, Servers,
 };
+use super::proxies::proxies;
 use super::sops_flags::SopsFlags;
 use super::{Exit, Failure, Outcome, own_namespace};
 use crate::cluster::watch::Report;
@@ -32,7 +33,6 @@ use crate::reconcile::sites::{Site, Sites};
 use crate::report::gauges::Gauges;
 use crate::report::metrics::Metrics;
 use crate::report::{events, logs};
-use crate::source::client::EnvironmentProxies;
 use crate::source::{Repositories, Storage};
 use crate::web;
 use crate::web::lease::{self, Candidate};
@@ -316,19 +316,6 @@ fn start(
     }
     context.metrics.look_at(Gauges::of(&context));
     Ok((context, event_writer))
-}
-
-/// The proxies that the environment names, for repositories that name none.
-fn proxies() -> EnvironmentProxies {
-    let read = |names: [&str; 2]| {
-        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        names.into_iter().find_map(set)
-    };
-    EnvironmentProxies {
-        http: read(["HTTP_PROXY", "http_proxy"]),
-        https: read(["HTTPS_PROXY", "https_proxy"]),
-        none: read(["NO_PROXY", "no_proxy"]),
-    }
 }
 
 /// Nobody looks at the objects of a half that is switched off, so all of them are known.

@@ -6,14 +6,34 @@ use std::fmt::Write as _;
 
 use super::count::COUNTS;
 use super::fold::{Group, groups};
+use super::json::Sides;
 use super::text::{self, Detail};
 use super::{Action, Comparison, Counts, EnvironmentChange};
 
-/// The first line: by it the comment is found again, to be changed and not repeated.
-pub const MARKER: &str = "<!-- weir plan -->";
-
 /// What a comment may hold on GitHub; others take more.
-pub const LIMIT: usize = 65_000;
+const LIMIT: usize = 65_000;
+
+/// What stands above the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Heading {
+    /// Which of several comments on one pull request it is; only letters, digits, dashes and dots of it count.
+    pub name: String,
+    /// What readers must know before they read it.
+    pub note: String,
+}
+
+impl Heading {
+    /// The first line: by it the comment is found again, to be changed and not repeated.
+    pub fn marker(&self) -> String {
+        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let name: String = self.name.chars().filter(plain).collect();
+        match name.is_empty() {
+            true => "<!-- weir plan -->".to_owned(),
+            // Two dashes would end the comment.
+            false => format!("<!-- weir plan: {} -->", name.replace("--", "-")),
+        }
+    }
+}
 
 /// Kinds whose change reviewers must not miss.
 const WEIGHTY: [&str; 7] = [
@@ -26,9 +46,13 @@ const WEIGHTY: [&str; 7] = [
     "RoleBinding",
 ];
 
-/// The comment: as much detail as the limit lets in.
-pub fn render(comparison: &Comparison, from: &str, to: &str, limit: usize) -> String {
-    let table = table(comparison, from, to);
+/// The comment: as much detail as fits.
+pub fn render(comparison: &Comparison, sides: &Sides, heading: &Heading) -> String {
+    within(LIMIT, comparison, sides, heading)
+}
+
+fn within(limit: usize, comparison: &Comparison, sides: &Sides, heading: &Heading) -> String {
+    let table = table(comparison, sides, heading);
     let groups = groups(&comparison.environments);
     for detail in [Detail::Leaves, Detail::Objects] {
         let body: String = groups.iter().map(|group| section(group, detail)).collect();
@@ -61,8 +85,13 @@ fn cut(text: &str, limit: usize) -> String {
     kept + MORE
 }
 
-fn table(comparison: &Comparison, from: &str, to: &str) -> String {
-    let mut text = format!("{MARKER}\n### Plan: {} → {}\n\n", code(from), code(to));
+fn table(comparison: &Comparison, sides: &Sides, heading: &Heading) -> String {
+    let mut text = heading.marker();
+    let (from, to) = (code(&sides.from), code(&sides.to));
+    let _ = writeln!(text, "\n### Plan: {from} → {to}\n");
+    if !heading.note.is_empty() {
+        let _ = writeln!(text, "{}\n", escaped(&heading.note));
+    }
     if comparison.environments.is_empty() {
         let _ = writeln!(text, "Nothing changes in any environment.");
         return text;

@@ -21,7 +21,8 @@ pub struct EnvironmentProxies {
 }
 
 impl EnvironmentProxies {
-    fn proxies(&self) -> Result<Vec<reqwest::Proxy>, reqwest::Error> {
+    /// The same for an HTTP client.
+    pub(crate) fn proxies(&self) -> Result<Vec<reqwest::Proxy>, reqwest::Error> {
         let except = self.none.as_deref().and_then(reqwest::NoProxy::from_string);
         let http = self.http.as_deref().map(reqwest::Proxy::http);
         let https = self.https.as_deref().map(reqwest::Proxy::https);
@@ -103,7 +104,7 @@ pub(super) fn authorization(credentials: &Credentials) -> Result<Option<HeaderVa
 }
 
 /// The last cause says what happened; the first only that a request failed, with the address.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -1,16 +1,16 @@
 //! `weir plan`: what a change of the repository does to its environments, before it is merged.
 
+pub(super) mod offline;
+
 use anstream::print;
 use clap::ValueEnum;
-use overlay::path::inside;
 use serde_json::to_string_pretty;
 
-use super::fleet::{Fleet, unreadable};
+use super::fleet::Fleet;
 use super::{Exit, Failure, Outcome};
 use crate::comparison::json::Sides;
 use crate::comparison::text::Detail;
-use crate::comparison::{Comparison, Counts, Scope, compare, html, json, markdown, text};
-use crate::environments::{self, Graph};
+use crate::comparison::{Comparison, Counts, html, json, markdown, text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,18 +67,9 @@ enum Format {
 
 /// Compares and prints.
 pub(super) fn run(args: &Args) -> Outcome {
-    let (before, after) = (
-        args.fleet.open(Some(&args.from))?,
-        args.fleet.open(args.to.as_deref())?,
-    );
-    let settings = args.fleet.settings()?;
-    let (before, after, _) =
-        environments::graphs(before.as_ref(), after.as_ref(), &settings).map_err(unreadable)?;
-    let scope = scope(args.target.as_deref(), [&before, &after])?;
-    let comparison = compare(&before, &after, &settings.marker, &scope);
+    let (target, to) = (args.target.as_deref(), args.to.as_deref());
+    let comparison = offline::compared(&args.fleet, target, &args.from, to)?;
     print!("{}", rendered(args, &comparison));
-    // The process ends here: giving all this memory back would take longer than printing it.
-    std::mem::forget((before, after));
     exit(&comparison)
 }
 
@@ -103,7 +94,7 @@ fn rendered(args: &Args, comparison: &Comparison) -> String {
             let value = json::value(comparison, &sides);
             to_string_pretty(&value).unwrap_or_default() + "\n"
         }
-        Format::Markdown => markdown::render(comparison, &sides.from, &sides.to, markdown::LIMIT),
+        Format::Markdown => markdown::render(comparison, &sides, &markdown::Heading::default()),
         Format::Html => html::render(comparison, &sides.from, &sides.to),
     }
 }
@@ -120,40 +111,4 @@ fn exit(comparison: &Comparison) -> Outcome {
             (false, false) => Exit::Changes,
         },
     )
-}
-
-/// What a target means: an environment or a stage, else a folder, else a Kustomization.
-fn scope(target: Option<&str>, graphs: [&Graph; 2]) -> Result<Scope, Failure> {
-    let Some(target) = target else {
-        return Ok(Scope::All);
-    };
-    let environments = || {
-        graphs.into_iter().flat_map(|graph| {
-            let facts = |it| environments::facts(it, &graph.folders).stages;
-            graph.environments.iter().map(move |it| (it, facts(it)))
-        })
-    };
-    if environments()
-        .any(|(it, stages)| it.name == target || stages.iter().any(|stage| stage == target))
-    {
-        return Ok(Scope::Environment(target.to_owned()));
-    }
-    let leaves = || environments().flat_map(|(it, _)| &it.leaves);
-    let path = inside(target);
-    let is_read = |leaf: &&std::sync::Arc<environments::Leaf>| leaf.touches(&path);
-    if leaves().any(|leaf| is_read(&leaf)) {
-        return Ok(Scope::Path(path));
-    }
-    if leaves().any(|leaf| leaf.name.name == target || leaf.name.to_string() == target) {
-        return Ok(Scope::Kustomization(target.to_owned()));
-    }
-    let mut names: Vec<&str> = environments().map(|(it, _)| it.name.as_str()).collect();
-    names.dedup();
-    let hint = match overlay::suggest::nearest(target, &names) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "`weir envs` lists the environments".to_owned(),
-    };
-    let message =
-        format!("{target}: no environment, no folder that one is made of, and no Kustomization");
-    Err(Failure::with_hint(message, hint))
 }
