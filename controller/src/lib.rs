@@ -16,6 +16,7 @@ pub mod environments;
 pub mod expression;
 pub mod forge;
 pub mod health;
+pub mod lint;
 pub mod promotion;
 pub mod reconcile;
 pub mod report;

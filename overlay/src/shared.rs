@@ -236,6 +236,11 @@ impl Shared {
         self.held().bytes
     }
 
+    /// The files that the marks of what was built mean, by number, from 1.
+    pub fn file_names(&self) -> Vec<Arc<str>> {
+        self.files.paths()
+    }
+
     /// The numbers of files in the marks of what is shared.
     pub(crate) fn files(&self) -> Files {
         self.files.clone()

@@ -65,6 +65,14 @@ impl Fleet {
         }
     }
 
+    /// The folder on disk whose files [`Fleet::open`] reads.
+    pub(super) fn folder(&self) -> Result<PathBuf, Failure> {
+        match &self.root {
+            Some(root) => Ok(root.clone()),
+            None => enclosing(),
+        }
+    }
+
     fn of_revision(&self, revision: &str) -> Result<Box<dyn Tree>, Failure> {
         let folder = self.root.as_deref().unwrap_or(Path::new("."));
         let opened = revision::open(folder, revision, self.git_dir.as_deref());

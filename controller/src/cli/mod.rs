@@ -17,6 +17,7 @@ mod forge_flags;
 mod get;
 mod history;
 mod key_services;
+mod lint;
 mod output;
 mod plan;
 mod plan_text;
@@ -69,6 +70,7 @@ Examples:
   weir build envs/prod-eu                 print what an environment is made of
   weir envs                               what environments there are, and whether they build
   weir plan --from main                   what a change does to each of them
+  weir lint                               mistakes in the repository
   weir diff apps -n flux-system           what the next reconcile would change
   weir get kustomizations -A              what is Ready, at which revision
   weir trace Deployment/shop -n apps      where it comes from: commit, author, file and line
@@ -97,6 +99,7 @@ enum Command {
     Plan(plan::Args),
     Affected(affected::Args),
     Comment(comment::Args),
+    Lint(lint::Args),
     Diff(diff::Args),
     Events(events::Args),
     Get(get::Args),
@@ -138,6 +141,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Plan(args) => plan::run(&args),
         Command::Affected(args) => affected::run(&args),
         Command::Comment(args) => asynchronously(comment::run(args)),
+        Command::Lint(args) => lint::run(&args),
         Command::Diff(args) => asynchronously(diff::run(args)),
         Command::Events(args) => asynchronously(events::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),

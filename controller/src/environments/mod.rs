@@ -223,7 +223,16 @@ struct Site<'a> {
 
 /// Builds every environment of a tree.
 pub fn graph(tree: &dyn Tree, settings: &Settings) -> Result<Graph, TreeError> {
-    build(tree, settings, None)
+    build(tree, settings, None).map(|(graph, _)| graph)
+}
+
+/// Builds every environment of a tree, and gives the files that the marks of all objects mean, by number from 1.
+pub fn graph_and_files(
+    tree: &dyn Tree,
+    settings: &Settings,
+) -> Result<(Graph, Vec<Arc<str>>), TreeError> {
+    let (graph, shared) = build(tree, settings, None)?;
+    Ok((graph, shared.file_names()))
 }
 
 /// Builds every environment of a tree, and takes over from a graph of an earlier tree what the change between the two
@@ -234,7 +243,7 @@ pub fn graph_after(
     earlier: &Graph,
     changed: &Changed,
 ) -> Result<Graph, TreeError> {
-    build(tree, settings, Some((earlier, changed)))
+    build(tree, settings, Some((earlier, changed))).map(|(graph, _)| graph)
 }
 
 /// The graphs of two trees, and the paths in which these differ.
@@ -253,7 +262,7 @@ fn build(
     tree: &dyn Tree,
     settings: &Settings,
     earlier: Option<(&Graph, &Changed)>,
-) -> Result<Graph, TreeError> {
+) -> Result<(Graph, Shared), TreeError> {
     let folders = folders::folders(
         tree,
         earlier.map(|(graph, changed)| (&graph.folders, changed)),
@@ -273,10 +282,11 @@ fn build(
     let walked = parallel::each(&entries, |entry| walk::walk(&site, entry));
     let (entries, walked) = entries::without_brought(entries, walked, &folders);
     let named = name::environments(&site, &folders, &entries, walked);
-    Ok(Graph {
+    let graph = Graph {
         environments: named.environments,
         warnings: named.warnings,
         folders,
         composer: site.composer,
-    })
+    };
+    Ok((graph, site.shared))
 }

@@ -25,6 +25,8 @@ pub struct Policy {
     pub promote: Promote,
     /// Times in which nothing is promoted.
     pub freezes: Vec<Freeze>,
+    /// What `weir lint` does not tell.
+    pub lint: crate::lint::policy::Policy,
 }
 
 /// What promotions do.
@@ -85,6 +87,9 @@ pub fn read(tree: &dyn Tree) -> Result<Policy, PolicyError> {
         return Err(PolicyError::Content(format!(
             "soak: {soak:?} is no duration"
         )));
+    }
+    if let Some(mistake) = policy.lint.mistake() {
+        return Err(PolicyError::Content(mistake));
     }
     match policy.apps.keys().find(|name| !is_name(name)) {
         Some(name) => Err(PolicyError::Content(format!(

@@ -115,7 +115,7 @@ impl<'v> Secrets<'v> {
         let mut renamed: Vec<_> = before
             .iter()
             .filter(|(key, _)| key.text.contains('$'))
-            .filter_map(|(key, value)| Some((self.expanded(&key.text)?, value)))
+            .filter_map(|(key, value)| Some((self.expanded(&key.text)?, (key, value))))
             .collect();
         renamed.sort_by(|(one, _), (other, _)| one.cmp(other));
         // A key that is gone has become part of some other scalar, and its value with it.
@@ -125,14 +125,22 @@ impl<'v> Secrets<'v> {
         let Some(mapping) = new.as_mapping_mut() else {
             return Ok(());
         };
-        for (key, value) in mapping.iter_mut() {
+        for (key, value) in mapping.entries_mut() {
+            let text = &key.text;
             let renamed = || {
-                let at = renamed.partition_point(|(text, _)| text.as_str() < key.text.as_str());
-                renamed.get(at).filter(|(text, _)| **text == *key.text)
+                let at = renamed.partition_point(|(other, _)| other.as_str() < text.as_str());
+                let (other, entry) = renamed.get(at)?;
+                (**other == **text).then_some(*entry)
             };
-            match before.get(&key.text).or_else(|| Some(renamed()?.1)) {
-                Some(before) => self.adopt(value, before)?,
-                None if !self.touch(old) => self.displace(value, old, false)?,
+            match before.entry(text).or_else(renamed) {
+                Some((old, before)) => {
+                    key.mark = old.mark;
+                    self.adopt(value, before)?;
+                }
+                None if !self.touch(old) => {
+                    key.mark = old.mark;
+                    self.displace(value, old, false)?;
+                }
                 None => return Err(KeyOfSecret),
             }
         }
@@ -179,9 +187,16 @@ fn has_keys(node: &Node) -> bool {
 
 fn set_mark(node: &mut Node, mark: Mark) {
     node.mark = mark;
-    for child in children_mut(node) {
-        set_mark(child, mark);
+    if let Value::Mapping(_) = &node.value {
+        let mapping = node.as_mapping_mut().into_iter();
+        for (key, value) in mapping.flat_map(|mapping| mapping.entries_mut()) {
+            key.mark = mark;
+            set_mark(value, mark);
+        }
+        return;
     }
+    let items = node.as_sequence_mut().into_iter().flatten();
+    items.for_each(|item| set_mark(item, mark));
 }
 
 /// Makes every scalar secret.

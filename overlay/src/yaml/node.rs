@@ -356,6 +356,17 @@ impl Mapping {
         self.entries.iter_mut().map(|(key, value)| (&*key, value))
     }
 
+    /// The same, with the keys to change.
+    pub(crate) fn entries_mut(&mut self) -> impl ExactSizeIterator<Item = (&mut Key, &mut Node)> {
+        self.entries.iter_mut().map(|(key, value)| (key, value))
+    }
+
+    /// A key as written, and its value.
+    pub(crate) fn entry(&self, key: &str) -> Option<(&Key, &Node)> {
+        let found = self.entries.iter().find(|(have, _)| have.text == key);
+        found.map(|(have, value)| (have, value))
+    }
+
     /// True when the key is there.
     pub fn contains(&self, key: &str) -> bool {
         self.get(key).is_some()

@@ -76,6 +76,7 @@ mod outages;
 mod owners;
 mod policies;
 mod prune;
+mod published_schema;
 mod quiet;
 mod receivers;
 mod remote;

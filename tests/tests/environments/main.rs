@@ -11,6 +11,7 @@ mod building;
 mod example;
 mod forms;
 mod golden;
+mod linting;
 mod moves;
 mod offline;
 mod said;

@@ -117,7 +117,7 @@ fn failure(error: sops::Error, path: &Path) -> Failure {
 }
 
 /// The current time, as metadata has it.
-fn now() -> Time {
+pub(super) fn now() -> Time {
     let now = jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
@@ -159,7 +159,7 @@ fn nearest_rules(file: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Replaces a file in one step, with the permissions that it had.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let write = || {
         let folder = path
             .parent()

@@ -1,0 +1,70 @@
+//! Kinds as data: which fields they have, and what these hold.
+
+use std::collections::{BTreeMap, HashMap};
+
+use overlay::ObjectId;
+
+/// What a field holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    /// Anything at all.
+    Any,
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// A truth value.
+    Boolean,
+    /// A whole number, or text.
+    IntegerOrText,
+    /// A number, or text: `500m`.
+    Quantity,
+    /// A list.
+    List(Box<Type>),
+    /// A mapping with any keys.
+    Map(Box<Type>),
+    /// A mapping with these fields.
+    Fields(Box<Fields>),
+    /// The same, by the name in the table.
+    Named(String),
+}
+
+/// The fields of a mapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    pub(super) known: BTreeMap<String, Type>,
+    pub(super) required: Vec<String>,
+    /// Others are kept, too.
+    pub(super) is_open: bool,
+}
+
+/// All kinds that are known.
+#[derive(Debug, Default)]
+pub(super) struct Schemas {
+    /// `apiVersion` and kind → what the whole object is.
+    pub(super) kinds: HashMap<(String, String), Type>,
+    /// Mappings of the table, by name.
+    pub(super) named: HashMap<String, Fields>,
+}
+
+impl Schemas {
+    /// What an object of this kind is.
+    pub(super) fn of(&self, id: &ObjectId) -> Option<&Type> {
+        let version = match id.group.as_str() {
+            "" => id.version.clone(),
+            group => format!("{group}/{}", id.version),
+        };
+        self.kinds.get(&(version, id.kind.clone()))
+    }
+
+    /// The fields of a mapping, when it has certain ones.
+    pub(super) fn fields<'a>(&'a self, kind: &'a Type) -> Option<&'a Fields> {
+        match kind {
+            Type::Fields(fields) => Some(fields),
+            Type::Named(name) => self.named.get(name),
+            _ => None,
+        }
+    }
+}
