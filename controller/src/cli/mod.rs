@@ -6,6 +6,7 @@ mod ci_job;
 mod comment;
 mod completion;
 mod connection;
+mod dev;
 mod diff;
 mod envs;
 mod events;
@@ -72,6 +73,7 @@ Examples:
   weir plan --from main                   what a change does to each of them
   weir lint                               mistakes in the repository
   weir diff apps -n flux-system           what the next reconcile would change
+  weir dev envs/dev --apply               the same at every save, and into the developer's own cluster
   weir get kustomizations -A              what is Ready, at which revision
   weir trace Deployment/shop -n apps      where it comes from: commit, author, file and line
   weir promote staging prod shop          what one stage has into the next, its effect first
@@ -100,6 +102,7 @@ enum Command {
     Affected(affected::Args),
     Comment(comment::Args),
     Lint(lint::Args),
+    Dev(dev::Args),
     Diff(diff::Args),
     Events(events::Args),
     Get(get::Args),
@@ -142,6 +145,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Affected(args) => affected::run(&args),
         Command::Comment(args) => asynchronously(comment::run(args)),
         Command::Lint(args) => lint::run(&args),
+        Command::Dev(args) => asynchronously(dev::run(args)),
         Command::Diff(args) => asynchronously(diff::run(args)),
         Command::Events(args) => asynchronously(events::run(args)),
         Command::Get(args) => asynchronously(get::run(args)),

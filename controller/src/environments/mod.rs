@@ -44,7 +44,7 @@ pub use folders::{Folder, Folders};
 pub use generated::{UNKNOWN_SUFFIX, stem};
 pub use leaf::Composer;
 pub use spec::{is_kustomization, spec_of};
-pub use values::{Entry, data_of, token_in};
+pub use values::{Entry, data_of, holds_token, token_in};
 pub use versions::versions;
 
 /// Bytes of files that the builds of one tree share.

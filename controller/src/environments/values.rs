@@ -83,7 +83,7 @@ pub fn token_in<'t>(text: &'t str, marker: &Marker) -> Option<Cow<'t, str>> {
 }
 
 /// Whether a token stands in any scalar of a node.
-pub(super) fn holds_token(node: &Node, marker: &Marker) -> bool {
+pub fn holds_token(node: &Node, marker: &Marker) -> bool {
     match &node.value {
         Value::Scalar(_) | Value::Secret(_) => {
             text_of(node).is_some_and(|text| token_in(text, marker).is_some())

@@ -15,6 +15,7 @@ use super::conclude::{
 use super::context::Context;
 use super::dependencies::{self, dependency_keys, source_key};
 use super::follow::{self, Following, Verdict};
+use super::lent::{self, Loan};
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next, Topic, Wake};
@@ -149,6 +150,8 @@ async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Nex
     }
     if run.object.spec.suspend == Some(true) {
         state.settled = None;
+        // `weir dev` and others may write under our name meanwhile, which no watch tells from our own writes.
+        state.proofs.clear();
         return suspended(run).await;
     }
     if run.awaits_source() {
@@ -182,11 +185,30 @@ fn topics(run: &Run<'_>) -> BTreeSet<Topic> {
     topics
 }
 
+/// What is lent to somebody goes on by itself when their time is over.
 async fn suspended(run: &mut Run<'_>) -> Result<Next, RecordError> {
     let mut status = run.object.status.clone().unwrap_or_default();
     answer_request(&run.object, &mut status);
-    run.object = record::status(&run.context.client, run.object.clone(), &status).await?;
-    Ok(Next::OnEvent)
+    let client = &run.context.client;
+    run.object = record::status(client, run.object.clone(), &status).await?;
+    let Some(loan) = Loan::of(&run.object) else {
+        return Ok(Next::OnEvent);
+    };
+    let left = loan.left();
+    if !left.is_zero() {
+        return Ok(Next::At(Instant::now() + left));
+    }
+    let (name, namespace) = (&run.key.name, &run.key.namespace);
+    tracing::info!(
+        controllerKind = "Kustomization",
+        name,
+        namespace,
+        to = loan.to,
+        "the loan is over"
+    );
+    let resumed = lent::give_back(client, &run.object).await;
+    // The watch tells of the spec that goes on.
+    resumed.map(|_| Next::OnEvent).map_err(record::request)
 }
 
 /// What the wake calls for, given what the last run took in.

@@ -26,6 +26,7 @@ pub mod inputs;
 pub mod key_identity;
 pub mod keys;
 pub mod kustomization;
+pub mod lent;
 pub mod observe;
 pub mod owners;
 pub mod pruning;

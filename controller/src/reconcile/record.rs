@@ -187,7 +187,7 @@ fn own<K: Recorded>(client: &kube::Client, object: &K) -> Api<K> {
     )
 }
 
-fn request(error: kube::Error) -> RecordError {
+pub(super) fn request(error: kube::Error) -> RecordError {
     RecordError::Request(Box::new(error))
 }
 

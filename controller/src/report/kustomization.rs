@@ -199,7 +199,8 @@ fn remember(report: &Report, status: &mut KustomizationStatus) {
     }
 }
 
-fn entries(inventory: &Inventory) -> ResourceInventory {
+/// An inventory as a status holds it.
+pub fn entries(inventory: &Inventory) -> ResourceInventory {
     let entry = |id: &overlay::ObjectId| ResourceReference {
         id: format_id(id),
         v: id.version.clone(),

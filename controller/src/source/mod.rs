@@ -27,6 +27,7 @@ pub mod reference;
 pub mod refresh;
 pub mod remote;
 pub mod revision;
+pub mod saved;
 mod server;
 pub mod snapshot;
 mod ssh;

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::unknown::{Marker, Unknown};
 
 /// The value of a variable and where it was set.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Variable {
     value: Zeroizing<String>,
     /// The value must not be shown; nor what it is inserted in.
@@ -63,7 +63,7 @@ impl Unset {
 }
 
 /// Variables by name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variables {
     /// How many steps a substitution may take: bytes that expressions bring in, and comparisons of their operators.
     pub steps: usize,

@@ -58,6 +58,7 @@ mod bootstrapped;
 mod building;
 mod canaries;
 mod deploy;
+mod developing;
 mod drift;
 mod editing;
 mod endings;
