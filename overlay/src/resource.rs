@@ -255,9 +255,9 @@ impl Resource {
             .chain(std::iter::once_with(|| self.id()))
     }
 
-    /// True when it has, or had, this name.
-    pub(crate) fn was_called(&self, name: &str) -> bool {
-        self.name() == name || self.previous.iter().any(|previous| previous.name == name)
+    /// True when it has, or had, a name that is accepted.
+    pub(crate) fn was_called(&self, accepts: impl Fn(&str) -> bool) -> bool {
+        accepts(self.name()) || self.previous.iter().any(|previous| accepts(&previous.name))
     }
 
     /// Remembers today's id, before something changes it.

@@ -103,7 +103,7 @@ impl Resources {
     /// The positions of the manifests that have, or had, this name and an id that the test accepts.
     pub(crate) fn positions_of(&self, name: &str, accepts: impl Fn(&Id) -> bool) -> Vec<usize> {
         let has = |resource: &Resource| {
-            resource.was_called(name)
+            resource.was_called(|have| have == name)
                 && !resource.is_gone()
                 && resource.all_ids().any(|id| id.name == name && accepts(&id))
         };

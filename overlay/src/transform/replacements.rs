@@ -218,15 +218,17 @@ fn find_source<'r>(
         version: source.version.clone(),
         kind: source.kind.clone(),
     };
+    let accepts_name = |name: &str| source.name.is_empty() || source.name == name;
     let accepts = |id: Id| {
-        (source.name.is_empty() || source.name == id.name)
+        accepts_name(&id.name)
             && (source.namespace.is_empty() || same_namespace(&source.namespace, &id.namespace))
             && id.gvk.is_selected_by(&wanted)
     };
     let mut found = resources
         .list
         .iter()
-        .filter(|resource| resource.all_ids().any(accepts));
+        // Names tell most objects apart, and need no id to be made.
+        .filter(|resource| resource.was_called(accepts_name) && resource.all_ids().any(accepts));
     match (found.next(), found.next()) {
         (Some(only), None) => Ok(only),
         (None, _) => Err(Error::new("no object is what `source` says").at_mark(source.mark)),
@@ -344,7 +346,10 @@ impl Chosen {
     }
 
     fn has(&self, resource: &Resource) -> bool {
-        let any_id = |matcher: &Matcher| resource.all_ids().any(|id| matcher.accepts_id(&id));
+        let any_id = |matcher: &Matcher| {
+            resource.was_called(|name| matcher.accepts_name(name))
+                && resource.all_ids().any(|id| matcher.accepts_id(&id))
+        };
         self.select.accepts_metadata(resource)
             && any_id(&self.select)
             && !self
