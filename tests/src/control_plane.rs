@@ -91,6 +91,12 @@ impl ControlPlane {
         }
     }
 
+    /// Host and port of the API server.
+    pub fn address(&self) -> &str {
+        let server = self.server();
+        server.strip_prefix("https://").unwrap_or(server)
+    }
+
     /// The address of the API server.
     pub fn server(&self) -> &str {
         &self.ready.server

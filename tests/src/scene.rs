@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use overlay::yaml::{Dialect, Secrets, read_documents, to_json};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::http_client::get;
 use crate::objects::{
     api, git_repository, git_repository_kind, kind, kustomization, kustomization_kind,
 };
@@ -252,6 +253,37 @@ impl Scene {
             _ => Err("it is something else"),
         };
         message(&self.until(&what, &kustomization_kind(), name, is_so).await)
+    }
+
+    /// Waits until an event of a type, about a Kustomization, holds a text.
+    pub async fn told(&self, kind_of_event: &str, kustomization: &str, text: &str) {
+        let events = self.api(&kind("", "v1", "Event"));
+        let what = format!("an event tells {kustomization} {text:?}");
+        eventually(PATIENCE, &what, async || {
+            let all = events.list(&ListParams::default()).await.unwrap();
+            let is_it = |event: &&DynamicObject| {
+                event.data["involvedObject"]["name"] == kustomization
+                    && event.data["type"] == kind_of_event
+                    && event.data["message"].as_str().unwrap().contains(text)
+            };
+            let found = all.items.iter().find(is_it);
+            found.map(drop).ok_or("there is none")
+        })
+        .await;
+    }
+
+    /// Waits until Weir's metrics hold a line that begins so, and gives its value.
+    pub async fn metric(&self, beginning: &str) -> f64 {
+        let address = self.weir.address("metrics").await;
+        let found = |text: &str| -> Option<f64> {
+            let line = text.lines().find(|line| line.starts_with(beginning))?;
+            line.rsplit(' ').next()?.parse().ok()
+        };
+        eventually(PATIENCE, beginning, async || {
+            let (_, text) = get(&address, "/metrics").await?;
+            found(&text).ok_or(text)
+        })
+        .await
     }
 
     /// Waits until a Kustomization has answered a request.

@@ -33,6 +33,8 @@ pub fn install_crypto() {
 /// One API server. It hands out clients, one an identity; all share its connections and its limits.
 #[derive(Clone)]
 pub struct Cluster {
+    /// Host and port of the API server.
+    address: Arc<str>,
     transport: Transport,
     discovery: Arc<Discovery>,
     managers: Arc<[TakenOver]>,
@@ -88,7 +90,9 @@ pub struct Preconditions {
 impl Cluster {
     /// Prepares the way to an API server; nothing is sent yet.
     pub fn new(config: kube::Config, limits: Limits) -> Result<Self, Error> {
+        let address = config.cluster_url.authority().map(ToString::to_string);
         Ok(Self {
+            address: address.unwrap_or_default().into(),
             impersonates: config.auth_info.impersonate.clone(),
             transport: Transport::new(config, limits)?,
             discovery: Arc::default(),
@@ -127,6 +131,11 @@ impl Cluster {
             transport,
             ..other
         })
+    }
+
+    /// Host and port of its API server.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// What was sent to it.

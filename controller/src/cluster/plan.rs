@@ -209,6 +209,12 @@ impl Plan {
         Inventory { objects }
     }
 
+    /// Parts of Flux that are not applied, because Weir does their work.
+    pub fn left_out(&self) -> impl Iterator<Item = &ObjectId> {
+        let is_left_out = |step: &&Step| step.action == Action::Skip(Skip::Replaced);
+        self.steps.iter().filter(is_left_out).map(|step| &step.id)
+    }
+
     /// Whether executing it would write anything.
     pub fn has_changes(&self) -> bool {
         let writes = |step: &Step| !matches!(step.action, Action::Unchanged | Action::Skip(_));

@@ -91,6 +91,7 @@ pub async fn bring(
         .map_err(run::refused)?;
     report.digest = Some(plan.digest());
     report.warnings.extend(plan.warnings.iter().cloned());
+    report.left_out = plan.left_out().map(ToString::to_string).collect();
     run::none_failed(RECONCILIATION_FAILED, &plan.errors)?;
     if drift::is_reported(&run.object) {
         report.drifted = drift::leave(&mut plan, &known);

@@ -50,33 +50,88 @@ impl Collector for Gauges {
     }
 }
 
-fn requests(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
-    let site = context.sites.own();
-    let traffic = site.cluster.traffic();
-    let help = "Requests sent to the API server by what they do";
-    let mut sent = encoder.encode_descriptor("weir_requests", help, None, MetricType::Counter)?;
-    for (verb, count) in traffic.by_verb() {
-        sent.encode_family(&[("verb", verb)])?
-            .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
-    }
-    let help = "Requests that the API server answered with 429 or an error of its own";
-    count(encoder, "weir_requests_refused", help, traffic.refused())?;
-    let help = "Requests that were not answered";
-    count(
-        encoder,
+/// What was sent to one API server, by however many kubeconfigs lead there.
+#[derive(Default)]
+struct Sent {
+    by_verb: BTreeMap<&'static str, u64>,
+    refused: u64,
+    unanswered: u64,
+    waiting: u64,
+    allowed: u64,
+}
+
+type Figure = (&'static str, &'static str, MetricType, fn(&Sent) -> u64);
+
+const OF_A_SERVER: [Figure; 4] = [
+    (
+        "weir_requests_refused",
+        "Requests that the API server answered with 429 or an error of its own",
+        MetricType::Counter,
+        |sent| sent.refused,
+    ),
+    (
         "weir_requests_unanswered",
-        help,
-        traffic.unanswered(),
-    )?;
-    let help = "Requests that wait for a place now";
-    gauge(encoder, "weir_requests_waiting", help, traffic.waiting())?;
-    let help = "Requests that may be in flight now, by the API server's own answers";
-    gauge(
-        encoder,
+        "Requests that were not answered",
+        MetricType::Counter,
+        |sent| sent.unanswered,
+    ),
+    (
+        "weir_requests_waiting",
+        "Requests that wait for a place now",
+        MetricType::Gauge,
+        |sent| sent.waiting,
+    ),
+    (
         "weir_requests_allowed",
-        help,
-        long(site.cluster.allowed()),
-    )
+        "Requests that may be in flight now, by the API server's own answers",
+        MetricType::Gauge,
+        |sent| sent.allowed,
+    ),
+];
+
+fn requests(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let servers = sent(context);
+    let help = "Requests sent to an API server by what they do";
+    let mut metric = encoder.encode_descriptor("weir_requests", help, None, MetricType::Counter)?;
+    for (server, sent) in &servers {
+        for (verb, count) in &sent.by_verb {
+            metric
+                .encode_family(&[("cluster", server.as_str()), ("verb", *verb)])?
+                .encode_counter::<NoLabelSet, _, u64>(count, None)?;
+        }
+    }
+    for (name, help, kind, figure) in OF_A_SERVER {
+        let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+        for (server, sent) in &servers {
+            let labels = [("cluster", server.as_str())];
+            let mut metric = metric.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => {
+                    metric.encode_counter::<NoLabelSet, _, u64>(&figure(sent), None)?;
+                }
+                _ => metric.encode_gauge(&figure(sent))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sent(context: &Context) -> BTreeMap<String, Sent> {
+    let mut servers: BTreeMap<String, Sent> = BTreeMap::new();
+    for site in context.sites.all() {
+        let traffic = site.cluster.traffic();
+        let sent = servers
+            .entry(site.cluster.address().to_owned())
+            .or_default();
+        for (verb, count) in traffic.by_verb() {
+            *sent.by_verb.entry(verb).or_default() += count;
+        }
+        sent.refused += traffic.refused();
+        sent.unanswered += traffic.unanswered();
+        sent.waiting += traffic.waiting();
+        sent.allowed += long(site.cluster.allowed());
+    }
+    servers
 }
 
 fn caches(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
@@ -208,11 +263,6 @@ fn seconds(stat: &str) -> Option<f64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<u32>().ok();
     Some((f64::from(ticks(11)?) + f64::from(ticks(12)?)) / TICKS)
-}
-
-fn count(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
 fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -223,6 +223,12 @@ pub fn events(object: &Kustomization, report: &Report) -> Vec<Event> {
             changes.join("\n"),
         ));
     }
+    if !report.left_out.is_empty() {
+        let parts = report.left_out.join(", ");
+        let message =
+            format!("Left out, because Weir does the work of these parts of Flux: {parts}");
+        events.push(event(object, report, Severity::Info, PROGRESSING, message));
+    }
     for warning in &report.warnings {
         events.push(event(
             object,

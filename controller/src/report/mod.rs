@@ -29,6 +29,8 @@ pub struct Report {
     pub inventory: Option<Inventory>,
     /// Objects that have drifted and are left so, because that was asked for.
     pub drifted: Vec<String>,
+    /// Parts of Flux that came along and are not applied, because Weir does their work.
+    pub left_out: Vec<String>,
     /// Fields that another writer keeps changing.
     pub contested: Vec<String>,
     /// What the user should know.

@@ -42,6 +42,8 @@ async fn the_controllers_that_weir_replaces_are_left_out_and_kept_in_the_invento
         .sync("flux", "./flux", json!({ "wait": true, "timeout": "20s" }))
         .await;
     let kustomization = scene.ready("flux", &first).await;
+    let text = format!("Deployment/{}/source-controller", scene.namespace);
+    scene.told("Normal", "flux", &text).await;
     // A Deployment that is not there would be unhealthy.
     assert_eq!(
         condition(&kustomization, "Healthy").unwrap()["status"],

@@ -20,20 +20,6 @@ async fn deployed(word: &str) -> Scene {
     scene
 }
 
-/// Waits until the metrics hold a line that begins so, and gives its value.
-async fn metric(scene: &Scene, beginning: &str) -> f64 {
-    let address = scene.weir.address("metrics").await;
-    let found = |text: &str| -> Option<f64> {
-        let line = text.lines().find(|line| line.starts_with(beginning))?;
-        line.rsplit(' ').next()?.parse().ok()
-    };
-    eventually(PATIENCE, beginning, async || {
-        let (_, text) = get(&address, "/metrics").await?;
-        found(&text).ok_or(text)
-    })
-    .await
-}
-
 /// The names of metrics in the dashboard's queries.
 fn queried() -> BTreeSet<String> {
     let file = workspace().join("deploy/grafana/weir.json");
@@ -57,11 +43,9 @@ async fn every_metric_of_the_dashboard_is_exported() {
     // Some are there only once it has happened.
     let edit = json!({ "data": { "level": "high" } });
     scene.merge(&config_map_kind(), "settings", edit).await;
-    metric(
-        &scene,
-        "weir_drift_corrected_total{manager=\"kubectl-edit\"} 1",
-    )
-    .await;
+    scene
+        .metric("weir_drift_corrected_total{manager=\"kubectl-edit\"} 1")
+        .await;
 
     let address = scene.weir.address("metrics").await;
     let (_, text) = get(&address, "/metrics").await.unwrap();
@@ -86,6 +70,7 @@ async fn every_metric_of_the_dashboard_is_exported() {
 async fn metrics_count_what_happens() {
     let scene = deployed("metrics").await;
     let namespace = &scene.namespace;
+    let server = ControlPlane::shared().address();
     for (beginning, least) in [
         (
             format!(
@@ -105,7 +90,10 @@ async fn metrics_count_what_happens() {
             1.0,
         ),
         ("weir_revision_to_applied_seconds_count".to_owned(), 1.0),
-        ("weir_requests_total{verb=\"patch\"}".to_owned(), 3.0),
+        (
+            format!("weir_requests_total{{cluster=\"{server}\",verb=\"patch\"}}"),
+            3.0,
+        ),
         ("weir_watches".to_owned(), 1.0),
         ("weir_watched_objects".to_owned(), 1.0),
         ("weir_snapshots".to_owned(), 1.0),
@@ -115,7 +103,7 @@ async fn metrics_count_what_happens() {
         ),
         ("process_resident_memory_bytes".to_owned(), 1e6),
     ] {
-        let value = metric(&scene, &format!("{beginning} ")).await;
+        let value = scene.metric(&format!("{beginning} ")).await;
         assert!(value >= least, "{beginning} {value}");
     }
     scene
@@ -128,7 +116,7 @@ async fn metrics_count_what_happens() {
     let suspended = format!(
         "gotk_suspend_status{{kind=\"Kustomization\",name=\"app\",namespace=\"{namespace}\"}} 1"
     );
-    metric(&scene, &suspended).await;
+    scene.metric(&suspended).await;
 }
 
 #[tokio::test]

@@ -61,26 +61,6 @@ async fn has(scene: &Scene, kustomization: &str, names: &[&str]) {
     assert_eq!(scene.inventory(kustomization).await, ids.collect());
 }
 
-/// Waits until a warning about a Kustomization holds a text.
-async fn told(scene: &Scene, kustomization: &str, text: &str) {
-    let events: Api<DynamicObject> = scene.api(&kind("", "v1", "Event"));
-    let what = format!("an event tells {kustomization} {text:?}");
-    eventually(PATIENCE, &what, async || {
-        let all = events.list(&ListParams::default()).await.unwrap();
-        let is_it = |event: &DynamicObject| {
-            event.data["involvedObject"]["name"] == kustomization
-                && event.data["type"] == "Warning"
-                && event.data["message"].as_str().unwrap().contains(text)
-        };
-        if all.items.iter().any(is_it) {
-            Ok(())
-        } else {
-            Err("there is none")
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_moved_object_changes_hands_and_is_not_deleted() {
     let scene = two("moved", &[("x", "1"), ("y", "1")], &[("z", "1")]).await;
@@ -185,8 +165,8 @@ async fn the_first_of_two_keeps_an_object_until_it_lets_go() {
         scene.namespace, scene.namespace
     );
     assert!(message.contains(&said), "{message}");
-    told(&scene, "a", &said).await;
-    told(&scene, "b", &said).await;
+    scene.told("Warning", "a", &said).await;
+    scene.told("Warning", "b", &said).await;
     // All else is applied, and the object is not answered for.
     assert_eq!(owner(&scene, "z").await, "b");
     assert_eq!(owner(&scene, "x").await, "a");
@@ -209,7 +189,7 @@ async fn the_first_of_two_keeps_an_object_until_it_lets_go() {
 async fn two_that_want_the_same_share_it_and_the_second_inherits() {
     let scene = two("same", &[("x", "1"), ("y", "1")], &[("x", "1"), ("z", "1")]).await;
     scene.ready("b", &scene.repository.head()).await;
-    told(&scene, "a", "in the same form").await;
+    scene.told("Warning", "a", "in the same form").await;
     has(&scene, "b", &["z"]).await;
     let before = uid(&scene, "x").await;
     scene.delete(&kustomization_kind(), "a").await;

@@ -299,6 +299,16 @@ async fn a_hub_serves_two_clusters_while_a_third_stands_still() {
         scene.ready(name, &first).await;
     }
 
+    // One write each.
+    for server in [
+        ControlPlane::shared().address(),
+        near.control_plane.address(),
+        far.control_plane.address(),
+    ] {
+        let sent = format!("weir_requests_total{{cluster=\"{server}\",verb=\"patch\"}}");
+        assert!(scene.metric(&sent).await >= 1.0, "{server}");
+    }
+
     far.control_plane.freeze();
     write("second");
     let begin = Instant::now();
