@@ -128,8 +128,8 @@ async fn plan(
 ) -> Result<Plan, Failure> {
     let namespace = kustomization.namespace().unwrap_or_default();
     let owner = Owner {
-        name: kustomization.name_any(),
-        namespace: namespace.clone(),
+        name: kustomization.name_any().into(),
+        namespace: namespace.as_str().into(),
     };
     let spec = kustomization.spec.clone();
     let decrypting = sops.decrypting(&own_namespace(), true)?;

@@ -44,12 +44,7 @@ pub(super) fn body_of(object: &overlay::Object) -> Zeroizing<Vec<u8>> {
 
 /// What shows later that an object is as it was sent.
 pub(super) fn proof(digest: Digest, answer: &Value, managers: &[TakenOver]) -> Proof {
-    let text = |key: &str| {
-        answer["metadata"][key]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |key: &str| answer["metadata"][key].as_str().unwrap_or_default().into();
     Proof {
         desired: digest,
         uid: text("uid"),

@@ -4,31 +4,34 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ecow::EcoString;
 use overlay::ObjectId;
 
 use super::managed_fields::{Digest, OwnEntry};
 use super::owner::Owner;
 
 /// An object's group, kind, namespace and name: the version it is asked for in does not make another object.
+///
+/// Ten thousands of these are kept, so short texts lie within.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
     /// API group; empty for core.
-    pub group: String,
+    pub group: EcoString,
     /// Kind.
-    pub kind: String,
+    pub kind: EcoString,
     /// Namespace; empty for cluster-scoped kinds.
-    pub namespace: String,
+    pub namespace: EcoString,
     /// Name.
-    pub name: String,
+    pub name: EcoString,
 }
 
 impl From<&ObjectId> for ObjectKey {
     fn from(id: &ObjectId) -> Self {
         Self {
-            group: id.group.clone(),
-            kind: id.kind.clone(),
-            namespace: id.namespace.clone(),
-            name: id.name.clone(),
+            group: id.group.as_str().into(),
+            kind: id.kind.as_str().into(),
+            namespace: id.namespace.as_str().into(),
+            name: id.name.as_str().into(),
         }
     }
 }
@@ -37,9 +40,9 @@ impl From<&ObjectId> for ObjectKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Unique id of this incarnation.
-    pub uid: String,
+    pub uid: EcoString,
     /// Changes with every write, status included.
-    pub resource_version: String,
+    pub resource_version: EcoString,
     /// Whom its labels name.
     pub owner: Option<Owner>,
     /// Our own entry in its managed fields.
@@ -58,9 +61,9 @@ pub struct Proof {
     /// Digest of what was sent.
     pub desired: Digest,
     /// Unique id of the object.
-    pub uid: String,
+    pub uid: EcoString,
     /// Resource version that the server answered with; used only for kinds without managed fields.
-    pub resource_version: String,
+    pub resource_version: EcoString,
     /// Our own entry as the server answered.
     pub own: Option<OwnEntry>,
     /// Entries of managers to take over that were left, or appeared in the answer.
@@ -173,10 +176,10 @@ impl Observed {
     pub fn agrees(&self, other: &Self) -> bool {
         self.has_managed_fields
             && Self {
-                resource_version: String::new(),
+                resource_version: EcoString::new(),
                 ..self.clone()
             } == Self {
-                resource_version: String::new(),
+                resource_version: EcoString::new(),
                 ..other.clone()
             }
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ecow::EcoString;
+
 /// Label that names the Kustomization an object belongs to.
 pub const NAME_LABEL: &str = "kustomize.toolkit.fluxcd.io/name";
 /// Label that names the namespace of that Kustomization.
@@ -12,17 +14,17 @@ pub const NAMESPACE_LABEL: &str = "kustomize.toolkit.fluxcd.io/namespace";
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
     /// Its name.
-    pub name: String,
+    pub name: EcoString,
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: EcoString,
 }
 
 impl Owner {
     /// The owner that a set of labels names; none unless both labels are there.
     pub fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
-            name: labels.get(NAME_LABEL)?.clone(),
-            namespace: labels.get(NAMESPACE_LABEL)?.clone(),
+            name: labels.get(NAME_LABEL)?.as_str().into(),
+            namespace: labels.get(NAMESPACE_LABEL)?.as_str().into(),
         })
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ecow::EcoString;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
@@ -277,10 +278,10 @@ impl Watch {
 
     fn key(&self, object: &Metadata) -> ObjectKey {
         ObjectKey {
-            group: self.resource.group.clone(),
-            kind: self.resource.kind.clone(),
-            namespace: object.metadata.namespace.clone().unwrap_or_default(),
-            name: object.metadata.name.clone().unwrap_or_default(),
+            group: self.resource.group.as_str().into(),
+            kind: self.resource.kind.as_str().into(),
+            namespace: short(&object.metadata.namespace),
+            name: short(&object.metadata.name),
         }
     }
 
@@ -346,12 +347,16 @@ fn managed_fields(object: &Metadata) -> Value {
     serde_json::json!({"metadata": {"managedFields": fields}})
 }
 
+fn short(text: &Option<String>) -> EcoString {
+    text.as_deref().unwrap_or_default().into()
+}
+
 fn observed(object: &Metadata, managers: &[TakenOver]) -> Observed {
     let metadata = &object.metadata;
     let value = managed_fields(object);
     Observed {
-        uid: metadata.uid.clone().unwrap_or_default(),
-        resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        uid: short(&metadata.uid),
+        resource_version: short(&metadata.resource_version),
         owner: metadata.labels.as_ref().and_then(Owner::of_labels),
         own: own_entry(&value),
         taken_over: taken_over_digest(&value, managers),

@@ -281,10 +281,10 @@ mod tests {
 
     fn object(name: &str) -> ObjectKey {
         ObjectKey {
-            group: String::new(),
-            kind: "ConfigMap".to_owned(),
-            namespace: "shop".to_owned(),
-            name: name.to_owned(),
+            group: "".into(),
+            kind: "ConfigMap".into(),
+            namespace: "shop".into(),
+            name: name.into(),
         }
     }
 
@@ -341,10 +341,10 @@ mod tests {
         let desired = Desired::default();
         let mut of_root = wish("", &[]);
         of_root.objects.push(ObjectKey {
-            group: GROUP.to_owned(),
-            kind: "Kustomization".to_owned(),
-            namespace: "ns".to_owned(),
-            name: "child".to_owned(),
+            group: GROUP.into(),
+            kind: "Kustomization".into(),
+            namespace: "ns".into(),
+            name: "child".into(),
         });
         desired.want(&key("root"), 2, of_root);
         assert_eq!(desired.brings(), [(key("root"), key("child"))]);

@@ -199,10 +199,10 @@ pub fn is_leaving(context: &Context, key: &Key) -> bool {
 /// A Kustomization as an object of the cluster.
 fn own_place(key: &Key) -> ObjectKey {
     ObjectKey {
-        group: GROUP.to_owned(),
-        kind: Kind::Kustomization.name().to_owned(),
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
+        group: GROUP.into(),
+        kind: Kind::Kustomization.name().into(),
+        namespace: key.namespace.as_str().into(),
+        name: key.name.as_str().into(),
     }
 }
 
@@ -238,7 +238,7 @@ async fn live_owner(
 ) -> Option<Key> {
     let resource = client.discovery().get(id)?;
     let mut id = id.clone();
-    id.namespace.clone_from(&place.namespace);
+    place.namespace.as_str().clone_into(&mut id.namespace);
     match client.get_metadata(&resource.object_path(&id)).await {
         Ok(live) => {
             let label = |key: &str| live["metadata"]["labels"][key].as_str();
@@ -280,8 +280,8 @@ fn holds(object: &Kustomization, place: &ObjectKey) -> bool {
 async fn agreed(client: &Client, keeper: &Key, object: Object) -> bool {
     let wanted = Wanted {
         owner: Owner {
-            name: keeper.name.clone(),
-            namespace: keeper.namespace.clone(),
+            name: keeper.name.as_str().into(),
+            namespace: keeper.namespace.as_str().into(),
         },
         objects: vec![object],
         force: false,

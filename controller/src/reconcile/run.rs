@@ -197,8 +197,8 @@ impl Run<'_> {
     /// Whose labels the objects carry.
     pub fn owner(&self) -> Owner {
         Owner {
-            name: self.key.name.clone(),
-            namespace: self.key.namespace.clone(),
+            name: self.key.name.as_str().into(),
+            namespace: self.key.namespace.as_str().into(),
         }
     }
 

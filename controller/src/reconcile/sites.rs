@@ -84,8 +84,8 @@ impl Site {
         let kinds = self.lock();
         let is_one = |key: &ObjectKey| {
             kinds.contains(&GroupKind {
-                group: key.group.clone(),
-                kind: key.kind.clone(),
+                group: key.group.to_string(),
+                kind: key.kind.to_string(),
             })
         };
         !kinds.is_empty() && proofs.keys().any(is_one)
@@ -233,7 +233,7 @@ fn failed(message: &str, again: Again) -> Failure {
 
 fn owner(key: &Key) -> Owner {
     Owner {
-        name: key.name.clone(),
-        namespace: key.namespace.clone(),
+        name: key.name.as_str().into(),
+        namespace: key.namespace.as_str().into(),
     }
 }

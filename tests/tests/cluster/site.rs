@@ -30,7 +30,7 @@ impl Site {
                 .client(ControlPlane::ADMINISTRATOR)
                 .await,
             owner: Owner {
-                name: namespace.clone(),
+                name: namespace.as_str().into(),
                 namespace: "flux-system".into(),
             },
             namespace,

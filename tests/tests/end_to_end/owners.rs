@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use hyper::Method;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::DynamicObject;
 use serde_json::json;
-use weir_tests::objects::{config_map, kind, kustomization_file, kustomization_kind};
+use weir_tests::objects::{config_map, kustomization_file, kustomization_kind};
 use weir_tests::scene::{PATIENCE, config_map_kind};
 use weir_tests::{ControlPlane, FaultProxy, GitServerOptions, RequestLine, Scene, eventually};
 
