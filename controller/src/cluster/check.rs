@@ -44,11 +44,11 @@ pub(super) fn body_of(object: &overlay::Object) -> Zeroizing<Vec<u8>> {
 
 /// What shows later that an object is as it was sent.
 pub(super) fn proof(digest: Digest, answer: &Value, managers: &[TakenOver]) -> Proof {
-    let text = |key: &str| answer["metadata"][key].as_str().unwrap_or_default().into();
+    let text = |key: &str| answer["metadata"][key].as_str().unwrap_or_default();
     Proof {
         desired: digest,
-        uid: text("uid"),
-        resource_version: text("resourceVersion"),
+        uid: text("uid").into(),
+        resource_version: text("resourceVersion").into(),
         own: own_entry(answer),
         taken_over: taken_over_digest(answer, managers),
     }

@@ -36,11 +36,30 @@ impl From<&ObjectId> for ObjectKey {
     }
 }
 
+/// A unique id, for comparing: a UUID, as API servers give them, else the beginning of a digest. Sixteen bytes
+/// within ten thousands of records, and not as many texts of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uid([u8; 16]);
+
+impl From<&str> for Uid {
+    fn from(text: &str) -> Self {
+        let digits: String = text.split('-').collect();
+        let is_uuid = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match u128::from_str_radix(&digits, 16) {
+            Ok(number) if is_uuid => Self(number.to_be_bytes()),
+            _ => {
+                let Digest(digest) = Digest::of(text.as_bytes());
+                Self(std::array::from_fn(|at| digest[at]))
+            }
+        }
+    }
+}
+
 /// What a watch keeps of a live object: enough to see drift, nothing of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Unique id of this incarnation.
-    pub uid: EcoString,
+    pub uid: Uid,
     /// Changes with every write, status included.
     pub resource_version: EcoString,
     /// Whom its labels name.
@@ -61,7 +80,7 @@ pub struct Proof {
     /// Digest of what was sent.
     pub desired: Digest,
     /// Unique id of the object.
-    pub uid: EcoString,
+    pub uid: Uid,
     /// Resource version that the server answered with; used only for kinds without managed fields.
     pub resource_version: EcoString,
     /// Our own entry as the server answered.

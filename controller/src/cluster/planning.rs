@@ -348,7 +348,7 @@ fn recall(
     let is_theirs = own.time <= recorded.ended && observed.taken_over.is_none();
     (is_theirs && held_fields::holds(&fields, &object)).then(|| Proof {
         desired: step.digest,
-        uid: observed.uid.clone(),
+        uid: observed.uid,
         resource_version: observed.resource_version.clone(),
         own: observed.own.clone(),
         taken_over: None,

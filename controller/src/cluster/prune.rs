@@ -7,7 +7,7 @@ use super::change_set::{ChangeSet, Done, Entry};
 use super::client::{Client, Preconditions};
 use super::error::{Act, Error, ObjectError};
 use super::in_flight::in_order;
-use super::live::{ObjectKey, Proofs};
+use super::live::{ObjectKey, Proofs, Uid};
 use super::managed_fields::{has_managed_fields, own_entry};
 use super::order::rank;
 use super::owner::Owner;
@@ -67,9 +67,7 @@ pub async fn prune(
     }
     for rank in objects.chunk_by(|left, right| rank(&left.kind) == rank(&right.kind)) {
         let delete = |id| async move {
-            let uid = proofs
-                .get(&ObjectKey::from(id))
-                .map(|proof| proof.uid.as_str());
+            let uid = proofs.get(&ObjectKey::from(id)).map(|proof| proof.uid);
             (id, delete(client, owner, id, uid).await)
         };
         for (id, fate) in in_order(Box::new(rank.iter().map(delete)), CONCURRENCY).await {
@@ -115,7 +113,7 @@ async fn delete(
     client: &Client,
     owner: &Owner,
     id: &ObjectId,
-    known_uid: Option<&str>,
+    known_uid: Option<Uid>,
 ) -> Result<Fate, Error> {
     let Some(resource) = client.discovery().get(id) else {
         return Ok(Fate::Deleted(None));
@@ -141,7 +139,7 @@ async fn look_and_delete(
     client: &Client,
     owner: &Owner,
     path: &str,
-    known_uid: Option<&str>,
+    known_uid: Option<Uid>,
 ) -> Result<Fate, Error> {
     let live = client.get_metadata(path).await?;
     let text = |key: &str| {
@@ -165,8 +163,12 @@ async fn look_and_delete(
     Ok(Fate::Deleted(Some(uid)))
 }
 
+fn uid(live: &Value) -> Option<Uid> {
+    live["metadata"]["uid"].as_str().map(Uid::from)
+}
+
 /// The proof that an object is ours to delete, or what it lacks.
-fn keeps(live: &Value, owner: &Owner, known_uid: Option<&str>) -> Option<Kept> {
+fn keeps(live: &Value, owner: &Owner, known_uid: Option<Uid>) -> Option<Kept> {
     let label = |key: &str| live["metadata"]["labels"][key].as_str();
     if Settings::of_json(live).keeps() {
         Some(Kept::Asked)
@@ -174,7 +176,7 @@ fn keeps(live: &Value, owner: &Owner, known_uid: Option<&str>) -> Option<Kept> {
         || label(super::owner::NAMESPACE_LABEL) != Some(&owner.namespace)
     {
         Some(Kept::NotOwned)
-    } else if known_uid.is_some_and(|uid| live["metadata"]["uid"] != uid) {
+    } else if known_uid.is_some_and(|known| uid(live) != Some(known)) {
         Some(Kept::Replaced)
     } else if has_managed_fields(live) && own_entry(live).is_none() {
         Some(Kept::NotApplied)
@@ -230,7 +232,11 @@ mod tests {
         ];
         for (metadata, expected) in table {
             let live = json!({"metadata": metadata});
-            assert_eq!(keeps(&live, &owner, Some("1")), expected, "{live}");
+            assert_eq!(
+                keeps(&live, &owner, Some(Uid::from("1"))),
+                expected,
+                "{live}"
+            );
         }
     }
 }

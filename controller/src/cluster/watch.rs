@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 
 use super::client::Client;
 use super::discovery::Resource;
-use super::live::{Live, ObjectKey, Observed};
+use super::live::{Live, ObjectKey, Observed, Uid};
 use super::managed_fields::{
     TakenOver, has_managed_fields, own_entry, own_fields, taken_over_digest,
 };
@@ -355,7 +355,7 @@ fn observed(object: &Metadata, managers: &[TakenOver]) -> Observed {
     let metadata = &object.metadata;
     let value = managed_fields(object);
     Observed {
-        uid: short(&metadata.uid),
+        uid: Uid::from(metadata.uid.as_deref().unwrap_or_default()),
         resource_version: short(&metadata.resource_version),
         owner: metadata.labels.as_ref().and_then(Owner::of_labels),
         own: own_entry(&value),

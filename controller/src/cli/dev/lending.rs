@@ -201,7 +201,7 @@ impl Lending {
     pub(super) fn has(&self, target: &Target) -> bool {
         let owner = &target.owner;
         let is = |(namespace, name): &(String, String)| {
-            (namespace, name) == (&owner.namespace, &owner.name)
+            *namespace == owner.namespace.as_str() && *name == owner.name.as_str()
         };
         target.kustomization.is_some() && self.borrowed.iter().any(is)
     }

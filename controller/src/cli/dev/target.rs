@@ -64,8 +64,8 @@ impl Target {
         let inventory = inventory.map_err(|failure| Failure::new(failure.message))?;
         Ok(Self {
             owner: Owner {
-                name: kustomization.name_any(),
-                namespace: kustomization.namespace().unwrap_or_default(),
+                name: kustomization.name_any().into(),
+                namespace: kustomization.namespace().unwrap_or_default().into(),
             },
             spec: kustomization.spec.clone(),
             kustomization: Some(kustomization),
@@ -188,8 +188,8 @@ fn leaves_of(environment: &Environment) -> impl Iterator<Item = &Leaf> {
 
 fn of_leaf(leaf: &Leaf) -> Target {
     let owner = Owner {
-        name: leaf.name.name.clone(),
-        namespace: leaf.name.namespace.clone(),
+        name: leaf.name.name.as_str().into(),
+        namespace: leaf.name.namespace.as_str().into(),
     };
     Target {
         variables: leaf.variables.clone(),
@@ -203,8 +203,8 @@ fn as_it_lies(folder: &str) -> Target {
         name => name,
     };
     let owner = Owner {
-        name: name.to_owned(),
-        namespace: super::OWNERLESS.to_owned(),
+        name: name.into(),
+        namespace: super::OWNERLESS.into(),
     };
     let spec = KustomizationSpec {
         path: Some(folder.to_owned()),
