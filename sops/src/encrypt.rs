@@ -53,6 +53,17 @@ pub fn encrypt(
         let problem = "there is nothing in it to encrypt".to_owned();
         return Err(ErrorKind::Syntax { format, problem }.error());
     }
+    encrypt_branches(branches, format, recipe, keyring, now)
+}
+
+/// The same for documents that were read.
+pub(crate) fn encrypt_branches(
+    branches: Vec<Branch>,
+    format: Format,
+    recipe: &Recipe,
+    keyring: &Keyring,
+    now: Time,
+) -> Result<Vec<u8>, Error> {
     let data_key = random::bytes::<32>()?;
     let metadata = Metadata {
         groups: data_key::wrap(

@@ -9,6 +9,7 @@
 //! ```
 
 mod age;
+mod blank;
 mod cache;
 mod canonical;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod time;
 pub mod tree;
 mod value;
 
+pub use blank::{FILL_IN, blank};
 pub use cache::Cache;
 pub use data_key::{Answer, Answers, unasked};
 pub use decrypt::{Decrypted, decrypt, decrypt_to_change, decrypt_with};

@@ -8,6 +8,7 @@ mod completion;
 mod connection;
 mod dev;
 mod diff;
+mod env;
 mod envs;
 mod events;
 mod failure;
@@ -111,6 +112,7 @@ enum Command {
     History(history::Args),
     Reconcile(reconcile::Args),
     Secrets(secrets::Args),
+    Env(env::Args),
     Trace(trace::Args),
     Version(version::Args),
     Run(run::Args),
@@ -154,6 +156,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::History(args) => history::run(&args),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),
         Command::Secrets(args) => secrets::run(&args),
+        Command::Env(args) => asynchronously(env::run(args)),
         Command::Trace(args) => asynchronously(trace::run(args)),
         Command::Version(args) => version::run(&args),
         Command::Run(args) => asynchronously(run::run(args)),

@@ -184,6 +184,23 @@ impl Environment {
     }
 }
 
+impl Graph {
+    /// One environment by itself, called as another one is: for comparing the two.
+    pub fn only(&self, environment: &Environment, name: &str, path: &str) -> Self {
+        let environment = Environment {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            ..environment.clone()
+        };
+        Self {
+            environments: vec![environment],
+            folders: self.folders.clone(),
+            warnings: Vec::new(),
+            composer: Composer::default(),
+        }
+    }
+}
+
 impl Leaf {
     /// What was built, when it builds.
     pub fn built(&self) -> Option<&Built> {

@@ -15,6 +15,7 @@ pub mod dependencies;
 pub mod desired;
 pub mod drift;
 pub mod encrypted;
+mod fill_in;
 pub mod finalize;
 pub mod follow;
 pub mod foreign;

@@ -11,6 +11,7 @@ use sops::Asked;
 use super::asking::{Attempt, settle};
 use super::context::Context;
 use super::encrypted;
+use super::fill_in;
 use super::inputs::Inputs;
 use super::run::Run;
 use crate::api::kustomization::{Image, KustomizationSpec, Patch, Selector, reason};
@@ -109,6 +110,9 @@ fn build(
         encrypted::open_values(opener, &mut built.objects)?;
     }
     encrypted::refuse(&built.objects, opener.is_some())?;
+    if opener.is_some() {
+        fill_in::refuse(&built)?;
+    }
     if let Some(variables) = &inputs.variables {
         built
             .substitute(variables, !inputs.lenient)

@@ -68,6 +68,7 @@ mod expressions;
 mod failures;
 mod fencing;
 mod fights;
+mod filling_in;
 mod key_services;
 mod kill;
 mod looking;

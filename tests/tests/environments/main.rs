@@ -8,6 +8,7 @@
 
 mod affected;
 mod building;
+mod creating;
 mod example;
 mod forms;
 mod golden;

@@ -1,0 +1,117 @@
+//! The model's files under the new name. Encrypted ones are set aside.
+
+use overlay::path::join;
+use overlay::{EntryKind, Tree, TreeError};
+use sops::Format;
+
+use super::{DraftError, Request};
+use crate::promotion::overlaid::Changes;
+
+/// What was copied.
+pub(super) struct Copied {
+    pub(super) changes: Changes,
+    /// Files that nobody can read without a key.
+    pub(super) sealed: Vec<Sealed>,
+}
+
+/// An encrypted file of the model, and where its like goes.
+pub(super) struct Sealed {
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+/// Copies the model's folders. Paths that lead to them, and its name, become the new ones.
+pub(super) fn copied(tree: &dyn Tree, request: &Request<'_>) -> Result<Copied, DraftError> {
+    let mut copied = Copied {
+        changes: Changes::new(),
+        sealed: Vec::new(),
+    };
+    for (from, to) in &request.places.pairs {
+        for file in files_below(tree, from)? {
+            let rest = file[from.len()..].trim_start_matches('/');
+            let target = join(to, rest);
+            let bytes = tree.read(&file)?;
+            let format = Format::of_name(&file).or_else(|| Format::of_content(&bytes));
+            match format.is_some_and(|format| sops::is_encrypted(&bytes, format)) {
+                true => copied.sealed.push(Sealed {
+                    from: file,
+                    to: target,
+                }),
+                false => {
+                    let bytes = match std::str::from_utf8(&bytes) {
+                        Ok(text) => renamed(text, request).into_bytes(),
+                        Err(_) => bytes.to_vec(),
+                    };
+                    copied.changes.insert(target, Some(bytes));
+                }
+            }
+        }
+    }
+    Ok(copied)
+}
+
+/// The regular files below a folder, in order.
+pub(super) fn files_below(tree: &dyn Tree, folder: &str) -> Result<Vec<String>, TreeError> {
+    let mut files = Vec::new();
+    for entry in tree
+        .list(folder)?
+        .into_iter()
+        .filter(|entry| entry.name != ".git")
+    {
+        let path = join(folder, &entry.name);
+        match entry.kind {
+            EntryKind::Folder => files.extend(files_below(tree, &path)?),
+            EntryKind::File => files.push(path),
+            EntryKind::Link | EntryKind::Submodule => {}
+        }
+    }
+    Ok(files)
+}
+
+/// The text with the new folders and the new name in the place of the model's.
+pub(super) fn renamed(text: &str, request: &Request<'_>) -> String {
+    let folders = request.places.pairs.iter();
+    let text = folders.fold(text.to_owned(), |text, (from, to)| {
+        words_replaced(&text, from, to)
+    });
+    words_replaced(&text, &request.model.name, request.name)
+}
+
+/// Puts one text in the place of another, where that is no part of a longer word.
+fn words_replaced(text: &str, old: &str, new: &str) -> String {
+    let is_part = |char: char| char.is_alphanumeric() || char == '_';
+    let (mut done, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(old).filter(|_| !old.is_empty()) {
+        let before = rest[..at]
+            .chars()
+            .next_back()
+            .or(done.chars().next_back().filter(|_| at == 0));
+        let behind = &rest[at + old.len()..];
+        let whole = !before.is_some_and(is_part) && !behind.chars().next().is_some_and(is_part);
+        done.push_str(&rest[..at]);
+        done.push_str(if whole { new } else { old });
+        rest = behind;
+    }
+    done + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words_replaced;
+
+    #[test]
+    fn whole_words_only_are_replaced() {
+        for (text, want) in [
+            ("path: ./envs/prod-eu", "path: ./envs/prod-ap"),
+            ("prod-eu prod-eu.example.com", "prod-ap prod-ap.example.com"),
+            (
+                "prod-eu2 xprod-eu prod_prod-eu",
+                "prod-eu2 xprod-eu prod_prod-eu",
+            ),
+            ("prod-euprod-eu", "prod-euprod-eu"),
+            ("", ""),
+        ] {
+            assert_eq!(words_replaced(text, "prod-eu", "prod-ap"), want, "{text}");
+        }
+    }
+}
