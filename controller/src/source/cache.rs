@@ -215,7 +215,7 @@ impl Current {
 }
 
 /// Settings for repositories that only this program writes: no configuration but the repository's own, one thread.
-fn opened(path: &Path) -> Result<gix::Repository, SourceError> {
+pub(super) fn opened(path: &Path) -> Result<gix::Repository, SourceError> {
     let options = gix::open::Options::isolated()
         .open_path_as_is(true)
         .with(gix::sec::Trust::Full)

@@ -13,6 +13,15 @@ use super::server::{Server, said};
 /// The ref of a cache that names what was fetched last; it moves only after all objects are there.
 pub(super) const FETCHED: &str = "refs/weir/fetched";
 
+/// How much of the past comes along.
+#[derive(Clone, Copy)]
+pub(super) enum Depth {
+    /// Nothing.
+    Commit,
+    /// All of it.
+    Whole,
+}
+
 /// Whose fault it is that a fetch failed.
 pub(super) enum Trouble {
     /// The server's, or that of the way there.
@@ -37,9 +46,27 @@ pub(super) fn fetch(
     (wanted, into): (&str, &str),
     interrupt: &AtomicBool,
 ) -> Result<(), Trouble> {
-    let line = server.line().map_err(Trouble::Server)?;
     let refspec = format!("+{wanted}:{into}");
-    receive(repository, server.url, line.transport, &refspec, interrupt).map_err(|error| {
+    fetch_all(repository, server, &[&refspec], Depth::Commit, interrupt)
+}
+
+/// Fetches by several refspecs at once.
+pub(super) fn fetch_all(
+    repository: &gix::Repository,
+    server: &Server<'_>,
+    refspecs: &[&str],
+    depth: Depth,
+    interrupt: &AtomicBool,
+) -> Result<(), Trouble> {
+    let line = server.line().map_err(Trouble::Server)?;
+    let received = receive(
+        repository,
+        (server.url, line.transport),
+        refspecs,
+        depth,
+        interrupt,
+    );
+    received.map_err(|error| {
         let first = line.failure.first();
         let reached = first.is_none();
         let error = server.error(first, &said(&error));
@@ -52,21 +79,24 @@ pub(super) fn fetch(
 
 fn receive(
     repository: &gix::Repository,
-    url: &str,
-    transport: Box<dyn Transport>,
-    refspec: &str,
+    (url, transport): (&str, Box<dyn Transport>),
+    refspecs: &[&str],
+    depth: Depth,
     interrupt: &AtomicBool,
 ) -> gix::Result<()> {
     let remote = repository
         .remote_at(url)?
         .with_fetch_tags(Tags::None)
-        .with_refspecs([refspec], Direction::Fetch)?;
+        .with_refspecs(refspecs.iter().copied(), Direction::Fetch)?;
     remote
         .to_connection_with_transport(transport)
         .with_credentials(|_| Ok(None))
         .with_transport_options(Box::new(()))
         .prepare_fetch(Discard, ref_map::Options::default())?
-        .with_shallow(Shallow::DepthAtRemote(std::num::NonZeroU32::MIN))
+        .with_shallow(match depth {
+            Depth::Commit => Shallow::DepthAtRemote(std::num::NonZeroU32::MIN),
+            Depth::Whole => Shallow::NoChange,
+        })
         .receive(Discard, interrupt)
         .map(drop)
 }

@@ -3,13 +3,13 @@
 //! Only the tree objects on the way to the graft are written anew, into the cache that holds all the rest; everybody who
 //! reads trees reads the result like a commit's own.
 
-use gix::objs::Tree as TreeObject;
 use gix::objs::tree::{Entry, EntryKind};
+use gix::objs::{Kind as ObjectKind, Tree as TreeObject, TreeRef, Write as _};
 use overlay::path::{inside, join};
 use overlay::{EntryKind as Kind, Tree, TreeError};
 
 use super::error::SourceError;
-use super::git_tree::{GitTree, hash};
+use super::git_tree::{GitTree, Objects, hash};
 
 /// As much as one repository may take in of another.
 const FILES: usize = 250_000;
@@ -189,6 +189,68 @@ pub fn include(
     let entry = adopt(&repository, from, &inside(from_path))?;
     let root = graft(&repository, tree.root(), &inside(to_path), entry)?;
     Ok(GitTree::cached(generation.clone(), hash(&root)))
+}
+
+/// A revision with another version of one of its folders, every object of which is copied as it is.
+pub fn splice(tree: &GitTree, folder: &str, version: &GitTree) -> Result<GitTree, GraftError> {
+    let generation = tree
+        .generation()
+        .ok_or_else(|| failed("the revision is not in a cache"))?;
+    let repository = generation.repository()?;
+    let id = version.root();
+    copied(&repository, version.objects(), id, DEPTH)?;
+    let parts: Vec<&str> = folder.split('/').collect();
+    let root = exchange(&repository, tree.root(), &parts, folder, id)?;
+    Ok(GitTree::cached(generation.clone(), hash(&root)))
+}
+
+/// Copies a tree and all below it. A tree that is there has all below it there too: it is written last.
+fn copied(
+    repository: &gix::Repository,
+    objects: &Objects,
+    id: gix::ObjectId,
+    depth: usize,
+) -> Result<(), GraftError> {
+    if repository.has_object(id) {
+        return Ok(());
+    }
+    let depth = depth.checked_sub(1).ok_or(GraftError::TooLarge)?;
+    let bytes = objects.read(&id, ObjectKind::Tree).map_err(failed)?;
+    let tree = TreeRef::from_bytes(&bytes, gix::hash::Kind::Sha1).map_err(failed)?;
+    for entry in &tree.entries {
+        let id = entry.oid.to_owned();
+        match entry.mode.kind() {
+            EntryKind::Tree => copied(repository, objects, id, depth)?,
+            EntryKind::Commit => {}
+            _ if repository.has_object(id) => {}
+            _ => {
+                let bytes = objects.read(&id, ObjectKind::Blob).map_err(failed)?;
+                repository.write_blob(bytes).map_err(failed)?;
+            }
+        }
+    }
+    let written = repository.objects.write_buf(ObjectKind::Tree, &bytes);
+    written.map(drop).map_err(failed)
+}
+
+/// Puts a folder in place of the one that is there.
+fn exchange(
+    repository: &gix::Repository,
+    root: gix::ObjectId,
+    parts: &[&str],
+    path: &str,
+    id: gix::ObjectId,
+) -> Result<gix::ObjectId, GraftError> {
+    let Some((name, below)) = parts.split_first() else {
+        return Ok(id);
+    };
+    let mut entries = entries(repository, root)?;
+    let entry = entries
+        .iter_mut()
+        .find(|entry| entry.filename == *name && entry.mode.is_tree())
+        .ok_or_else(|| GraftError::Absent(path.to_owned()))?;
+    entry.oid = exchange(repository, entry.oid, below, path, id)?;
+    written(repository, entries)
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use gix::objs::{CommitRef, Kind};
 use overlay::ObjectHash;
 
+use super::cache::opened;
 use super::error::SourceError;
-use super::git_tree::{GitTree, Objects};
+use super::git_tree::{GitTree, Objects, hash};
 use super::snapshot::Commit;
+use super::verification::{self, TrustedKeys, VerificationError};
 
 /// A local repository whose commits are read.
 pub struct History {
@@ -50,6 +53,39 @@ impl History {
             repository,
             objects: Arc::new(objects),
         })
+    }
+
+    /// Opens a repository that only this program writes: no configuration but its own.
+    pub fn open(folder: &Path) -> Result<Self, SourceError> {
+        let repository = opened(folder)?;
+        let objects = Objects::open(repository.objects.store_ref().path())?;
+        Ok(Self {
+            repository,
+            objects: Arc::new(objects),
+        })
+    }
+
+    /// The name of the trusted key that signed a commit.
+    pub fn signer(
+        &self,
+        point: &Point,
+        keys: &TrustedKeys,
+        now: SystemTime,
+    ) -> Result<String, VerificationError> {
+        verification::commit(&self.objects, point.commit.id, keys, now)
+    }
+
+    /// The files below a tree that is known by its id alone; none when the repository does not hold it.
+    pub fn tree(&self, id: &str) -> Option<GitTree> {
+        let id = gix::ObjectId::from_hex(id.as_bytes()).ok()?;
+        let found = self.repository.try_find_object(id).ok().flatten()?;
+        (found.kind == Kind::Tree).then(|| GitTree::sharing(self.objects.clone(), hash(&id)))
+    }
+
+    /// The id that begins so.
+    pub fn full_id(&self, beginning: &str) -> Option<String> {
+        let found = self.repository.rev_parse_single(beginning).ok()?;
+        Some(found.to_string())
     }
 
     /// The folder of its checked-out files.

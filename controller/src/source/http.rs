@@ -60,7 +60,7 @@ impl GitHttp {
     }
 
     /// Asks for the capabilities, following the server to where it sends us.
-    fn advertisement(
+    pub(super) fn advertisement(
         &mut self,
         url: &str,
         base: &str,
@@ -117,7 +117,7 @@ fn shown(url: &Url) -> String {
     )
 }
 
-fn parsed(url: &str) -> Result<Url, Failure> {
+pub(super) fn parsed(url: &str) -> Result<Url, Failure> {
     Url::parse(url).map_err(|error| Failure::Protocol(format!("invalid address: {error}")))
 }
 
@@ -128,7 +128,7 @@ fn same_origin(a: &Url, b: &Url) -> bool {
 
 impl Exchange {
     /// One request, answered with success or a redirect.
-    fn send(
+    pub(super) fn send(
         &self,
         method: Method,
         url: &Url,
@@ -164,16 +164,22 @@ impl Exchange {
         }
     }
 
+    /// The body of an answer, as it comes in.
+    pub(super) fn body(&self, response: Response) -> Body {
+        let mut body = Body::new(self.clone());
+        body.response = Some(response);
+        body
+    }
+
     fn read_advertisement(
         &self,
         response: Response,
         moved: Option<String>,
     ) -> Result<Advertisement, Failure> {
         let headers = header_lines(response.headers());
-        let mut body = Body::new(self.clone());
-        body.response = Some(response);
         let mut bytes = Vec::new();
-        body.take(ADVERTISEMENT_LIMIT as u64)
+        self.body(response)
+            .take(ADVERTISEMENT_LIMIT as u64)
             .read_to_end(&mut bytes)
             .map_err(|error| Failure::Network(error.to_string()))?;
         Ok(Advertisement {

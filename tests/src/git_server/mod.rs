@@ -105,6 +105,15 @@ impl GitServer {
         Repository::create(&remote, self.certificate())
     }
 
+    /// Installs a hook in a repository: a program that Git runs on the server.
+    pub fn hook(&self, repository: &str, name: &str, program: &str) {
+        let hooks = self.folder.path().join(format!("{repository}.git/hooks"));
+        let path = hooks.join(name);
+        std::fs::write(&path, program).expect("write a hook");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).expect("make a hook executable");
+    }
+
     /// What was asked of the server so far, as method, path and query.
     pub fn requests(&self) -> Vec<String> {
         self.forge.requests.lock().unwrap().clone()

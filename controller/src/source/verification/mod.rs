@@ -7,8 +7,10 @@ mod ssh;
 use std::time::SystemTime;
 
 use gix::objs::Kind;
+use overlay::ObjectHash;
 
 use super::access::SecretData;
+use super::git_tree::Objects;
 use super::refresh::Fetched;
 use signed::{Form, Signed};
 
@@ -64,6 +66,19 @@ impl TrustedKeys {
             }
         }
         keys
+    }
+
+    /// SSH keys alone, as lines of `authorized_keys`.
+    pub fn of_ssh(lines: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            rings: Vec::new(),
+            authorized: lines.into_iter().collect(),
+        }
+    }
+
+    /// Whether a text is a line of `authorized_keys` with one key.
+    pub fn is_ssh_key(line: &str) -> bool {
+        ssh::is_key(line)
     }
 
     /// The name of the key that signed.
@@ -150,15 +165,22 @@ fn verify_commit(
     keys: &TrustedKeys,
     now: SystemTime,
 ) -> Result<String, VerificationError> {
-    let id = gix::ObjectId::Sha1(fetched.commit.id.0);
-    fetched
-        .tree
-        .objects()
-        .read(&id, Kind::Commit)
+    commit(fetched.tree.objects(), fetched.commit.id, keys, now)
+}
+
+/// The name of the key that signed a commit.
+pub(super) fn commit(
+    objects: &Objects,
+    id: ObjectHash,
+    keys: &TrustedKeys,
+    now: SystemTime,
+) -> Result<String, VerificationError> {
+    objects
+        .read(&gix::ObjectId::Sha1(id.0), Kind::Commit)
         .and_then(|bytes| Signed::commit(&bytes))
         .and_then(|signed| keys.verify(&signed, now))
         .map_err(|problem| VerificationError::Commit {
-            commit: fetched.commit.id.to_string(),
+            commit: id.to_string(),
             problem: format!("unable to verify Git commit: {problem}"),
         })
 }

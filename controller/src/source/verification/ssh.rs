@@ -38,3 +38,8 @@ pub(super) fn verify(authorized: &[String], signed: &Signed) -> Result<String, S
         None => none.to_owned(),
     })
 }
+
+/// Whether a line names one key that can be read.
+pub(super) fn is_key(line: &str) -> bool {
+    line.lines().count() == 1 && line.trim().parse::<Entry>().is_ok()
+}
