@@ -290,7 +290,7 @@ fn http_url(text: &str) -> Result<String, String> {
         .ok_or_else(|| problem.to_owned())
 }
 
-fn go_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn go_duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| "write it as 750ms, 30s, 1h30m".to_owned())
 }
 

@@ -24,6 +24,7 @@ mod output;
 mod plan;
 mod plan_text;
 mod promote;
+mod promotion_flags;
 mod proxies;
 mod reconcile;
 mod rollback;

@@ -15,11 +15,13 @@ use super::features::Features;
 use super::flags::{
     Accepted, ClusterFlags, Encoding, Half, Leadership, PaceFlags, Policy, ScopeFlags, Servers,
 };
+use super::promotion_flags::PromotionFlags;
 use super::proxies::proxies;
 use super::sops_flags::SopsFlags;
 use super::{Exit, Failure, Outcome, own_namespace};
 use crate::cluster::watch::Report;
 use crate::cluster::{Cluster, Fence, Identity, Limits};
+use crate::reconcile::automatic::{self, waves::Waves};
 use crate::reconcile::context::{Context, Settings, Snapshots};
 use crate::reconcile::dependencies::Readiness;
 use crate::reconcile::desired::Desired;
@@ -73,6 +75,8 @@ pub(super) struct Args {
     sops: SopsFlags,
     #[command(flatten)]
     leadership: Leadership,
+    #[command(flatten)]
+    promotion: PromotionFlags,
     #[command(flatten)]
     accepted: Accepted,
     /// How much is logged: trace, debug, info, error.
@@ -258,6 +262,8 @@ fn start(
         !args.scope.halves().contains(&Half::Sources),
     )
     .map_err(cannot("download artifacts"))?;
+    let promotion = args.promotion.settings(&parts.storage.root);
+    let promoted = promotion.as_ref().map(|settings| settings.source.clone());
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let context = Arc::new(Context {
         client: parts.client,
@@ -282,12 +288,14 @@ fn start(
         events,
         metrics: parts.metrics,
         turns: Turns::default(),
+        waves: Waves::new(promoted),
         processors: Semaphore::new(processors),
     });
     let scope = Scope {
         namespace: (!args.scope.watch_all_namespaces).then(|| namespace.to_owned()),
         labels: args.scope.watch_label_selector.clone(),
     };
+    let stopping = parts.stopping.clone();
     let event_writer = tokio::spawn(event_writer.run(parts.stopping));
     tokio::spawn(observe::managed_objects(
         context.schedule.clone(),
@@ -313,6 +321,9 @@ fn start(
     if let Some(calls) = parts.calls {
         tokio::spawn(observe::receivers(context.clone(), scope, receiver_writer));
         tokio::spawn(receiver::calls(context.clone(), calls));
+    }
+    if let Some(settings) = promotion {
+        tokio::spawn(automatic::run(context.clone(), settings, stopping));
     }
     context.metrics.look_at(Gauges::of(&context));
     Ok((context, event_writer))

@@ -229,7 +229,8 @@ pub fn same(one: &[u8], other: &[u8], rules: &Rules) -> bool {
     merge(Base::Unknown, one, other, rules).is_ok_and(|merged| merged.findings.is_empty())
 }
 
-fn parse(id: &str) -> Option<ObjectHash> {
+/// An id as it is written down.
+pub fn parse(id: &str) -> Option<ObjectHash> {
     let id = gix::ObjectId::from_hex(id.as_bytes()).ok()?;
     let mut bytes = [0; 20];
     bytes.copy_from_slice(id.as_bytes());

@@ -24,8 +24,12 @@ pub struct Reported {
     pub is_ready: bool,
     /// What it says.
     pub message: String,
-    /// The commit that is applied.
+    /// It says that something failed, and is not only under way.
+    pub has_failed: bool,
+    /// The commit that is applied; of one that is not Ready the commit that it tries.
     pub commit: Option<String>,
+    /// Folders of which it has another version than the commit's: these, with the beginning of their trees' ids.
+    pub spliced: Vec<(String, String)>,
     /// Since when the objects are applied as they are.
     pub since: Option<Timestamp>,
 }
@@ -84,7 +88,7 @@ fn refusal(name: &'static str, message: String) -> Refusal {
 }
 
 /// The Kustomizations of an environment that build any of these folders.
-fn leaves<'a>(
+pub(super) fn leaves<'a>(
     environment: &'a Environment,
     folders: &'a [String],
 ) -> impl Iterator<Item = &'a Leaf> {
@@ -103,7 +107,7 @@ fn leaves<'a>(
 }
 
 /// A Kustomization in the cluster: by its name, or, where the repository does not name it, by the folder that it builds.
-fn find<'a>(leaf: &Leaf, reported: &'a [Reported]) -> Option<&'a Reported> {
+pub(super) fn find<'a>(leaf: &Leaf, reported: &'a [Reported]) -> Option<&'a Reported> {
     let is_it = |found: &&Reported| match leaf.name.namespace.as_str() {
         "" => found.path == leaf.path,
         namespace => found.namespace == namespace && found.name == leaf.name.name,

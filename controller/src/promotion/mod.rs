@@ -5,6 +5,7 @@
 //! ```
 //! Everything here reads Git's objects and writes nothing; who commits and pushes is the caller's business.
 
+pub mod auto;
 pub mod base;
 pub mod effect;
 mod entry;
@@ -24,7 +25,9 @@ mod references;
 pub mod refusal;
 mod renames;
 pub mod rollback;
+pub mod route;
 pub mod scope;
+mod signed;
 pub mod state;
 pub mod timeline;
 

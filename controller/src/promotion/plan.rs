@@ -12,6 +12,7 @@ use super::prepare::{AppChange, PrepareError, Site, Wishes, changes, prepare};
 use super::record::Override;
 use super::refusal::{self, Refusal};
 use super::scope::{Scope, ScopeError, scope};
+use super::signed::unsigned;
 use crate::environments::{Graph, Settings, graph};
 use crate::source::SourceError;
 use crate::source::history::{History, Point};
@@ -47,6 +48,8 @@ pub struct Promotion {
     pub effect: Option<Effect>,
     /// Why it is not written.
     pub refusals: Vec<Refusal>,
+    /// What nobody has signed who may, where `weir.yaml` asks for that: controllers do not promote it.
+    pub unsigned: Vec<String>,
 }
 
 /// Why a promotion cannot be planned.
@@ -94,13 +97,24 @@ pub fn plan(
     let head = history.point(revision)?;
     let policy = policy::read(&head.tree)?;
     let before = graph(&head.tree, settings)?;
+    plan_upon((history, &head), (&policy, &before), request, settings, now)
+}
+
+/// Plans a promotion upon a commit whose `weir.yaml` and environments are known.
+pub fn plan_upon(
+    (history, head): (&History, &Point),
+    (policy, before): (&Policy, &Graph),
+    request: &Request,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Promotion, PlanError> {
     let names = [request.from.as_str(), request.to.as_str()];
-    let scope = scope(&head.tree, &before.folders, &policy, names, &request.apps)?;
+    let scope = scope(&head.tree, &before.folders, policy, names, &request.apps)?;
     let site = Site {
         history,
-        head: &head,
-        graph: &before,
-        policy: &policy,
+        head,
+        graph: before,
+        policy,
     };
     let mut apps = prepare(&site, &scope, &request.wishes)?;
     for app in &mut apps {
@@ -110,16 +124,21 @@ pub fn plan(
     let mut refusals = refusal::open(&apps);
     let effect = match changes.is_empty() {
         true => None,
-        false => Some(effect(&head.tree, &before, &changes, settings)?),
+        false => Some(effect(&head.tree, before, &changes, settings)?),
     };
     if let Some(effect) = &effect {
-        refusals.extend(of_effect(&head, &before, &scope, effect)?);
-        refusals.extend(of_time(&policy, &scope, now));
+        refusals.extend(of_effect(head, before, &scope, effect)?);
+        refusals.extend(of_time(policy, &scope, now));
         refusals.extend(of_source(&site, &scope, request, now)?);
     }
+    let unsigned = match changes.is_empty() {
+        true => Vec::new(),
+        false => unsigned(&site, &scope)?,
+    };
     Ok(Promotion {
+        unsigned,
         refusals: refusal::standing(refusals, &request.overrides),
-        head,
+        head: head.clone(),
         scope,
         apps,
         changes,

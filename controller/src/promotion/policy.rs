@@ -10,6 +10,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::merge::Rules;
+use super::route::{Edge, Publisher, Publishing, Routes, StageRules};
 use crate::api::duration;
 
 /// The file's name.
@@ -27,6 +28,18 @@ pub struct Policy {
     pub freezes: Vec<Freeze>,
     /// What `weir lint` does not tell.
     pub lint: crate::lint::policy::Policy,
+    /// Environments that publish what they run, by name.
+    pub environments: BTreeMap<String, Publisher>,
+    /// Public keys of people, by name.
+    pub people: BTreeMap<String, String>,
+    /// Names for several environments.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// Ways that versions take by themselves.
+    pub edges: Vec<Edge>,
+    /// What holds for single stages.
+    pub stages: BTreeMap<String, StageRules>,
+    /// How often environments say what they run.
+    pub publish: Publishing,
 }
 
 /// What promotions do.
@@ -91,15 +104,21 @@ pub fn read(tree: &dyn Tree) -> Result<Policy, PolicyError> {
     if let Some(mistake) = policy.lint.mistake() {
         return Err(PolicyError::Content(mistake));
     }
-    match policy.apps.keys().find(|name| !is_name(name)) {
-        Some(name) => Err(PolicyError::Content(format!(
-            "{name:?} is no name for an app"
-        ))),
+    if let Some(name) = policy.apps.keys().find(|name| !is_name(name)) {
+        let problem = format!("{name:?} is no name for an app");
+        return Err(PolicyError::Content(problem));
+    }
+    if let Some(name) = policy.environments.keys().find(|name| !is_name(name)) {
+        let problem = format!("{name:?} is no name for an environment that publishes");
+        return Err(PolicyError::Content(problem));
+    }
+    match policy.routes().problem() {
+        Some(problem) => Err(PolicyError::Content(problem)),
         None => Ok(policy),
     }
 }
 
-/// Names of apps become names of files.
+/// Names of apps become names of files, those of environments names of refs.
 fn is_name(name: &str) -> bool {
     let is_part = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
     !name.is_empty() && !name.starts_with('.') && name.chars().all(is_part)
@@ -132,6 +151,17 @@ impl Policy {
                 freeze.stages.is_empty() || freeze.stages.iter().any(|name| name == stage);
             is_meant && freeze.from <= now && now < freeze.to
         })
+    }
+
+    /// What it says of promotions that nobody starts.
+    pub fn routes(&self) -> Routes<'_> {
+        Routes {
+            environments: &self.environments,
+            people: &self.people,
+            groups: &self.groups,
+            edges: &self.edges,
+            stages: &self.stages,
+        }
     }
 
     /// How long the source must have run what is promoted.

@@ -47,6 +47,24 @@ pub struct Scope {
     pub apps: Vec<App>,
 }
 
+impl Scope {
+    /// The folder of an app in the source; that of the stage for an app without one.
+    pub fn source_folder(&self, app: &App) -> String {
+        match &app.folders {
+            Some([from, _]) => from.clone(),
+            None => self.from.folder.clone(),
+        }
+    }
+
+    /// The same in the target.
+    pub fn target_folder(&self, app: &App) -> String {
+        match &app.folders {
+            Some([_, to]) => to.clone(),
+            None => self.to.folder.clone(),
+        }
+    }
+}
+
 /// Why nothing can be promoted between two names.
 #[derive(Debug, thiserror::Error)]
 pub enum ScopeError {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
 
+use super::automatic::waves::Waves;
 use super::dependencies::Readiness;
 use super::desired::Desired;
 use super::foreign::{Foreign, Sight};
@@ -94,6 +95,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Turns for status writes that nobody waits for.
     pub turns: Turns,
+    /// What of stages with waves is held back from this environment.
+    pub waves: Waves,
     /// How many builds, fetches and other work for the processor run at once.
     pub processors: Semaphore,
 }

@@ -202,8 +202,9 @@ async fn completed(
     key: &Key,
     remote: &Remote,
     object: &GitRepository,
-    mut fetched: Fetched,
+    fetched: Fetched,
 ) -> Result<(Fetched, Arc<Filtered>), Trouble> {
+    let mut fetched = context.waves.held(key, fetched).await?;
     if object.spec.recurse_submodules {
         fetched = with_submodules(&context.repositories, &owner(key), remote, fetched).await?;
     }
@@ -248,7 +249,13 @@ async fn recalled(context: &Context, key: &Key, state: &mut State, object: &GitR
     let Ok((url, _)) = RemoteUrl::parse(&object.spec.url) else {
         return;
     };
-    let known = recall(&context.repositories, &owner(key), &url, &artifact.revision).await;
+    let known = recall(
+        &context.repositories,
+        &owner(key),
+        &url,
+        plain(&artifact.revision),
+    )
+    .await;
     let remote = Remote {
         url,
         access: Access::default(),
@@ -262,6 +269,15 @@ async fn recalled(context: &Context, key: &Key, state: &mut State, object: &GitR
     {
         publish(context, key, state, &fetched, &tree);
     }
+}
+
+/// A revision without the folders of which it had another version.
+fn plain(revision: &str) -> &str {
+    let id = revision.rfind("sha1:").unwrap_or(0);
+    let end = revision[id..]
+        .find('+')
+        .map_or(revision.len(), |at| id + at);
+    &revision[..end]
 }
 
 /// Caches are kept apart by who they are for.

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod artifact_source;
 pub mod asking;
+pub mod automatic;
 pub mod barrier;
 pub mod conclude;
 pub mod context;

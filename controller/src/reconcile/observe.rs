@@ -54,7 +54,8 @@ impl Listed {
         });
     }
 
-    async fn both(&self) {
+    /// Waits until all sources and Kustomizations have been seen.
+    pub async fn both(&self) {
         // The sender lives as long as whoever waits here.
         let both = [Kind::GitRepository, Kind::Kustomization];
         let mut listed = self.0.subscribe();

@@ -239,7 +239,8 @@ fn short(subject: &str) -> String {
     }
 }
 
-fn reference(object: &GitRepository) -> ObjectReference {
+/// What events of it are about.
+pub fn reference(object: &GitRepository) -> ObjectReference {
     ObjectReference {
         // Events find their object by all of these.
         resource_version: object.resource_version(),

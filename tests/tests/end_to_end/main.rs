@@ -54,6 +54,7 @@
 )]
 
 mod artifacts;
+mod automatic;
 mod bootstrapped;
 mod building;
 mod canaries;

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod automatic;
 mod deciding;
 mod effects;
 mod fleet;

@@ -1,5 +1,6 @@
 //! `weir promote FROM TO [APP…]`: what one stage has becomes what the next one has, with its effect shown first.
 
+mod auto;
 mod edit;
 pub(super) mod git;
 mod print;
@@ -9,6 +10,7 @@ pub(super) mod write;
 
 use std::path::Path;
 
+use anstream::eprintln;
 use jiff::Timestamp;
 
 use super::{Failure, Outcome};
@@ -33,6 +35,7 @@ Examples:
   weir promote staging prod --take target shop/helm.yaml:spec.values.replicas
   weir promote staging prod --pin shop/helm.yaml:spec.values.replicas --reason 'prod is larger'
   weir promote staging prod --override leak='the name is public' --push
+  weir promote --auto --dry-run                 what the controllers would promote now, and what they wait for
 
 Secrets, settings of environments and what `weir.yaml` names never travel; what only the target changed stays.
 Exit codes: 0 nothing to promote, or written; 2 something would be promoted; 1 refused, or an error.";
@@ -42,9 +45,11 @@ Exit codes: 0 nothing to promote, or written; 2 something would be promoted; 1 r
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The stage that is promoted, by name or folder.
-    from: String,
+    #[arg(required_unless_present = "auto")]
+    from: Option<String>,
     /// The stage that it is promoted into.
-    to: String,
+    #[arg(required_unless_present = "auto")]
+    to: Option<String>,
     /// The apps; default all.
     #[arg(value_name = "APP")]
     apps: Vec<String>,
@@ -53,6 +58,12 @@ pub(super) struct Args {
     /// Promote in spite of a refusal; the reason is written down. May be repeated.
     #[arg(long = "override", value_name = "REFUSAL=REASON")]
     overrides: Vec<String>,
+    /// Say of every edge in `weir.yaml` what its controller would promote now, and what it waits for.
+    #[arg(long, requires = "dry_run", conflicts_with_all = ["from", "into"])]
+    auto: bool,
+    /// With `--auto`: promote nothing. The controllers do, not this command.
+    #[arg(long, requires = "auto")]
+    dry_run: bool,
     /// Write conflicts with markers into the work tree, and commit nothing.
     #[arg(long, group = "into")]
     edit: bool,
@@ -64,6 +75,9 @@ pub(super) struct Args {
 
 /// Plans, prints, and writes when that is asked for.
 pub(super) fn run(args: &Args) -> Outcome {
+    if args.auto {
+        return auto::explain(&args.write);
+    }
     let request = request(args)?;
     match args.edit {
         true => edit::edit(&request),
@@ -76,8 +90,8 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn request(args: &Args) -> Result<Request, Failure> {
     let overrides = args.overrides.iter().map(|text| wishes::overridden(text));
     Ok(Request {
-        from: args.from.clone(),
-        to: args.to.clone(),
+        from: args.from.clone().unwrap_or_default(),
+        to: args.to.clone().unwrap_or_default(),
         apps: args.apps.clone(),
         wishes: args.wishes.wishes()?,
         overrides: overrides.collect::<Result<_, _>>()?,
@@ -87,6 +101,9 @@ fn request(args: &Args) -> Result<Request, Failure> {
 
 fn ready(history: &History, revision: &str, request: &Request) -> Result<Ready, Failure> {
     let promotion = planned(history, revision, request)?;
+    for unsigned in &promotion.unsigned {
+        eprintln!("warning: {unsigned}; a controller would not promote it");
+    }
     Ok(Ready {
         told: print::render(&promotion),
         refusal: refused(&promotion.refusals),

@@ -31,10 +31,10 @@ pub(in crate::cli) struct WriteFlags {
     branch: bool,
     /// The server that `--push` and `--branch` write to.
     #[arg(long, value_name = "NAME", default_value = "origin")]
-    remote: String,
+    pub(super) remote: String,
     /// The server's branch that is read and written; default the one that is checked out.
     #[arg(long, value_name = "BRANCH")]
-    onto: Option<String>,
+    pub(super) onto: Option<String>,
 }
 
 /// What was planned upon a revision.

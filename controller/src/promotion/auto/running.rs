@@ -1,0 +1,93 @@
+//! What an environment runs of a folder, and whether it is well, by what its cluster says of its Kustomizations.
+
+use jiff::Timestamp;
+use overlay::Tree;
+
+use super::published::{Failure, Running};
+use crate::environments::Environment;
+use crate::promotion::health::{Reported, find, leaves};
+use crate::source::history::History;
+
+/// The longest part of a cluster's message that is published.
+const MESSAGE: usize = 300;
+
+/// What it runs now; none when it builds nothing of the folder. What was said before tells since when it is so.
+pub fn running(
+    history: &History,
+    environment: &Environment,
+    reported: &[Reported],
+    folder: &str,
+    before: Option<&Running>,
+    now: Timestamp,
+) -> Option<Running> {
+    let folders = [folder.to_owned()];
+    let builders: Vec<_> = leaves(environment, &folders).collect();
+    if builders.is_empty() {
+        return None;
+    }
+    let found = builders.iter().map(|leaf| find(leaf, reported));
+    let Some(found) = found.collect::<Option<Vec<&Reported>>>() else {
+        // One of its Kustomizations is not in the cluster yet.
+        return Some(Running {
+            tree: None,
+            healthy_since: None,
+            failure: None,
+        });
+    };
+    let mut trees: Vec<Option<String>> = found
+        .iter()
+        .map(|reported| tree(history, reported, folder))
+        .collect();
+    trees.dedup();
+    let tree = match trees.as_slice() {
+        [Some(tree)] => Some(tree.clone()),
+        _ => None,
+    };
+    let before = before.filter(|before| before.tree == tree);
+    let is_well = tree.is_some() && found.iter().all(|reported| reported.is_ready);
+    let since = before.and_then(|before| before.healthy_since);
+    let failed = found.iter().find(|it| it.has_failed && !it.is_ready);
+    Some(Running {
+        healthy_since: is_well.then(|| since.unwrap_or(now)),
+        failure: match failed {
+            Some(reported) => Some(failure(reported, before, now)),
+            None => before.and_then(|before| before.failure.clone()),
+        },
+        tree,
+    })
+}
+
+/// The tree of the folder that a Kustomization has applied, or tries to.
+fn tree(history: &History, reported: &Reported, folder: &str) -> Option<String> {
+    let spliced = reported.spliced.iter().find(|(path, _)| path == folder);
+    if let Some((_, id)) = spliced {
+        return history.full_id(id);
+    }
+    // A folder below one that was put in.
+    let above = reported
+        .spliced
+        .iter()
+        .find_map(|(path, id)| Some((folder.strip_prefix(path)?.strip_prefix('/')?, id)));
+    let id = match above {
+        Some((rest, id)) => history.tree(&history.full_id(id)?)?.id(rest),
+        None => history
+            .point(reported.commit.as_deref()?)
+            .ok()?
+            .tree
+            .id(folder),
+    };
+    id.ok().flatten().map(|id| id.to_string())
+}
+
+/// What failed, since it was first said.
+fn failure(reported: &Reported, before: Option<&Running>, now: Timestamp) -> Failure {
+    let (name, says) = (&reported.name, &reported.message);
+    let message: String = format!("{}/{name}: {says}", reported.namespace)
+        .chars()
+        .take(MESSAGE)
+        .collect();
+    let known = before.and_then(|before| before.failure.clone());
+    known
+        .filter(|known| known.message == message)
+        .unwrap_or(Failure { at: now, message })
+}

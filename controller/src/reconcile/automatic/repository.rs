@@ -1,0 +1,101 @@
+//! What the repository says at its newest commit, which is read once a commit.
+
+use std::collections::BTreeMap;
+
+use crate::environments::{self, Graph, graph};
+use crate::promotion::auto::Pending;
+use crate::promotion::auto::pending::{Site, pending};
+use crate::promotion::policy::{self, Policy};
+use crate::promotion::scope::stage;
+use crate::source::history::{History, Point};
+use crate::source::mirror::BRANCH;
+
+/// What the repository says at its newest commit.
+pub(super) struct Repository {
+    /// The commit.
+    pub(super) head: Point,
+    /// Its `weir.yaml`.
+    pub(super) policy: Policy,
+    /// Its environments.
+    pub(super) graph: Graph,
+    /// How graphs are built.
+    pub(super) settings: environments::Settings,
+    /// What would be promoted.
+    pub(super) pending: Vec<Pending>,
+    /// Stages with waves that name this environment.
+    pub(super) waves: BTreeMap<String, Waved>,
+}
+
+/// A stage with waves.
+pub(super) struct Waved {
+    /// Its folder.
+    pub(super) folder: String,
+    /// This environment is in its first wave, from which nothing is held back.
+    pub(super) is_first: bool,
+}
+
+/// Reads it; what was read of the same commit counts on.
+pub(super) fn read(
+    history: &History,
+    known: Option<Repository>,
+    environment: &str,
+) -> Result<Repository, String> {
+    let head = history.point(BRANCH).map_err(text)?;
+    if let Some(known) = known.filter(|known| known.head.commit.id == head.commit.id) {
+        return Ok(known);
+    }
+    let policy = policy::read(&head.tree).map_err(text)?;
+    let settings = environments::Settings::default();
+    let graph = graph(&head.tree, &settings).map_err(text)?;
+    let site = Site {
+        history,
+        head: &head,
+        graph: &graph,
+        policy: &policy,
+        settings: &settings,
+    };
+    let pending = pending(&site).map_err(text)?;
+    let waves = waves(&head, &policy, environment)?;
+    Ok(Repository {
+        head,
+        policy,
+        graph,
+        settings,
+        pending,
+        waves,
+    })
+}
+
+/// The stages whose waves name an environment.
+fn waves(
+    head: &Point,
+    policy: &Policy,
+    environment: &str,
+) -> Result<BTreeMap<String, Waved>, String> {
+    let mut folders = BTreeMap::new();
+    for (name, rules) in &policy.stages {
+        let own = rules.waves.iter().position(|wave| {
+            let members = policy.routes().members(&wave.environments);
+            members.contains(environment)
+        });
+        let Some(own) = own else {
+            continue;
+        };
+        let stage = stage(&head.tree, name).map_err(text)?;
+        if stage.is_per_app {
+            return Err(format!(
+                "waves need a folder of the stage, and {name} has none"
+            ));
+        }
+        let waved = Waved {
+            folder: stage.folder,
+            is_first: own == 0,
+        };
+        folders.insert(name.clone(), waved);
+    }
+    Ok(folders)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

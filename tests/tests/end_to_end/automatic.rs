@@ -1,0 +1,343 @@
+//! Promotion that nobody starts: three clusters with a Weir each, one plain Git server, and versions that find their way.
+
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Event;
+use kube::Client;
+use kube::api::{Api, DynamicObject, ListParams, PostParams};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use weir_tests::objects::{api, git_repository, git_repository_kind, kind, kustomization};
+use weir_tests::scene::{PATIENCE, arguments, config_map_kind, install_definitions};
+use weir_tests::{
+    ControlPlane, ControlPlaneOptions, GitServer, GitServerOptions, Repository, SshKey, Weir,
+    eventually,
+};
+
+const NAMESPACE: &str = "default";
+const CONFIG: &str = "stages/staging/shop/config.yaml";
+
+/// A cluster that is an environment, and the Weir in it.
+struct Cluster {
+    weir: Weir,
+    environment: &'static str,
+    client: Client,
+    _control_plane: ControlPlane,
+    _storage: TempDir,
+}
+
+impl Cluster {
+    /// Starts it; objects of its Kustomization for which an expression holds have failed.
+    async fn start(
+        environment: &'static str,
+        url: &str,
+        key: &SshKey,
+        failed: Option<&str>,
+    ) -> Cluster {
+        let control_plane = ControlPlane::start(ControlPlaneOptions::default());
+        let client = control_plane.client(ControlPlane::ADMINISTRATOR).await;
+        install_definitions(&client).await;
+        let create = async |object: &DynamicObject, name: &str, group: &str, version: &str| {
+            let api = api(&client, NAMESPACE, &kind(group, version, name));
+            api.create(&PostParams::default(), object).await.unwrap();
+        };
+        let secret = DynamicObject::new("promotion", &kind("", "v1", "Secret"))
+            .data(json!({"stringData": {"signing-key": key.private}}));
+        create(&secret, "Secret", "", "v1").await;
+        let source = git_repository("fleet", url, json!({"interval": "1h"}));
+        create(&source, "GitRepository", "source.toolkit.fluxcd.io", "v1").await;
+        let mut spec = json!({"wait": true, "targetNamespace": NAMESPACE, "timeout": "30s"});
+        if let Some(failed) = failed {
+            spec["healthCheckExprs"] = json!([
+                {"apiVersion": "v1", "kind": "ConfigMap", "current": "true", "failed": failed}
+            ]);
+        }
+        let path = format!("./envs/{environment}");
+        let apps = kustomization("apps", "fleet", &path, spec);
+        create(&apps, "Kustomization", "kustomize.toolkit.fluxcd.io", "v1").await;
+        let storage = tempfile::tempdir().unwrap();
+        let mut flags = arguments(storage.path()).to_vec();
+        flags.extend([
+            format!("--environment={environment}"),
+            format!("--promotion-source={NAMESPACE}/fleet"),
+            "--promotion-secret=promotion".to_owned(),
+            "--promotion-interval=1s".to_owned(),
+        ]);
+        Cluster {
+            weir: Weir::start(control_plane.kubeconfig(ControlPlane::WEIR), &flags),
+            environment,
+            client,
+            _control_plane: control_plane,
+            _storage: storage,
+        }
+    }
+
+    /// Waits until a ConfigMap has a value.
+    async fn runs(&self, name: &str, key: &str, value: &str) {
+        let what = format!("{} of {name} in {} is {value}", key, self.environment);
+        eventually(PATIENCE, &what, async || {
+            let found = self.value(name, key).await;
+            match found == json!(value) {
+                true => Ok(()),
+                false => Err(found.to_string()),
+            }
+        })
+        .await;
+    }
+
+    async fn value(&self, name: &str, key: &str) -> Value {
+        let api = api(&self.client, NAMESPACE, &config_map_kind());
+        let found = api.get_opt(name).await.unwrap();
+        found.map_or(Value::Null, |object| object.data["data"][key].clone())
+    }
+
+    /// What its events say of promotion.
+    async fn events(&self) -> Vec<String> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let all = api.list(&ListParams::default()).await.unwrap();
+        let about = all
+            .items
+            .into_iter()
+            .filter(|event| event.reason.as_deref() == Some("Promotion"));
+        about.filter_map(|event| event.message).collect()
+    }
+}
+
+/// Three environments of two stages.
+struct Fleet {
+    staging: Cluster,
+    europe: Cluster,
+    america: Cluster,
+    work: Repository,
+    _server: GitServer,
+}
+
+async fn fleet() -> Fleet {
+    let server = GitServer::start(GitServerOptions::default());
+    let work = server.create_repository("fleet");
+    let names = ["staging", "prod-eu", "prod-us"];
+    let keys = names.map(|_| SshKey::generate("ed25519", ""));
+    fill(&work, names, &keys);
+    work.publish("version 1");
+    let url = server.url("fleet");
+    let (staging, europe, america) = tokio::join!(
+        Cluster::start("staging", &url, &keys[0], None),
+        // Version 3 is one that Europe does not bear.
+        Cluster::start(
+            "prod-eu",
+            &url,
+            &keys[1],
+            Some("has(data.version) && data.version == 'v3'")
+        ),
+        Cluster::start("prod-us", &url, &keys[2], None),
+    );
+    Fleet {
+        staging,
+        europe,
+        america,
+        work,
+        _server: server,
+    }
+}
+
+fn fill(work: &Repository, names: [&str; 3], keys: &[SshKey; 3]) {
+    for stage in ["staging", "prod"] {
+        let below = |path: &str| format!("stages/{stage}/{path}");
+        work.write(&below("kustomization.yaml"), "resources: [shop]\n")
+            .write(
+                &below("shop/kustomization.yaml"),
+                "resources: [config.yaml]\n",
+            )
+            .write(&below("shop/config.yaml"), config("v1"));
+    }
+    for (name, stage) in names.into_iter().zip(["staging", "prod", "prod"]) {
+        let file = format!("resources: [../../stages/{stage}, env-config.yaml]\n");
+        work.write(&format!("envs/{name}/kustomization.yaml"), file)
+            .write(&format!("envs/{name}/env-config.yaml"), region(name));
+    }
+    let key = |at: usize| json!({"key": keys[at].public});
+    let policy = json!({
+        "environments": {"staging": key(0), "prod-eu": key(1), "prod-us": key(2)},
+        "edges": [{"from": "staging", "to": "prod", "apps": ["shop"], "driver": "staging"}],
+        "stages": {"prod": {"waves": [
+            {"environments": ["prod-eu"], "soak": "2s"}, {"environments": ["prod-us"]}
+        ]}},
+        "publish": {"interval": "20s", "atMostEvery": "1s"},
+    });
+    work.write("weir.yaml", policy.to_string());
+    work.git(&["config", "user.name", "Ada"]);
+    work.git(&["config", "user.email", "ada@example.org"]);
+}
+
+fn config(version: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: shop\ndata:\n  version: {version}\n"
+    )
+}
+
+fn region(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: env-config\ndata:\n  region: {name}\n"
+    )
+}
+
+impl Fleet {
+    /// Pulls what controllers have pushed, commits and pushes.
+    fn publish(&self, path: &str, text: String, message: &str) {
+        // A controller may push in between.
+        for _ in 0..20 {
+            self.pull();
+            self.work.write(path, &text);
+            self.work.commit(message);
+            if self.push() {
+                return;
+            }
+            self.work.reset("HEAD^");
+        }
+        panic!("outrun twenty times");
+    }
+
+    fn pull(&self) {
+        self.work
+            .git(&["pull", "--quiet", "--ff-only", "origin", "main"]);
+    }
+
+    fn push(&self) -> bool {
+        let pushed = std::process::Command::new("git")
+            .args(["push", "--quiet", "origin", "HEAD:main"])
+            .current_dir(self.work.path())
+            .output()
+            .unwrap();
+        pushed.status.success()
+    }
+
+    /// What an environment has published.
+    fn state(&self, environment: &str) -> Value {
+        let name = format!("refs/weir/state/{environment}");
+        self.work
+            .git(&["fetch", "--quiet", "origin", &format!("+{name}:{name}")]);
+        let text = self.work.git(&["show", &format!("{name}:state.json")]);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Waits until an environment has published a sentence, and gives it.
+    async fn says(&self, environment: &str, about: &str, part: &str) -> String {
+        let what = format!("{environment} says {part:?} of {about}");
+        eventually(PATIENCE, &what, async || {
+            let state = self.state(environment);
+            let told = state["decisions"].as_array().cloned().unwrap_or_default();
+            let mut sentences = told
+                .iter()
+                .filter(|told| told["about"] == about)
+                .filter_map(|told| told["sentence"].as_str());
+            let found = sentences.find(|sentence| sentence.contains(part));
+            found.map(str::to_owned).ok_or_else(|| state.to_string())
+        })
+        .await
+    }
+}
+
+fn weir(folder: &Path, arguments: &[&str]) -> String {
+    let output = Weir::command()
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env_remove("GIT_SSL_CAINFO")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_goes_from_staging_to_europe_to_america_and_a_bad_one_stops() {
+    let mut fleet = fleet().await;
+    for cluster in [&fleet.staging, &fleet.europe, &fleet.america] {
+        cluster.runs("shop", "version", "v1").await;
+    }
+    let edge = "staging → prod: shop";
+    fleet.says("staging", edge, "already there").await;
+    fleet.says("prod-us", "prod", "has the newest").await;
+
+    fleet.publish(CONFIG, config("v2"), "version 2");
+    fleet.america.runs("shop", "version", "v2").await;
+    assert_eq!(fleet.europe.value("shop", "version").await, "v2");
+    fleet.says("staging", edge, "promoted in").await;
+    fleet.says("prod-us", "prod", "waits: prod-eu").await;
+    fleet
+        .says("prod-us", "prod", "the wave before runs it well")
+        .await;
+    let told = fleet.staging.events().await;
+    let promoted = |told: &String| told.starts_with(&format!("{edge}: promoted in"));
+    assert!(told.iter().any(promoted), "{told:?}");
+    fleet.pull();
+    let message = fleet.work.git(&["log", "-1", "--format=%an%n%B"]);
+    assert!(
+        message.starts_with("Weir of staging\nPromote shop from staging to prod"),
+        "{message}"
+    );
+    assert!(
+        message.contains("Weir-Promotion: app=shop") && message.contains("Weir-Driven-By: staging"),
+        "{message}"
+    );
+
+    fleet.publish(CONFIG, config("v3"), "version 3");
+    fleet.europe.runs("shop", "version", "v3").await;
+    let stays = fleet
+        .says("prod-us", "prod", "prod-eu is not healthy: default/apps")
+        .await;
+    assert!(stays.starts_with("stays at "), "{stays}");
+    // What is not of the stage goes its way meanwhile.
+    fleet.publish(
+        "envs/prod-us/env-config.yaml",
+        region("us-west"),
+        "another region",
+    );
+    fleet.america.runs("env-config", "region", "us-west").await;
+    assert_eq!(fleet.america.value("shop", "version").await, "v2");
+    let source = api(&fleet.america.client, NAMESPACE, &git_repository_kind());
+    let revision =
+        source.get("fleet").await.unwrap().data["status"]["artifact"]["revision"].clone();
+    assert!(revision.to_string().contains("+stages/prod@"), "{revision}");
+    // A new process knows what was released.
+    fleet.america.weir.restart();
+    fleet.publish(
+        "envs/prod-us/env-config.yaml",
+        region("us-east"),
+        "back again",
+    );
+    fleet.america.runs("env-config", "region", "us-east").await;
+    assert_eq!(fleet.america.value("shop", "version").await, "v2");
+
+    fleet.pull();
+    let rolled = weir(
+        fleet.work.path(),
+        &[
+            "rollback",
+            "prod",
+            "shop",
+            "--reason",
+            "it fails in Europe",
+            "--push",
+        ],
+    );
+    assert!(rolled.contains("Pushed"), "{rolled}");
+    fleet.europe.runs("shop", "version", "v2").await;
+    let held = fleet.says("staging", edge, "stopped: held: Ada").await;
+    assert!(held.contains("(it fails in Europe)"), "{held}");
+
+    fleet.publish(CONFIG, config("v4"), "the fix");
+    fleet.staging.runs("shop", "version", "v4").await;
+    let explained = weir(fleet.work.path(), &["promote", "--auto", "--dry-run"]);
+    assert!(explained.contains("stopped: held: Ada"), "{explained}");
+    assert_eq!(fleet.europe.value("shop", "version").await, "v2");
+    fleet.pull();
+    let lifted = weir(
+        fleet.work.path(),
+        &["rollback", "prod", "shop", "--lift", "--push"],
+    );
+    assert!(lifted.contains("Pushed"), "{lifted}");
+    fleet.america.runs("shop", "version", "v4").await;
+    assert_eq!(fleet.europe.value("shop", "version").await, "v4");
+}
