@@ -17,6 +17,7 @@ pub mod expression;
 pub mod forge;
 pub mod health;
 pub mod lint;
+pub mod live;
 pub mod new_environment;
 pub mod promotion;
 pub mod reconcile;

@@ -72,6 +72,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let sides = Sides {
         from: request.target.clone(),
         to: request.source.clone(),
+        is_live: false,
     };
     let heading = Heading {
         name: args.name.clone(),

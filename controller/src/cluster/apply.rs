@@ -14,9 +14,10 @@ use super::discovery::defined_by;
 use super::error::{Act, Error, ObjectError};
 use super::in_flight::in_order;
 use super::in_force;
+use super::may_apply::MayApply;
 use super::order::rank;
 use super::owner::Owner;
-use super::plan::{Action, Incarnation, Plan, Step, Unchecked};
+use super::plan::{Action, Beside, Incarnation, Plan, Step, Unchecked};
 use super::planning::{is_definition, is_namespace};
 use super::redact::{Redactor, is_secret};
 use super::undeclared;
@@ -58,6 +59,8 @@ pub async fn apply(client: &Client, plan: &Plan) -> Applied {
             taken_over: &managers,
             force: plan.force,
             check_all: false,
+            beside: &Beside::default(),
+            may_apply: &MayApply::default(),
         },
     };
     for stage in plan.steps.chunk_by(|left, right| left.stage == right.stage) {

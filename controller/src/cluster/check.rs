@@ -4,17 +4,19 @@ use overlay::yaml::{Secrets, json_text_revealed, to_json};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::approximate::merged;
 use super::changes::{Mask, changes, differs};
 use super::clean_up::clean_up;
 use super::client::{ApplyMode, Client, Written};
-use super::error::{Act, Error, ObjectError};
+use super::error::{Act, Error, ObjectError, Refusal};
 use super::held_fields;
 use super::ignore::{adopt, without};
-use super::live::Proof;
+use super::live::{ObjectKey, Proof};
 use super::managed_fields::{
     Digest, TakenOver, last_writer, own_entry, own_fields, rivals, taken_over_digest,
 };
-use super::plan::{Action, Incarnation, Skip, Step};
+use super::may_apply::MayApply;
+use super::plan::{Action, Beside, Incarnation, Skip, Step};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
 use super::undeclared::drop_fields;
@@ -31,6 +33,9 @@ pub(super) struct Checker<'a> {
     pub(super) force: bool,
     /// Compute what changes even where nothing does.
     pub(super) check_all: bool,
+    /// What is known besides.
+    pub(super) beside: &'a Beside,
+    pub(super) may_apply: &'a MayApply,
 }
 
 /// The object as it is sent: here, and nowhere else, secrets leave their marks.
@@ -111,6 +116,9 @@ impl Checker<'_> {
             step.action = Action::Skip(Skip::Present);
             return Ok(Vec::new());
         }
+        if self.is_not_to_try(step) {
+            return self.tell(step, path).await;
+        }
         self.leave_to_others(step, path).await?;
         let mut warnings = Vec::new();
         loop {
@@ -120,6 +128,9 @@ impl Checker<'_> {
                     self.met(step, path, written).await?;
                     return Ok(warnings);
                 }
+                Err(error) if self.is_forbidden(step, &error).await? => {
+                    return self.tell(step, path).await;
+                }
                 Err(error) => match drop_fields(&mut step.object, error.refusal()) {
                     Some(dropped) => warnings.extend(dropped),
                     None => {
@@ -128,6 +139,62 @@ impl Checker<'_> {
                     }
                 },
             }
+        }
+    }
+
+    /// Whether it is known that the server need not, or must not, be asked to try.
+    fn is_not_to_try(&self, step: &Step) -> bool {
+        let may = |resource| self.may_apply.recall(resource, &step.id.namespace);
+        let unknown = &self.beside.unknown;
+        unknown.contains(&ObjectKey::from(&step.id))
+            || step.resource.as_ref().and_then(may) == Some(false)
+    }
+
+    /// Whether a refusal says that the account may not write such objects at all, and a guess is as good.
+    async fn is_forbidden(&self, step: &Step, error: &Error) -> Result<bool, Error> {
+        let is_forbidden = error
+            .refusal()
+            .is_some_and(|refusal| refusal.is_forbidden());
+        let Some(resource) = step.resource.as_ref() else {
+            return Ok(false);
+        };
+        if !is_forbidden || !self.beside.approximates {
+            return Ok(false);
+        }
+        let namespace = &step.id.namespace;
+        let may = self.may_apply.ask(self.client, resource, namespace).await?;
+        Ok(!may)
+    }
+
+    /// Tells what would come of an apply from what is there.
+    async fn tell(&self, step: &mut Step, path: &str) -> Result<Vec<String>, Error> {
+        step.is_approximate = true;
+        let live = match self.client.get(path).await {
+            Ok(live) => live,
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            // What may not be read either may change.
+            Err(error) if error.refusal().is_some_and(|it| it.is_forbidden()) => {
+                step.action = Action::Configure;
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        };
+        adopt(&mut step.object, &live, &step.ignored);
+        let wanted = to_json(&step.object.node, Secrets::Revealed);
+        self.compare_with(step, &live, &merged(&live, &wanted));
+        Ok(Vec::new())
+    }
+
+    /// Notes which fields cannot change, and what they would become.
+    async fn note_immutable(&self, step: &mut Step, path: &str, refusal: &Refusal) {
+        step.immutable = refusal.immutable_fields();
+        if !self.beside.approximates {
+            return;
+        }
+        if let Ok(live) = self.client.get(path).await {
+            let wanted = to_json(&step.object.node, Secrets::Revealed);
+            let mask = Mask::new(&step.object, &live, self.redactor);
+            step.changes = changes(&live, &merged(&live, &wanted), &mask);
         }
     }
 
@@ -164,6 +231,9 @@ impl Checker<'_> {
             self.client.discovery().forget(&step.id);
         }
         let force = self.force || settings.force;
+        if let Some(refusal) = error.refusal().filter(|refusal| refusal.is_immutable()) {
+            self.note_immutable(step, path, refusal).await;
+        }
         match error.refusal() {
             Some(refusal) if force && refusal.is_immutable() => {
                 let fields = refusal.immutable_fields();

@@ -100,7 +100,7 @@ fn collect(theirs: &Value, ours: &Value, value: &Value, path: &str, fields: &mut
 }
 
 /// Whether `k:{…}` or `v:…` names an item.
-fn names(name: &str, item: &Value) -> bool {
+pub(super) fn names(name: &str, item: &Value) -> bool {
     if let Some(keys) = name.strip_prefix("k:") {
         let keys = serde_json::from_str::<Map<String, Value>>(keys).unwrap_or_default();
         return !keys.is_empty() && keys.iter().all(|(key, value)| item.get(key) == Some(value));

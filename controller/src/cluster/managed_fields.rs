@@ -113,6 +113,28 @@ pub fn own_fields(object: &Value) -> Option<String> {
     entry.get("fieldsV1").map(Value::to_string)
 }
 
+/// What anybody holds of an object: one tree of all entries.
+pub(super) fn all_fields(object: &Value) -> Value {
+    let mut all = Map::new();
+    let trees = entries(object)
+        .iter()
+        .filter_map(|entry| entry["fieldsV1"].as_object());
+    trees.for_each(|tree| unite(&mut all, tree));
+    Value::Object(all)
+}
+
+/// Whether a manager besides us holds what a path of keys (`f:spec`, `k:{…}`) leads to.
+pub(super) fn is_held_by_another(object: &Value, path: &[String]) -> bool {
+    let holds = |entry: &Value| {
+        let begin = entry.get("fieldsV1");
+        path.iter()
+            .fold(begin, |fields, key| fields?.get(key))
+            .is_some()
+    };
+    let mut others = entries(object).iter().filter(|entry| !is_own(entry));
+    others.any(holds)
+}
+
 /// Another manager, and a field that it has taken from us.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rival {

@@ -8,6 +8,7 @@
 //! its own, with two exceptions: the shared watches, and reading the ConfigMaps and Secrets that it refers to.
 
 pub mod apply;
+mod approximate;
 mod await_gone;
 pub mod change_set;
 pub(crate) mod changes;
@@ -28,11 +29,13 @@ pub mod kubeconfig;
 mod limit;
 pub mod live;
 pub mod managed_fields;
+mod may_apply;
 mod normalise;
 pub mod order;
 pub mod owner;
 pub mod plan;
 mod planning;
+mod predecessor;
 pub mod prune;
 pub(crate) mod redact;
 mod replaced;
@@ -55,9 +58,12 @@ pub use inventory::Inventory;
 pub use live::{Drift, Live, ObjectKey, Observed, Proof, Proofs};
 pub use managed_fields::Rival;
 pub use owner::Owner;
-pub use plan::{Action, Change, Known, Plan, Recorded, Shown, Skip, Step, Wanted};
+pub use plan::{
+    Action, Beside, Change, Known, Plan, Recorded, Shown, Skip, Step, Unchecked, Wanted,
+};
 pub use planning::{learn, plan};
-pub use prune::{Kept, Pruned, prune};
+pub(crate) use predecessor::changes_since;
+pub use prune::{Fate, Kept, Pruned, look, prune};
 pub use token::issue_token;
 pub use traffic::Traffic;
 pub use transport::Limits;

@@ -47,6 +47,21 @@ pub struct Known {
     pub recorded: Option<Recorded>,
     /// Whether every object is dry-run, whatever the rules would save: for showing the plan.
     pub check_all: bool,
+    /// What is known besides, for showing several plans together.
+    pub beside: Beside,
+}
+
+/// What is known besides when several plans are shown together.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Where the account may not try, tell from what is there what would come of it.
+    pub approximates: bool,
+    /// Kinds that others define.
+    pub kinds: Vec<Resource>,
+    /// Namespaces that others make.
+    pub namespaces: BTreeSet<String>,
+    /// Objects with values that are not known: they are compared with what is there, and never sent.
+    pub unknown: BTreeSet<ObjectKey>,
 }
 
 /// A run that applied everything, as the status has it. What it applied and nobody has touched since needs no
@@ -163,6 +178,10 @@ pub struct Step {
     pub digest: Digest,
     /// What shows that the object is as wanted; for [`Action::Unchanged`] only.
     pub proof: Option<Proof>,
+    /// Whether this was told from what is there, without asking the server to try. Such a step is never executed.
+    pub is_approximate: bool,
+    /// The fields that the server refuses to change.
+    pub immutable: Vec<String>,
 }
 
 /// What is to be done, in order.

@@ -14,6 +14,7 @@ use super::ignore::ignored;
 use super::in_flight::in_order;
 use super::live::{Drift, ObjectKey, Observed, Proof};
 use super::managed_fields::Digest;
+use super::may_apply::MayApply;
 use super::normalise::normalise;
 use super::order;
 use super::order::Stage;
@@ -26,6 +27,9 @@ use super::settings::{Settings, Ssa};
 /// thousands takes no more than this many places at a time.
 const CONCURRENCY: usize = 16;
 
+/// The same where somebody waits to see the plan, and nothing else goes on.
+const SHOWN: usize = 20;
+
 /// The same where nothing has changed but the process: new commits go first.
 const LATER: usize = 4;
 
@@ -34,7 +38,12 @@ const LATER: usize = 4;
 pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan, Error> {
     let redactor = Redactor::of(&wanted.objects);
     learn(client, &wanted.objects).await?;
-    let definitions = definitions(&wanted.objects);
+    let mut definitions = definitions(&wanted.objects);
+    for resource in &known.beside.kinds {
+        let kind = (&resource.group, &resource.version, &resource.kind);
+        let kind = (kind.0.clone(), kind.1.clone(), kind.2.clone());
+        definitions.entry(kind).or_insert_with(|| resource.clone());
+    }
 
     let managers = client.taken_over();
     let checker = Checker {
@@ -43,6 +52,8 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
         taken_over: &managers,
         force: wanted.force,
         check_all: known.check_all,
+        beside: &known.beside,
+        may_apply: &MayApply::default(),
     };
     let mut plan = Plan {
         owner: wanted.owner.clone(),
@@ -64,7 +75,8 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
     // In apply order, definitions are first.
     let rest = steps.split_off(steps.partition_point(|step| step.stage == Stage::Definitions));
     decide(&checker, steps, known, &BTreeSet::new(), &mut plan).await;
-    let pending = pending_namespaces(&plan.steps);
+    let mut pending = pending_namespaces(&plan.steps);
+    pending.extend(known.beside.namespaces.iter().cloned());
     decide(&checker, rest, known, &pending, &mut plan).await;
     plan.prunes = prunes(&plan, known, &custom_stages);
     Ok(plan)
@@ -181,6 +193,8 @@ fn step(object: Object, stage: Stage, action: Action, resource: Option<Resource>
         last_writer: None,
         clean_up: Vec::new(),
         proof: None,
+        is_approximate: false,
+        immutable: Vec::new(),
     }
 }
 
@@ -268,6 +282,7 @@ async fn decide(
     });
     let at_once = match known.recorded {
         Some(_) => LATER,
+        None if known.beside.approximates => SHOWN,
         None => CONCURRENCY,
     };
     for result in in_order(Box::new(decided), at_once).await {

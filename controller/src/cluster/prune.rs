@@ -46,9 +46,29 @@ pub enum Kept {
     Replaced,
 }
 
-enum Fate {
+/// What becomes, or would become, of an object that is no longer wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its deletion has begun, or would: its unique id. Nothing is said of one that is gone already.
     Deleted(Option<String>),
+    /// It stays.
     Kept(Kept),
+}
+
+/// What a deletion would come to, without one.
+pub async fn look(client: &Client, owner: &Owner, id: &ObjectId) -> Result<Fate, Error> {
+    client.discovery().learn_missing(client, &[id]).await?;
+    let Some(resource) = client.discovery().get(id) else {
+        return Ok(Fate::Deleted(None));
+    };
+    match client.get_metadata(&resource.object_path(id)).await {
+        Ok(live) => Ok(match keeps(&live, owner, None) {
+            Some(why) => Fate::Kept(why),
+            None => Fate::Deleted(live["metadata"]["uid"].as_str().map(str::to_owned)),
+        }),
+        Err(error) if error.is_not_found() => Ok(Fate::Deleted(None)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Deletes objects, given in deletion order. `proofs` holds the unique ids of those that this process applied.

@@ -249,6 +249,9 @@ impl<'a> Work<'a> {
             moved_from: None,
             action: Action::Create,
             lines: Vec::new(),
+            rivals: Vec::new(),
+            is_approximate: false,
+            is_earlier: false,
             place: shown.object.origin.place.clone(),
         };
         change.id.name = lines.readable(&change.id.name);

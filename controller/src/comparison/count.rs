@@ -19,23 +19,29 @@ pub enum Count {
     Prune,
     /// Objects that go from Git and stay in the cluster.
     Leave,
+    /// Objects that the API server refuses.
+    Refuse,
+    /// Objects that are left alone.
+    Skip,
 }
 
 /// The counts, their words and their signs, in the order in which they are told.
-pub(super) const COUNTS: [(Count, &str, &str); 6] = [
+pub(super) const COUNTS: [(Count, &str, &str); 8] = [
     (Count::Add, "add", "+"),
     (Count::Change, "change", "~"),
     (Count::MayChange, "may change", "?"),
     (Count::Replace, "replace", "-/+"),
     (Count::Prune, "prune", "-"),
     (Count::Leave, "left behind", "·"),
+    (Count::Refuse, "refused", "!"),
+    (Count::Skip, "skipped", "·"),
 ];
 
 /// Counts of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// By [`Count`], in the order of [`COUNTS`].
-    pub by_count: [usize; 6],
+    pub by_count: [usize; 8],
     /// Those that stay as they are.
     pub unchanged: usize,
 }
@@ -50,6 +56,8 @@ impl Count {
             Action::Replace { .. } => Self::Replace,
             Action::Prune { .. } => Self::Prune,
             Action::Leave(_) => Self::Leave,
+            Action::Refuse(_) => Self::Refuse,
+            Action::Skip(_) => Self::Skip,
         }
     }
 
@@ -67,9 +75,9 @@ impl Counts {
         index.map_or(0, |index| self.by_count[index])
     }
 
-    /// Whether anything at all is written.
+    /// Whether anything at all is written, or would be.
     pub fn any(&self) -> bool {
-        self.by_count.iter().any(|count| *count > 0)
+        self.by_count.iter().sum::<usize>() > self.get(Count::Skip)
     }
 
     /// Whether anything is deleted.

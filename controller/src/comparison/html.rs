@@ -79,8 +79,8 @@ fn class(action: &Action) -> &'static str {
         Action::Create => "add",
         Action::Change => "change",
         Action::MayChange => "may",
-        Action::Replace { .. } | Action::Prune { .. } => "lose",
-        Action::Leave(_) => "remark",
+        Action::Replace { .. } | Action::Prune { .. } | Action::Refuse(_) => "lose",
+        Action::Leave(_) | Action::Skip(_) => "remark",
     }
 }
 
@@ -108,6 +108,13 @@ fn object(page: &mut String, change: &ObjectChange) {
         escaped(&text::name(change)),
     );
     change.lines.iter().for_each(|line| leaf(page, line));
+    for conflict in text::conflicts(change) {
+        let _ = writeln!(
+            page,
+            "<li><span class=\"sign lose\">!</span>{}</li>",
+            escaped(&conflict)
+        );
+    }
     page.push_str("</ul></details>\n");
 }
 

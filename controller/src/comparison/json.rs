@@ -7,7 +7,7 @@ use super::{
     Action, Comparison, Counts, EnvironmentChange, LeafChange, Line, ObjectChange, Presence,
     Problem,
 };
-use crate::cluster::Shown;
+use crate::cluster::{Rival, Shown};
 use crate::environments::Kind;
 
 /// What this form of the document is called. Fields may be added to it; none changes its meaning or goes.
@@ -20,6 +20,8 @@ pub struct Sides {
     pub from: String,
     /// The later one.
     pub to: String,
+    /// Whether the earlier one is a cluster.
+    pub is_live: bool,
 }
 
 /// The whole comparison.
@@ -29,6 +31,7 @@ pub fn value(comparison: &Comparison, sides: &Sides) -> Value {
         "schema": SCHEMA,
         "from": sides.from,
         "to": sides.to,
+        "live": sides.is_live,
         "counts": counts(&Counts::of(comparison)),
         "environments": environments,
         "unchangedEnvironments": comparison.unchanged,
@@ -88,6 +91,7 @@ fn leaf(leaf: &LeafChange) -> Value {
             Problem::StaysBroken(why) => ("staysBroken", why.as_str()),
             Problem::IsMended => ("isMended", ""),
             Problem::MovesOut(repository) => ("movesOut", repository.as_str()),
+            Problem::AnotherCluster(way) => ("anotherCluster", way.as_str()),
         };
         json!({"kind": kind, "message": message})
     });
@@ -105,6 +109,8 @@ pub fn object(object: &ObjectChange) -> Value {
     let id = &object.id;
     let (action, more) = action(&object.action);
     let lines: Vec<Value> = object.lines.iter().map(line).collect();
+    let rival = |rival: &Rival| json!({"path": rival.field, "manager": rival.manager});
+    let rivals: Vec<Value> = object.rivals.iter().map(rival).collect();
     let mut value = json!({
         "group": id.group,
         "version": id.version,
@@ -117,6 +123,9 @@ pub fn object(object: &ObjectChange) -> Value {
         "file": &*object.place.file,
         "line": object.place.line,
         "changes": lines,
+        "conflicts": rivals,
+        "isApproximate": object.is_approximate,
+        "isEarlier": object.is_earlier,
     });
     if let (Some(map), Some(more)) = (value.as_object_mut(), more.as_object()) {
         map.extend(more.clone());
@@ -135,6 +144,8 @@ fn action(action: &Action) -> (&'static str, Value) {
         ),
         Action::Prune { is_guarded } => ("prune", json!({"isGuarded": is_guarded})),
         Action::Leave(why) => ("leave", json!({"reason": why})),
+        Action::Refuse(why) => ("refuse", json!({"reason": why})),
+        Action::Skip(why) => ("skip", json!({"reason": why})),
     }
 }
 

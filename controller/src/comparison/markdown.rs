@@ -8,7 +8,7 @@ use super::count::COUNTS;
 use super::fold::{Group, groups};
 use super::json::Sides;
 use super::text::{self, Detail};
-use super::{Action, Comparison, Counts, EnvironmentChange};
+use super::{Action, Comparison, Count, Counts, EnvironmentChange};
 
 /// What a comment may hold on GitHub; others take more.
 const LIMIT: usize = 65_000;
@@ -97,11 +97,12 @@ fn table(comparison: &Comparison, sides: &Sides, heading: &Heading) -> String {
         return text;
     }
     text.push_str("| environment | stage |");
-    for (_, word, _) in COUNTS {
+    let columns = columns(comparison);
+    for (_, word) in &columns {
         let _ = write!(text, " {word} |");
     }
     text.push_str(" |\n|---|---|");
-    text.push_str(&"--:|".repeat(COUNTS.len()));
+    text.push_str(&"--:|".repeat(columns.len()));
     text.push_str("---|\n");
     for environment in &comparison.environments {
         let counts = Counts::of_environment(environment);
@@ -111,8 +112,8 @@ fn table(comparison: &Comparison, sides: &Sides, heading: &Heading) -> String {
             code(&environment.name),
             cell(&environment.stages.join(", "))
         );
-        for (count, ..) in COUNTS {
-            match counts.get(count) {
+        for (count, _) in &columns {
+            match counts.get(*count) {
                 0 => text.push_str(" |"),
                 number => {
                     let _ = write!(text, " {number} |");
@@ -123,6 +124,15 @@ fn table(comparison: &Comparison, sides: &Sides, heading: &Heading) -> String {
     }
     let _ = writeln!(text, "\n{}", escaped(text::footer(comparison).trim_end()));
     text
+}
+
+/// The counts that the table has columns for: what only a cluster knows of has one where there is any.
+fn columns(comparison: &Comparison) -> Vec<(Count, &'static str)> {
+    let all = Counts::of(comparison);
+    let is_told =
+        |count: &Count| !matches!(count, Count::Refuse | Count::Skip) || all.get(*count) > 0;
+    let columns = COUNTS.iter().map(|(count, word, _)| (*count, *word));
+    columns.filter(|(count, _)| is_told(count)).collect()
 }
 
 /// What deserves a second look.

@@ -23,7 +23,7 @@ mod why;
 
 use overlay::{ObjectId, Place};
 
-use crate::cluster::Shown;
+use crate::cluster::{Rival, Shown};
 use crate::environments::{Kind, LeafName};
 
 pub use affected::{Affected, Reach, affected};
@@ -97,6 +97,8 @@ pub enum Problem {
     IsMended,
     /// Its files lie in another repository now.
     MovesOut(String),
+    /// Its objects are in another cluster, to which this leads.
+    AnotherCluster(String),
 }
 
 /// What is done with an object.
@@ -122,6 +124,10 @@ pub enum Action {
     },
     /// It is no longer there, and is not deleted, because of this.
     Leave(String),
+    /// The API server refuses it, in these words.
+    Refuse(String),
+    /// It is wanted, and left alone, because of this.
+    Skip(String),
 }
 
 /// What a change does to one object.
@@ -137,6 +143,12 @@ pub struct ObjectChange {
     pub action: Action,
     /// The leaves that change.
     pub lines: Vec<Line>,
+    /// Fields of it that others have written since, and that are taken back from them.
+    pub rivals: Vec<Rival>,
+    /// Whether this was told from what is there, without asking the API server to try.
+    pub is_approximate: bool,
+    /// Whether the cluster differs here without this change of the repository too.
+    pub is_earlier: bool,
     /// Where it is, or was, first written.
     pub place: Place,
 }

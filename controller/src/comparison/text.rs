@@ -12,6 +12,7 @@ use super::{
     Action, Comparison, Count, Counts, EnvironmentChange, LeafChange, Line, ObjectChange, Presence,
     Problem,
 };
+use crate::cluster::Rival;
 use crate::environments::Kind;
 
 /// How much is told.
@@ -135,6 +136,10 @@ pub(super) fn told(problem: &Problem) -> String {
             "its files lie in another repository now, {}: what becomes of its objects cannot be told here",
             visible(repository)
         ),
+        Problem::AnotherCluster(way) => format!(
+            "its objects are in another cluster, by {}: they were not looked at",
+            visible(way)
+        ),
     }
 }
 
@@ -157,8 +162,8 @@ fn color(action: &Action) -> AnsiColor {
         Action::Create => AnsiColor::Green,
         Action::Change => AnsiColor::Yellow,
         Action::MayChange => AnsiColor::Cyan,
-        Action::Replace { .. } | Action::Prune { .. } => AnsiColor::Red,
-        Action::Leave(_) => AnsiColor::White,
+        Action::Replace { .. } | Action::Prune { .. } | Action::Refuse(_) => AnsiColor::Red,
+        Action::Leave(_) | Action::Skip(_) => AnsiColor::White,
     }
 }
 
@@ -173,7 +178,19 @@ fn object_lines(text: &mut String, object: &ObjectChange, detail: Detail) {
     text.push('\n');
     if detail == Detail::Leaves {
         object.lines.iter().for_each(|line| leaf_line(text, line));
+        for conflict in conflicts(object) {
+            let _ = writeln!(text, "        ! {conflict}");
+        }
     }
+}
+
+/// What is said of fields that others have written.
+pub(super) fn conflicts(object: &ObjectChange) -> Vec<String> {
+    let told = |rival: &Rival| {
+        let (field, manager) = (visible(&rival.field), visible(&rival.manager));
+        format!("conflict: {field} is written by {manager}, and taken back")
+    };
+    object.rivals.iter().map(told).collect()
 }
 
 /// `Kind namespace/name`.
@@ -208,7 +225,15 @@ pub(super) fn remarks(object: &ObjectChange) -> Vec<String> {
             remarks.push("guarded: waits for a confirmation".to_owned());
         }
         Action::Leave(why) => remarks.push(format!("stays in the cluster: {why}")),
+        Action::Refuse(why) => remarks.push(visible(why)),
+        Action::Skip(why) => remarks.push(format!("left alone: {why}")),
         _ => {}
+    }
+    if object.is_approximate {
+        remarks.push("approximate".to_owned());
+    }
+    if object.is_earlier {
+        remarks.push("differs without this change too".to_owned());
     }
     remarks
 }

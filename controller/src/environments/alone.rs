@@ -1,11 +1,12 @@
 //! One Kustomization by itself: as its file has it, when no environment brings it.
 
 use overlay::unknown::Marker;
+use overlay::vars::Variables;
 use overlay::yaml::{Node, Value};
 use overlay::{Object, Place, Shared, Tree};
 
 use super::variables::variables;
-use super::{Composer, Leaf, LeafName, SHARED, Settings, Site, leaf};
+use super::{Composer, Leaf, LeafName, Outcome, SHARED, Settings, Site, leaf};
 use crate::api::kustomization::KustomizationSpec;
 use crate::reconcile::render::folder;
 
@@ -23,7 +24,7 @@ pub fn alone(
         composer: Composer::default(),
         earlier: None,
     };
-    let variables = variables(&spec, &name.namespace, &[], settings);
+    let variables = variables(&spec, &name.namespace, &[], settings, None);
     let outcome = leaf::build(&site, &spec, variables.as_ref());
     Leaf {
         path: folder(&spec),
@@ -34,6 +35,23 @@ pub fn alone(
         variables,
         outcome,
     }
+}
+
+/// Builds a spec whose keys are not at hand, with variables that are.
+pub fn without_keys(
+    tree: &dyn Tree,
+    settings: &Settings,
+    spec: &KustomizationSpec,
+    variables: Option<&Variables>,
+) -> Outcome {
+    let site = Site {
+        tree,
+        shared: Shared::new(SHARED),
+        settings,
+        composer: Composer::default(),
+        earlier: None,
+    };
+    leaf::build(&site, spec, variables)
 }
 
 /// An object with what is not known spelled out, for people to read.

@@ -23,6 +23,26 @@ pub fn stem(object: &Object) -> Option<&str> {
     (is_hash || hash == UNKNOWN_SUFFIX).then_some(stem)
 }
 
+/// Whether a name is one that a generated object of this stem has had: with some hash behind it.
+pub fn is_of_stem(stem: &str, name: &str) -> bool {
+    let hash = name
+        .strip_prefix(stem)
+        .and_then(|rest| rest.strip_prefix('-'));
+    hash.is_some_and(|hash| {
+        hash.len() == HASH_LENGTH && hash.bytes().all(|c| HASH_ALPHABET.contains(&c))
+    })
+}
+
+/// Gives objects other names, in all references to them too: pairs of what was and what is to be.
+pub fn rename_all(objects: &mut [Object], names: &[(String, String)]) {
+    for object in objects {
+        rename(&mut object.node, names);
+        if let Some((_, name)) = names.iter().find(|(old, _)| *old == object.id.name) {
+            object.id.name.clone_from(name);
+        }
+    }
+}
+
 /// Names what is generated out of unknown values `name-(unknown)`, in its references too.
 pub(super) fn name_unknown(build: &mut Build, marker: &Marker) {
     let renamed: Vec<(String, String)> = build
@@ -37,12 +57,7 @@ pub(super) fn name_unknown(build: &mut Build, marker: &Marker) {
     if renamed.is_empty() {
         return;
     }
-    for object in &mut build.objects {
-        rename(&mut object.node, &renamed);
-        if let Some((_, name)) = renamed.iter().find(|(old, _)| *old == object.id.name) {
-            object.id.name.clone_from(name);
-        }
-    }
+    rename_all(&mut build.objects, &renamed);
 }
 
 fn rename(node: &mut Node, names: &[(String, String)]) {

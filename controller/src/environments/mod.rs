@@ -37,14 +37,15 @@ use overlay::{Build, Object, Place, Shared, Tree, TreeError};
 
 use crate::api::kustomization::KustomizationSpec;
 
-pub use alone::{alone, readable, spelled_out};
+pub use alone::{alone, readable, spelled_out, without_keys};
 pub use changed::{Changed, changed};
 pub use facts::{Facts, facts};
 pub use folders::{Folder, Folders};
-pub use generated::{UNKNOWN_SUFFIX, stem};
+pub use generated::{UNKNOWN_SUFFIX, is_of_stem, rename_all, stem};
 pub use leaf::Composer;
 pub use spec::{is_kustomization, spec_of};
 pub use values::{Entry, data_of, holds_token, token_in};
+pub use variables::{Lent, variables};
 pub use versions::versions;
 
 /// Bytes of files that the builds of one tree share.

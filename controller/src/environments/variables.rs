@@ -1,35 +1,48 @@
-//! The variables of a Kustomization: from the ConfigMaps and Secrets that its ancestors render, then from the caller.
+//! The variables of a Kustomization: from the ConfigMaps and Secrets that its ancestors render, then from the caller, then
+//! from a cluster where one is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use overlay::Object;
 use overlay::unknown::Unknown;
 use overlay::vars::{Unset, Variables};
 
+use super::Settings;
 use super::values::data_of;
-use super::{Leaf, Settings};
 use crate::api::kustomization::{KustomizationSpec, SubstituteReference};
-use crate::reconcile::inputs::{ALWAYS, INLINE};
+use crate::reconcile::inputs::{ALWAYS, Data, INLINE, SECRET};
 
 /// Where the caller's variables come from, for messages.
 const GIVEN: &str = "--vars";
 
-/// What is put in for the variables of a spec; none when nothing is. Ancestors come nearest first.
-pub(super) fn variables(
+/// What a cluster has of the ConfigMaps and Secrets that a spec names, by kind and name. What it has not, or does not
+/// give to this account, is not among them.
+pub type Lent = BTreeMap<(String, String), Arc<Data>>;
+
+/// What is put in for the variables of a spec; none when nothing is. Ancestors come nearest first. Where a cluster was
+/// asked and has all that is named, a variable that nobody sets is a mistake; otherwise it is one that is not known.
+pub fn variables(
     spec: &KustomizationSpec,
     namespace: &str,
-    ancestors: &[&Leaf],
+    ancestors: &[&[Object]],
     settings: &Settings,
+    lent: Option<&Lent>,
 ) -> Option<Variables> {
     let post_build = spec.post_build.as_ref()?;
     let mut variables = Variables::default();
-    let mut missing = None;
+    let (mut missing, mut borrowed) = (None, BTreeSet::new());
     for reference in &post_build.substitute_from {
-        match rendered(reference, namespace, ancestors) {
-            Some(object) => set_all(&mut variables, reference, object, settings),
-            None if reference.optional => {}
-            None => missing = missing.or(Some(reference.name.clone())),
+        let key = (reference.kind.clone(), reference.name.clone());
+        let of_cluster = lent.and_then(|lent| lent.get(&key));
+        match (rendered(reference, namespace, ancestors), of_cluster) {
+            (Some(object), _) => set_all(&mut variables, reference, object, settings),
+            (None, Some(data)) => borrowed.extend(borrow(&mut variables, reference, data)),
+            (None, None) if reference.optional => {}
+            (None, None) => missing = missing.or(Some(reference.name.clone())),
         }
     }
-    fill_in(&mut variables, settings);
+    fill_in(&mut variables, settings, &borrowed);
     for (name, value) in post_build.substitute.iter().flatten() {
         set(&mut variables, name, value, false, INLINE, INLINE, settings);
     }
@@ -37,17 +50,33 @@ pub(super) fn variables(
     if !always && missing.is_none() && variables.is_empty() {
         return None;
     }
-    variables.stand_in_for_unset(Unset {
-        marker: settings.marker.clone(),
-        source: missing,
-    });
+    if lent.is_none() || missing.is_some() {
+        variables.stand_in_for_unset(Unset {
+            marker: settings.marker.clone(),
+            source: missing,
+        });
+    }
     Some(variables)
+}
+
+/// Sets what a cluster has; gives back the names.
+fn borrow<'d>(
+    variables: &mut Variables,
+    reference: &SubstituteReference,
+    data: &'d Data,
+) -> impl Iterator<Item = String> + use<'d> {
+    let source = format!("{}/{}", reference.kind, reference.name);
+    for (name, value) in data {
+        let text = String::from_utf8_lossy(value);
+        variables.set(name, &text, reference.kind == SECRET, &source);
+    }
+    data.keys().cloned()
 }
 
 fn rendered<'a>(
     reference: &SubstituteReference,
     namespace: &str,
-    ancestors: &[&'a Leaf],
+    ancestors: &[&'a [Object]],
 ) -> Option<&'a Object> {
     let is_meant = |object: &&Object| {
         let id = &object.id;
@@ -56,7 +85,7 @@ fn rendered<'a>(
             && id.name == reference.name
             && id.namespace == namespace
     };
-    let mut objects = ancestors.iter().flat_map(|leaf| leaf.objects());
+    let mut objects = ancestors.iter().flat_map(|objects| objects.iter());
     objects.find(is_meant)
 }
 
@@ -105,11 +134,11 @@ fn set(
 }
 
 /// The caller's variables, where the repository has none of the name or one that is not known.
-fn fill_in(variables: &mut Variables, settings: &Settings) {
+fn fill_in(variables: &mut Variables, settings: &Settings, borrowed: &BTreeSet<String>) {
     for (name, value) in &settings.variables {
         if variables
             .get(name)
-            .is_none_or(|variable| variable.is_unknown)
+            .is_none_or(|variable| variable.is_unknown || borrowed.contains(name))
         {
             variables.set(name, value, false, GIVEN);
         }

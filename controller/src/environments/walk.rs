@@ -184,7 +184,9 @@ impl Walk<'_> {
             .map(|parent| self.line(parent))
             .unwrap_or_default();
         let problem = problem.or_else(|| too_much(number, ancestors.len()));
-        let variables = variables(&spec, &due.name.namespace, &ancestors, self.site.settings);
+        let rendered: Vec<_> = ancestors.iter().map(|leaf| leaf.objects()).collect();
+        let settings = self.site.settings;
+        let variables = variables(&spec, &due.name.namespace, &rendered, settings, None);
         let outcome = match problem {
             Some(problem) => Outcome::Failed(problem),
             None => self.outcome(&due.name, &spec, variables.as_ref()),

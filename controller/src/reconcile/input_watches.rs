@@ -71,7 +71,7 @@ impl InputWatches {
             return Ok(Some(data.clone()));
         }
         let fresh = fetch(client, kind, namespace, name).await?;
-        *read = fresh.map(|(version, data)| (version, Arc::new(data)));
+        *read = fresh.map(|(version, data)| (version.resource_version, Arc::new(data)));
         let (all, data) = (
             self.read.clone(),
             read.as_ref().map(|(_, data)| data.clone()),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::Api;
+use kube::api::{Api, ObjectMeta};
 use overlay::vars::Variables;
 use sops::{Answers, Asked, Opener};
 use zeroize::Zeroizing;
@@ -233,20 +233,38 @@ pub async fn data(
     Ok(read.map(|(_, data)| data))
 }
 
-/// The resource version and the values of a ConfigMap or Secret.
+/// One state of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Its unique id.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+}
+
+impl From<ObjectMeta> for Version {
+    fn from(metadata: ObjectMeta) -> Self {
+        Self {
+            uid: metadata.uid.unwrap_or_default(),
+            resource_version: metadata.resource_version.unwrap_or_default(),
+        }
+    }
+}
+
+/// The state and the values of a ConfigMap or Secret.
 pub async fn fetch(
     client: &kube::Client,
     kind: &str,
     namespace: &str,
     name: &str,
-) -> kube::Result<Option<(String, Data)>> {
+) -> kube::Result<Option<(Version, Data)>> {
     if kind == SECRET {
         let api = Api::<Secret>::namespaced(client.clone(), namespace);
         let secret = api.get_opt(name).await?;
         return Ok(secret.map(|secret| {
             let data = secret.data.unwrap_or_default().into_iter();
             let data = data.map(|(key, value)| (key, value.0.into())).collect();
-            (secret.metadata.resource_version.unwrap_or_default(), data)
+            (secret.metadata.into(), data)
         }));
     }
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
@@ -256,7 +274,7 @@ pub async fn fetch(
         let data = data
             .map(|(key, value)| (key, value.into_bytes().into()))
             .collect();
-        (map.metadata.resource_version.unwrap_or_default(), data)
+        (map.metadata.into(), data)
     }))
 }
 

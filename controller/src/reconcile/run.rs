@@ -20,8 +20,8 @@ use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
 use crate::cluster::inventory::{InventoryError, parse_id};
 use crate::cluster::prune::Pruned;
 use crate::cluster::{
-    Action, Client, Error, Identity, Inventory, Known, Live, ObjectError, ObjectKey, Owner, Plan,
-    Proofs, Recorded, Step, Wanted,
+    Action, Beside, Client, Error, Identity, Inventory, Known, Live, ObjectError, ObjectKey, Owner,
+    Plan, Proofs, Recorded, Step, Wanted,
 };
 use crate::report;
 use crate::report::failure::{Again, Failure};
@@ -211,6 +211,7 @@ impl Run<'_> {
             kept_elsewhere: BTreeSet::new(),
             recorded: self.recorded().filter(|_| proofs.is_empty()),
             check_all: false,
+            beside: Beside::default(),
         })
     }
 

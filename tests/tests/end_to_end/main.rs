@@ -77,6 +77,7 @@ mod managers;
 mod metrics;
 mod outages;
 mod owners;
+mod plans;
 mod policies;
 mod prune;
 mod published_schema;

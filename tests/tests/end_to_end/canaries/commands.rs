@@ -59,11 +59,25 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         command: "plan",
-        runs: &["--from HEAD", "--from HEAD -o json", "--from HEAD --stat"],
+        runs: &[
+            "--from HEAD",
+            "--from HEAD -o json",
+            "--from HEAD --stat",
+            "ok --live -n {namespace}",
+            "ok --live -n {namespace} -o json",
+            "ok --live -n {namespace} --without-keys -o markdown",
+            "echo --live -n {namespace} -o html",
+        ],
     },
     Entry {
         command: "affected",
         runs: &["--from HEAD", "--from HEAD -o json"],
+    },
+    Entry {
+        command: "comment",
+        runs: &[
+            "ok --pull-request 1 --forge gitea --forge-api http://127.0.0.1:1/api/v1 --forge-repository a/b",
+        ],
     },
     Entry {
         command: "promote",

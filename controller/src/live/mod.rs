@@ -1,0 +1,152 @@
+//! What the files of a repository would do to a cluster that is there: its environments, built with what the cluster
+//! lends, and dry-run.
+//!
+//! ```text
+//! Graph + Living ──here──▶ [Place] ──grow──▶ [Grown] ──planned──▶ [Planned] ──told──▶ Comparison
+//! ```
+//! Every request is the caller's own. Nothing is written.
+
+mod grow;
+mod here;
+mod living;
+mod lost;
+mod planned;
+mod store;
+mod told;
+
+use futures::StreamExt as _;
+use overlay::Tree;
+
+use crate::cluster::{self, Client};
+use crate::comparison::{Comparison, EnvironmentChange, Presence, Scope};
+use crate::environments::{Graph, Settings, facts};
+use crate::reconcile::keys::Decrypting;
+use crate::report::failure::Failure;
+
+pub use grow::{Grown, Made};
+pub use here::{Place, is_builder_of, places};
+pub use living::{Living, living};
+pub use lost::Gone;
+pub use planned::Planned;
+pub use store::{Source, Store};
+
+/// Kustomizations that are planned at the same time; the requests of all share one limit.
+const AT_ONCE: usize = 8;
+
+/// What a plan is made with.
+pub struct Ground<'a> {
+    /// The files.
+    pub tree: &'a dyn Tree,
+    /// How environments are built.
+    pub settings: &'a Settings,
+    /// What the files make without a cluster.
+    pub graph: &'a Graph,
+    /// The Kustomizations that are there.
+    pub living: &'a Living,
+    /// Speaks as the caller.
+    pub client: &'a Client,
+    /// How encrypted files are opened; without it they are not.
+    pub decrypting: Option<&'a Decrypting>,
+}
+
+/// The plan of one place: an environment, or Kustomizations that no environment brings.
+pub struct PlacePlan {
+    /// What was found.
+    pub place: Place,
+    /// Its Kustomizations, those that bring others first.
+    pub leaves: Vec<Planned>,
+    /// Of those that go, what they have applied: in the order in which they are pruned.
+    pub gone: Vec<Gone>,
+}
+
+/// A plan against a cluster.
+pub struct Live {
+    /// By place.
+    pub places: Vec<PlacePlan>,
+    /// What was read of the cluster for the build.
+    pub sources: Vec<Source>,
+}
+
+/// Plans what of a repository is in a cluster and in scope.
+pub async fn plan(ground: &Ground<'_>, scope: &Scope) -> Result<Live, Failure> {
+    let store = Store::new(ground.client.kube(), ground.decrypting);
+    let mut all = Vec::new();
+    for place in places(ground, scope) {
+        let plan = plan_place(ground, &store, place, scope).await?;
+        if !plan.leaves.is_empty() {
+            all.push(plan);
+        }
+    }
+    Ok(Live {
+        places: all,
+        sources: store.sources(),
+    })
+}
+
+async fn plan_place(
+    ground: &Ground<'_>,
+    store: &Store<'_>,
+    place: Place,
+    scope: &Scope,
+) -> Result<PlacePlan, Failure> {
+    let grown = grow::grow(ground, store, &place).await?;
+    let beside = planned::beside(ground, &grown).await?;
+    let is_meant = |grown: &Grown| grown.is_in(scope);
+    let works = grown.into_iter().filter(is_meant).map(|grown| {
+        let beside = beside.clone();
+        async move { planned::plan(ground, grown, beside).await }
+    });
+    let works: Vec<_> = works.collect();
+    let planned: Vec<_> = futures::stream::iter(works)
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut leaves = planned
+        .into_iter()
+        .collect::<Result<Vec<Planned>, Failure>>()?;
+    lost::note_lost(ground, &mut leaves).await?;
+    let gone = lost::gone(ground, &leaves).await?;
+    Ok(PlacePlan {
+        place,
+        leaves,
+        gone,
+    })
+}
+
+/// The plan as a comparison, for all printers. What `earlier` holds differs in the cluster without this change too.
+pub fn comparison(ground: &Ground<'_>, live: &Live, changed: Option<&Comparison>) -> Comparison {
+    let mut comparison = Comparison::default();
+    for plan in &live.places {
+        let mut change = told::environment(ground, plan);
+        if let Some(changed) = changed {
+            told::mark_earlier(&mut change, changed);
+        }
+        match change.leaves.is_empty() && change.warnings.is_empty() {
+            true => comparison.unchanged.push(change.name),
+            false => comparison.environments.push(change),
+        }
+    }
+    comparison
+}
+
+fn environment(ground: &Ground<'_>, place: &Place) -> EnvironmentChange {
+    let environment = place
+        .environment
+        .and_then(|at| ground.graph.environments.get(at));
+    let stages = environment.map(|it| facts(it, &ground.graph.folders).stages);
+    EnvironmentChange {
+        name: place.name.clone(),
+        kind: place.kind,
+        path: place.path.clone(),
+        stages: stages.unwrap_or_default(),
+        presence: Presence::Kept,
+        leaves: Vec::new(),
+        unchanged: 0,
+        warnings: Vec::new(),
+    }
+}
+
+/// A failure of the API server as a whole.
+fn refused(error: cluster::Error) -> Failure {
+    crate::reconcile::run::refused(error)
+}
