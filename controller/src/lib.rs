@@ -16,6 +16,7 @@ pub mod environments;
 pub mod expression;
 pub mod forge;
 pub mod health;
+pub mod layout;
 pub mod lint;
 pub mod live;
 pub mod new_environment;

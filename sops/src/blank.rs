@@ -105,7 +105,7 @@ mod tests {
                 format,
                 &recipe(&old.recipient),
                 &Keyring::default(),
-                now.clone(),
+                now,
             )?;
             let made = blank(
                 Document::read(&model, format)?,

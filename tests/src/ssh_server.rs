@@ -126,6 +126,12 @@ impl SshServer {
         format!("[127.0.0.1]:{} {}", self.address.port(), key.trim())
     }
 
+    /// Lets another key in, and no other from now on.
+    pub fn admit(&self, public: &str) {
+        let path = self.folder.path().join("admitted");
+        fs::write(path, format!("{public}\n")).expect("write a key");
+    }
+
     /// Creates a repository on the server and a working repository that pushes to it, past SSH.
     pub fn create_repository(&self, name: &str) -> Repository {
         let bare = self.folder.path().join(format!("{name}.git"));

@@ -1,6 +1,7 @@
 //! The command line: one file a command, one table of commands, one place that turns results into exit codes.
 
 mod affected;
+mod bootstrap;
 mod build;
 mod ci_job;
 mod comment;
@@ -18,6 +19,7 @@ mod fleet;
 mod forge_flags;
 mod get;
 mod history;
+mod init;
 mod key_services;
 mod lint;
 mod output;
@@ -114,6 +116,8 @@ enum Command {
     Reconcile(reconcile::Args),
     Secrets(secrets::Args),
     Env(env::Args),
+    Init(init::Args),
+    Bootstrap(bootstrap::Args),
     Trace(trace::Args),
     Version(version::Args),
     Run(run::Args),
@@ -157,6 +161,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::History(args) => history::run(&args),
         Command::Reconcile(args) => asynchronously(reconcile::run(args)),
         Command::Secrets(args) => secrets::run(&args),
+        Command::Bootstrap(args) => asynchronously(bootstrap::run(args)),
+        Command::Init(args) => init::run(&args),
         Command::Env(args) => asynchronously(env::run(args)),
         Command::Trace(args) => asynchronously(trace::run(args)),
         Command::Version(args) => version::run(&args),

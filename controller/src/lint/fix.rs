@@ -37,7 +37,7 @@ pub enum FixError {
     Tree(#[from] overlay::TreeError),
     /// It cannot be encrypted.
     #[error("{0}: {1}")]
-    Encrypt(String, sops::Error),
+    Encrypt(String, Box<sops::Error>),
 }
 
 /// Files by path, with what they hold from now on.
@@ -69,7 +69,7 @@ pub fn mended(
             && !is_encrypted(&mended, file)
         {
             let plain = zeroize::Zeroizing::new(current(tree, &mended, file)?);
-            if let Some(sealed) = encrypted(tree, file, rules, &plain, now.clone())? {
+            if let Some(sealed) = encrypted(tree, file, rules, &plain, now)? {
                 mended.insert(file.clone(), sealed);
                 count += 1;
             }
@@ -112,7 +112,7 @@ fn encrypted(
     plain: &str,
     now: Time,
 ) -> Result<Option<Vec<u8>>, FixError> {
-    let failed = |error| FixError::Encrypt(file.to_owned(), error);
+    let failed = |error| FixError::Encrypt(file.to_owned(), Box::new(error));
     let folder = rules.strip_suffix(sops::RULES_FILE).unwrap_or_default();
     let inner = file.strip_prefix(folder).unwrap_or(file);
     let Some(recipe) = sops::recipe(&tree.read(rules)?, inner).map_err(failed)? else {

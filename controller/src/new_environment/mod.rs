@@ -60,7 +60,7 @@ pub enum DraftError {
     Form(String),
     /// A secret cannot be read or written.
     #[error("{0}: {1}")]
-    Secret(String, sops::Error),
+    Secret(String, Box<sops::Error>),
     /// The model has secrets, and nobody said whose key opens the new ones.
     #[error("{0} is encrypted: the new environment needs a key of its own")]
     NoRecipient(String),

@@ -29,12 +29,12 @@ pub(super) fn made(
     file: &Sealed,
     rules: &str,
 ) -> Result<Made, DraftError> {
-    let failed = |error: sops::Error| DraftError::Secret(file.from.clone(), error);
+    let failed = |error: sops::Error| DraftError::Secret(file.from.clone(), Box::new(error));
     let bytes = tree.read(&file.from)?;
     let format = Format::of(&file.from, &bytes);
     let document = Document::read(&bytes, format).map_err(failed)?;
     let recipe = recipe(rules, &file.to).map_err(failed)?;
-    let now = request.now.clone();
+    let now = request.now;
     let bytes = match request.values {
         Values::Blank => sops::blank(document, &recipe, request.keyring, now).map_err(failed)?,
         Values::Copied(keys) => {

@@ -6,6 +6,9 @@ use hmac::{Hmac, Mac};
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use sha1::Sha1;
 
+use super::error::SourceError;
+use super::remote::SshAddress;
+
 /// The port that goes without saying.
 const PORT: u16 = 22;
 
@@ -36,10 +39,7 @@ pub(super) enum Verdict {
 impl HostKeys {
     /// Picks the lines for a server. Certificate authorities are left aside: no certificate is asked for.
     pub(super) fn of(text: &str, host: &str, port: u16) -> Self {
-        let name = match port {
-            PORT => host.to_owned(),
-            port => format!("[{host}]:{port}"),
-        };
+        let name = name(host, port);
         let mut keys = Self::default();
         for line in text
             .lines()
@@ -89,6 +89,32 @@ impl HostKeys {
             }
         }
         algorithms
+    }
+}
+
+/// The lines of a `known_hosts` file that speak of the server of an `ssh://` address.
+pub fn known_lines(text: &str, url: &str) -> Result<String, SourceError> {
+    let address = SshAddress::of(url)?;
+    let name = name(&address.host, address.port);
+    let speaks = |line: &&str| {
+        let mut words = line
+            .split_whitespace()
+            .filter(|word| !word.starts_with('@'));
+        let hosts = words.next().filter(|hosts| !hosts.starts_with('#'));
+        hosts.is_some_and(|hosts| speaks_of(hosts, &name))
+    };
+    Ok(text
+        .lines()
+        .filter(speaks)
+        .map(|line| format!("{line}\n"))
+        .collect())
+}
+
+/// What a server is called in the file.
+fn name(host: &str, port: u16) -> String {
+    match port {
+        PORT => host.to_owned(),
+        port => format!("[{host}]:{port}"),
     }
 }
 

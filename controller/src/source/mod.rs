@@ -47,6 +47,7 @@ pub use error::SourceError;
 pub use filtered::{Filtered, Selection};
 pub use git_tree::GitTree;
 pub use history::History;
+pub use known_hosts::known_lines;
 pub use reference::Reference;
 pub use refresh::{Fetched, Repositories, recall, refresh};
 pub use remote::{Remote, RemoteUrl};

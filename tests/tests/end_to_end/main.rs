@@ -56,6 +56,7 @@
 mod artifacts;
 mod automatic;
 mod bootstrapped;
+mod bootstrapping;
 mod building;
 mod canaries;
 mod deploy;
