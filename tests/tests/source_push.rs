@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +75,9 @@ impl Writer {
             key: &self.key,
             at: "2026-11-23T12:00:00Z".parse().unwrap(),
         };
-        self.mirror.commit(upon, files, message, &by).unwrap()
+        self.mirror
+            .commit(upon, files, &BTreeSet::new(), message, &by)
+            .unwrap()
     }
 
     fn push(

@@ -1,13 +1,17 @@
-//! `weir history STAGE`: promotions, rollbacks and edits of a stage or environment, from Git.
+//! `weir history STAGE`: promotions, rollbacks, edits, decisions and health of a stage or environment, from Git.
+
+use std::path::Path;
 
 use anstream::{eprintln, print};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::output::{Format, print_values};
-use super::rollback::{open, stage_of};
+use super::promote::git::Git;
+use super::rollback::{bring, open, published, stage_of};
 use super::{Exit, Failure, Outcome, table};
 use crate::environments::Settings;
+use crate::promotion::auto::chronicle::{Line, lines};
 use crate::promotion::message::TRAILER;
 use crate::promotion::timeline::{Deed, End, Entry, entries};
 
@@ -15,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   weir history prod                what happened to a stage, the newest first
   weir history prod-eu             to an environment and its stage
+  weir history prod --fetch        with what controllers decided and environments say now
   weir history prod -n 100 -o json
 
 Exit codes: 0 success, 1 error.";
@@ -32,6 +37,9 @@ pub(super) struct Args {
     /// The branch, tag or commit to begin at.
     #[arg(long, value_name = "REVISION", default_value = "HEAD")]
     rev: String,
+    /// Bring what environments have published from this server first: decisions, and how they run.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "origin")]
+    fetch: Option<String>,
     /// How to print.
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
@@ -40,27 +48,34 @@ pub(super) struct Args {
 /// Reads and prints.
 pub(super) fn run(args: &Args) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    if let Some(remote) = &args.fetch {
+        bring(&Git::at(Path::new(".")), remote);
+    }
     let history = open()?;
     let head = history.point(&args.rev).map_err(|error| failed(&error))?;
     let stage = stage_of(&head, &args.stage, &Settings::default())?;
     let mut folders = vec![stage.folder.clone()];
-    if args.stage != stage.name && args.stage != stage.folder {
-        folders.push(format!("envs/{}", args.stage));
-    }
+    let environment = Some(args.stage.as_str());
+    let environment = environment.filter(|name| *name != stage.name && *name != stage.folder);
+    folders.extend(environment.map(|name| format!("envs/{name}")));
     let found = entries(&history, &head, &stage.name, &folders, args.number);
     let (entries, end) = found.map_err(|error| failed(&error))?;
+    let told = lines(&published(&history, &head)?, &stage, environment);
     match args.output {
         Format::Table => print!(
             "{}",
             table::render(
                 &["WHEN", "COMMIT", "WHAT", "APPS", "BY", "SUBJECT"],
-                &rows(&entries)
+                &rows(&entries, &told, args.number)
             )
         ),
         Format::Name => entries
             .iter()
             .for_each(|entry| print!("{}\n", entry.point.commit.id)),
-        format => print_values(entries.iter().map(value).collect(), format),
+        format => {
+            let told = told.iter().map(told_value);
+            print_values(entries.iter().map(value).chain(told).collect(), format);
+        }
     }
     if end == End::Cut {
         eprintln!(
@@ -70,19 +85,49 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-fn rows(entries: &[Entry]) -> Vec<Vec<String>> {
-    let row = |entry: &Entry| {
-        let (what, apps) = deed(&entry.deed);
-        vec![
-            when(entry.point.seconds),
-            entry.point.commit.id.to_string().chars().take(12).collect(),
-            what.to_owned(),
-            apps.join(","),
-            author(&entry.point.commit.author),
-            entry.point.commit.subject.clone(),
-        ]
-    };
-    entries.iter().map(row).collect()
+/// Commits and what environments said, the newest first.
+fn rows(entries: &[Entry], told: &[Line], most: usize) -> Vec<Vec<String>> {
+    let entries = entries
+        .iter()
+        .map(|entry| (entry.point.seconds, row(entry)));
+    let told = told
+        .iter()
+        .map(|line| (line.at.as_second(), told_row(line)));
+    let mut rows: Vec<(i64, Vec<String>)> = entries.chain(told).collect();
+    rows.sort_by(|(one, _), (other, _)| other.cmp(one));
+    rows.into_iter().map(|(_, row)| row).take(most).collect()
+}
+
+fn row(entry: &Entry) -> Vec<String> {
+    let (what, apps) = deed(&entry.deed);
+    vec![
+        when(entry.point.seconds),
+        entry.point.commit.id.to_string().chars().take(12).collect(),
+        what.to_owned(),
+        apps.join(","),
+        author(&entry.point.commit.author),
+        entry.point.commit.subject.clone(),
+    ]
+}
+
+fn told_row(line: &Line) -> Vec<String> {
+    vec![
+        when(line.at.as_second()),
+        String::new(),
+        line.what.word().to_owned(),
+        String::new(),
+        line.environment.clone(),
+        line.text.clone(),
+    ]
+}
+
+fn told_value(line: &Line) -> Value {
+    json!({
+        "time": line.at.to_string(),
+        "what": line.what.word(),
+        "environment": line.environment,
+        "text": line.text,
+    })
 }
 
 fn deed(deed: &Deed) -> (&'static str, &[String]) {

@@ -1,7 +1,10 @@
 //! `weir rollback STAGE [APP…]`: a new commit that undoes promotions, and keeps what else was changed since.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+
+use anstream::eprintln;
 
 use super::promote::git::Git;
 use super::promote::write::{Ready, WriteFlags, write};
@@ -9,9 +12,12 @@ use super::promote::{history, refused};
 use super::{Failure, Outcome};
 use crate::comparison::text::{self, Detail};
 use crate::environments::{Settings, facts, graph};
+use crate::promotion::auto::Published;
+use crate::promotion::auto::hear::remembered;
 use crate::promotion::message::{one_line, trailer};
+use crate::promotion::policy;
 use crate::promotion::refusal;
-use crate::promotion::rollback::{AppRollback, Request, Rollback, RollbackError, plan};
+use crate::promotion::rollback::{AppRollback, Choice, Request, Rollback, RollbackError, plan};
 use crate::promotion::scope::{Stage, stage};
 use crate::source::history::{History, Point};
 
@@ -34,9 +40,9 @@ pub(super) struct Args {
     /// The apps; default all that were promoted.
     #[arg(value_name = "APP")]
     apps: Vec<String>,
-    /// How many promotions back.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    to: u16,
+    /// How many promotions back; default to the last one that all environments have published to have run well.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    to: Option<u16>,
     /// Why; it is written down.
     #[arg(long, value_name = "WHY", default_value = "")]
     reason: String,
@@ -50,6 +56,9 @@ pub(super) struct Args {
 /// Plans, prints, and writes when that is asked for.
 pub(super) fn run(args: &Args) -> Outcome {
     let git = Git::at(Path::new("."));
+    if has_publishers()? {
+        bring(&git, &args.write.remote);
+    }
     let who = |field: &str| git.run(&["config", "--get", field]).unwrap_or_default();
     let who = format!("{} <{}>", who("user.name"), who("user.email"));
     write(&args.write, &|history, revision| {
@@ -65,7 +74,8 @@ fn ready(history: &History, revision: &str, args: &Args, who: &str) -> Result<Re
     let request = Request {
         stage: stage_of(&head, &args.stage, &settings)?,
         apps: args.apps.clone(),
-        steps: usize::from(args.to),
+        steps: args.to.map(usize::from),
+        published: published(history, &head)?,
         who: who.to_owned(),
         why: one_line(&args.reason),
         lifts: args.lift,
@@ -83,6 +93,7 @@ fn ready(history: &History, revision: &str, args: &Args, who: &str) -> Result<Re
         tree: rollback.head.tree.clone(),
         touched: rollback.changes.keys().cloned().collect(),
         own_branch: format!("weir/rollback/{}/{}", apps.join("-"), request.stage.name),
+        executables: BTreeSet::new(),
         changes: rollback.changes,
     })
 }
@@ -154,12 +165,23 @@ fn app_line(app: &AppRollback, stage: &str) -> String {
     let restored = short(&app.restored.point.commit.id.to_string());
     match &app.refused {
         Some(refused) => format!(
-            "{} in {stage}: undoes the promotion in {}, back to that in {restored}. No health is known here, so the one \
-             before is taken for good.",
+            "{} in {stage}: undoes the promotion in {}, back to that in {restored}.{}",
             app.name,
             short(&refused.point.commit.id.to_string()),
+            because(app.choice),
         ),
         None => format!("{} in {stage}: no longer held", app.name),
+    }
+}
+
+fn because(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Said => "",
+        Choice::Proven => " It is the last one that all environments have run well.",
+        Choice::Unknown => " No health is known here, so the one before is taken for good.",
+        Choice::Unproven => {
+            " Of none before it all environments say that it ran well, so the one before is taken."
+        }
     }
 }
 
@@ -189,6 +211,28 @@ fn message(rollback: &Rollback, request: &Request) -> String {
 
 fn short(id: &str) -> String {
     id.chars().take(12).collect()
+}
+
+/// What environments published, as far as this clone has it.
+pub(super) fn published(history: &History, head: &Point) -> Result<Vec<Published>, Failure> {
+    let policy = policy::read(&head.tree).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(remembered(history, &policy))
+}
+
+/// Whether `weir.yaml` names environments that publish what they run.
+fn has_publishers() -> Result<bool, Failure> {
+    let head = open()?.point("HEAD");
+    let head = head.map_err(|error| Failure::new(error.to_string()))?;
+    let policy = policy::read(&head.tree).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(!policy.environments.is_empty())
+}
+
+/// Brings what environments published, where the server can be asked; else what is known here counts.
+pub(super) fn bring(git: &Git, remote: &str) {
+    if let Err(Failure::Message { message, .. }) = git.fetch_states(remote) {
+        let first = message.lines().nth(1).unwrap_or(&message);
+        eprintln!("warning: what environments published could not be fetched: {first}");
+    }
 }
 
 /// The repository that a command about the past reads.

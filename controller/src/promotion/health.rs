@@ -30,6 +30,8 @@ pub struct Reported {
     pub commit: Option<String>,
     /// Folders of which it has another version than the commit's: these, with the beginning of their trees' ids.
     pub spliced: Vec<(String, String)>,
+    /// What of its objects is not as it was applied, and left so.
+    pub drifted: Option<String>,
     /// Since when the objects are applied as they are.
     pub since: Option<Timestamp>,
 }

@@ -1,9 +1,14 @@
 //! A promotion as one value: what is written, what it does, and why it may not be.
 
-use jiff::Timestamp;
-use overlay::TreeError;
+use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+use overlay::{Tree, TreeError};
+
+use super::auto::Published;
+use super::auto::hear::lately;
 use super::effect::{Effect, effect, folders, reached};
+use super::file::Fate;
 use super::health::{self, Gate, Reported};
 use super::leak::leaks;
 use super::overlaid::Changes;
@@ -30,6 +35,8 @@ pub struct Request {
     pub wishes: Wishes,
     /// Refusals that are overridden.
     pub overrides: Vec<Override>,
+    /// What environments have published lately.
+    pub published: Vec<Published>,
     /// What the cluster of the source says, where it is asked.
     pub reported: Option<Vec<Reported>>,
 }
@@ -44,6 +51,8 @@ pub struct Promotion {
     pub apps: Vec<AppChange>,
     /// The files that are written.
     pub changes: Changes,
+    /// Those of them that are new and may be run.
+    pub executables: BTreeSet<String>,
     /// What that does to environments; nothing when nothing is written.
     pub effect: Option<Effect>,
     /// Why it is not written.
@@ -97,7 +106,17 @@ pub fn plan(
     let head = history.point(revision)?;
     let policy = policy::read(&head.tree)?;
     let before = graph(&head.tree, settings)?;
-    plan_upon((history, &head), (&policy, &before), request, settings, now)
+    let request = Request {
+        published: lately(history, &policy, now),
+        ..request.clone()
+    };
+    plan_upon(
+        (history, &head),
+        (&policy, &before),
+        &request,
+        settings,
+        now,
+    )
 }
 
 /// Plans a promotion upon a commit whose `weir.yaml` and environments are known.
@@ -129,6 +148,8 @@ pub fn plan_upon(
     if let Some(effect) = &effect {
         refusals.extend(of_effect(head, before, &scope, effect)?);
         refusals.extend(of_time(policy, &scope, now));
+        let targets = reached(before, &folders(&scope, false));
+        refusals.extend(refusal::drifted(&request.published, &targets));
         refusals.extend(of_source(&site, &scope, request, now)?);
     }
     let unsigned = match changes.is_empty() {
@@ -136,6 +157,7 @@ pub fn plan_upon(
         false => unsigned(&site, &scope)?,
     };
     Ok(Promotion {
+        executables: executables(head, &apps),
         unsigned,
         refusals: refusal::standing(refusals, &request.overrides),
         head: head.clone(),
@@ -144,6 +166,16 @@ pub fn plan_upon(
         changes,
         effect,
     })
+}
+
+/// New files that may be run in the source.
+fn executables(head: &Point, apps: &[AppChange]) -> BTreeSet<String> {
+    let files = apps.iter().flat_map(|app| &app.files);
+    let written = files.filter(|file| matches!(file.outcome.fate, Fate::Written(_)));
+    let new = written.filter(|file| matches!(head.tree.kind(&file.target), Ok(None)));
+    new.filter(|file| head.tree.is_executable(&file.source))
+        .map(|file| file.target.clone())
+        .collect()
 }
 
 fn of_effect(

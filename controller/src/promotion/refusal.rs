@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::auto::Published;
 use super::leak::Leak;
 use super::prepare::AppChange;
 use super::record::Override;
@@ -31,11 +32,13 @@ pub const LEAK: &str = "leak";
 pub const FREEZE: &str = "freeze";
 /// The source does not run what is promoted, or is not well.
 pub const HEALTH: &str = "health";
+/// Objects of the target's environments are not as they were applied.
+pub const DRIFT: &str = "drift";
 /// The source has not run it for long enough.
 pub const SOAK: &str = "soak";
 
 /// Those that people may override.
-pub const OVERRIDABLE: [&str; 5] = [OUTSIDE, LEAK, FREEZE, HEALTH, SOAK];
+pub const OVERRIDABLE: [&str; 6] = [OUTSIDE, LEAK, FREEZE, HEALTH, SOAK, DRIFT];
 
 /// Leaves on which people must decide first.
 pub fn open(apps: &[AppChange]) -> Vec<Refusal> {
@@ -119,6 +122,24 @@ pub fn outside(
             "environments outside the target change: {}",
             others.join(", ")
         ),
+        hint: None,
+    })
+}
+
+/// Environments of the target that have drifted, by what they published.
+pub fn drifted(published: &[Published], targets: &BTreeSet<String>) -> Option<Refusal> {
+    let of = |said: &Published| {
+        let mut folders = said.folders.values();
+        let drifted = folders.find_map(|running| running.drifted.as_ref())?;
+        Some(format!("{} has drifted: {drifted}", said.environment))
+    };
+    let meant = published
+        .iter()
+        .filter(|said| targets.contains(&said.environment));
+    let drifted: Vec<String> = meant.filter_map(of).collect();
+    (!drifted.is_empty()).then(|| Refusal {
+        name: DRIFT,
+        message: drifted.join("; "),
         hint: None,
     })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use overlay::{EntryKind, Tree, TreeError};
 
+use super::auto::Published;
 use super::base::Past;
 use super::effect::{Effect, effect};
 use super::file::{Fate, Versions, outcome};
@@ -26,8 +27,10 @@ pub struct Request {
     pub stage: Stage,
     /// The apps; all that were promoted when none is named.
     pub apps: Vec<String>,
-    /// How many promotions back.
-    pub steps: usize,
+    /// How many promotions back; to the last one that ran well when it is not said.
+    pub steps: Option<usize>,
+    /// What environments have published.
+    pub published: Vec<Published>,
     /// Who does it.
     pub who: String,
     /// Why.
@@ -45,8 +48,23 @@ pub struct AppRollback {
     pub refused: Option<Event>,
     /// The promotion that counts again.
     pub restored: Event,
+    /// Why it is this one.
+    pub choice: Choice,
     /// Places that cannot be undone, as somebody changed them since, with their files.
     pub conflicts: Vec<(String, Finding)>,
+}
+
+/// Why a promotion is the one that counts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Somebody said so.
+    Said,
+    /// All environments that publish what they run have run it well.
+    Proven,
+    /// It is the one before, and no environment says how it ran.
+    Unknown,
+    /// It is the one before, and of none of the earlier ones all environments say that it ran well.
+    Unproven,
 }
 
 /// A rollback that is not written yet.
@@ -127,7 +145,7 @@ pub fn plan(
             apps.push(lift(&path, &app, &events, &mut changes)?);
             continue;
         }
-        let (current, restored) = choose(&events, &app, request, end)?;
+        let (current, restored, choice) = choose(&events, &app, request, end)?;
         let undone = Undone {
             history,
             head: &head,
@@ -144,6 +162,7 @@ pub fn plan(
             name: app,
             refused: Some(current.clone()),
             restored: restored.clone(),
+            choice,
             conflicts,
         });
     }
@@ -190,6 +209,7 @@ fn lift(
         name: app.to_owned(),
         refused: None,
         restored: event.clone(),
+        choice: Choice::Said,
         conflicts: Vec::new(),
     })
 }
@@ -200,13 +220,14 @@ fn choose(
     app: &str,
     request: &Request,
     end: End,
-) -> Result<(usize, usize), RollbackError> {
+) -> Result<(usize, usize, Choice), RollbackError> {
+    let steps = request.steps.unwrap_or(1);
     let too_far = || match end {
         End::Cut => RollbackError::Cut(app.to_owned()),
         End::Reached => RollbackError::TooFar {
             app: app.to_owned(),
             stage: request.stage.name.clone(),
-            steps: request.steps,
+            steps,
         },
     };
     let newest = events.first().ok_or_else(too_far)?;
@@ -215,11 +236,47 @@ fn choose(
     let is_current =
         |event: &Event| is_promotion(event) && event.record.commit == newest.record.commit;
     let current = events.iter().position(is_current).ok_or_else(too_far)?;
-    let mut earlier = (current + 1..events.len()).filter(|index| is_promotion(&events[*index]));
-    let restored = earlier
-        .nth(request.steps.saturating_sub(1))
-        .ok_or_else(too_far)?;
-    Ok((current, restored))
+    let earlier: Vec<usize> = (current + 1..events.len())
+        .filter(|index| is_promotion(&events[*index]))
+        .collect();
+    let before = earlier.get(steps.saturating_sub(1));
+    let before = *before.ok_or_else(too_far)?;
+    if request.steps.is_some() {
+        return Ok((current, before, Choice::Said));
+    }
+    let mut is_known = false;
+    for index in earlier {
+        match ran_well(&events[index], app, &request.published)? {
+            Some(true) => return Ok((current, index, Choice::Proven)),
+            known => is_known |= known.is_some(),
+        }
+    }
+    let choice = match is_known {
+        true => Choice::Unproven,
+        false => Choice::Unknown,
+    };
+    Ok((current, before, choice))
+}
+
+/// Whether all environments that publish what they run of an app have run a promotion of it well; none when no
+/// environment publishes it.
+fn ran_well(event: &Event, app: &str, published: &[Published]) -> Result<Option<bool>, TreeError> {
+    let stage = &event.record.to;
+    let mut all = None;
+    for folder in [format!("{stage}/{app}"), stage.clone()] {
+        let Some(tree) = event.point.tree.id(&folder)? else {
+            continue;
+        };
+        let tree = tree.to_string();
+        let proven = published.iter().filter_map(|said| said.proven.get(&folder));
+        for proven in proven {
+            all = Some(all.unwrap_or(true) && proven.contains(&tree));
+        }
+        if all.is_some() {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 /// The record that counts again, with what is refused. What is pinned stays so.

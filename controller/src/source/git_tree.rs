@@ -333,6 +333,12 @@ impl GitTree {
         }
     }
 
+    /// Whether a path is a file that may be run.
+    pub fn is_executable(&self, path: &str) -> bool {
+        let node = self.node(path).ok().flatten();
+        node.is_some_and(|node| node.kind == EntryKind::File && node.executable)
+    }
+
     /// The folder at the root.
     pub(super) fn root(&self) -> gix::ObjectId {
         self.root

@@ -1,6 +1,7 @@
 //! A bare repository of our own with a branch's whole history, in which promotions are made: fetched, written to, pushed
 //! from.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -105,11 +106,13 @@ impl Mirror {
         Ok(found.and_then(|found| Some(hash(found.try_id()?.as_ref()))))
     }
 
-    /// Makes a commit upon another, or one that stands alone with these files and no others. It is signed.
+    /// Makes a commit upon another, or one that stands alone with these files and no others. It is signed. Files that may
+    /// be run are those that may be already, and the ones that are named.
     pub fn commit(
         &self,
         upon: Option<&Point>,
         files: &[NewFile<'_>],
+        executables: &BTreeSet<String>,
         message: &str,
         by: &Committer<'_>,
     ) -> Result<NewCommit, SourceError> {
@@ -124,8 +127,8 @@ impl Mirror {
             None => TreeObject::empty(),
         };
         let is_executable = |path: &str| {
-            let node = upon.and_then(|point| point.tree.node(path).ok().flatten());
-            node.is_some_and(|node| node.executable)
+            let was = upon.is_some_and(|point| point.tree.is_executable(path));
+            was || executables.contains(path)
         };
         let tree = with_files(&repository, root, files, &is_executable, &mut objects)?;
         let bytes = signed(tree, upon.map(|point| point.commit.id), message, by)?;

@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use weir_tests::forge_server::{ForgeServer, Kind, REPOSITORY, TOKEN};
 use weir_tests::{GitServer, GitServerOptions, Repository, Signer};
 
 use crate::fleet::{STAGING, Said, edit, fill, promote, weir};
@@ -11,6 +12,7 @@ struct Fleet {
     server: GitServer,
     work: Repository,
     staging: Signer,
+    europe: Signer,
     ada: Signer,
 }
 
@@ -19,12 +21,12 @@ fn served(edge: Value) -> Fleet {
     let server = GitServer::start(GitServerOptions::default());
     let work = server.create_repository("fleet");
     fill(&work);
-    let (staging, ada) = (Signer::ssh("ed25519"), Signer::ssh("ed25519"));
+    let [staging, europe, ada] = [0, 1, 2].map(|_| Signer::ssh("ed25519"));
     let mut full = json!({"from": "staging", "to": "prod", "driver": "staging", "apps": ["shop"]});
     let fields = full.as_object_mut().unwrap();
     fields.extend(edge.as_object().unwrap().clone());
     let policy = json!({
-        "environments": {"staging": {"key": staging.public}},
+        "environments": {"staging": {"key": staging.public}, "prod-eu": {"key": europe.public}},
         "people": {"ada": ada.public},
         "edges": [full],
     });
@@ -34,6 +36,7 @@ fn served(edge: Value) -> Fleet {
         server,
         work,
         staging,
+        europe,
         ada,
     }
 }
@@ -55,19 +58,20 @@ impl Fleet {
             "version": 1, "environment": "staging", "at": at(ago), "intervalSeconds": 300,
             "folders": {"stages/staging/shop": running},
         });
+        self.publishes(signer, &state);
+    }
+
+    /// Publishes a state as it is.
+    fn publishes(&self, signer: Option<&Signer>, state: &Value) {
         let own = Repository::create(&self.server.url("fleet"), None);
         own.write("state.json", state.to_string());
         match signer {
             Some(signer) => drop(signer.commit(&own, "state")),
             None => drop(own.commit("state")),
         }
-        own.git(&[
-            "push",
-            "--quiet",
-            "--force",
-            "origin",
-            "HEAD:refs/weir/state/staging",
-        ]);
+        let name = state["environment"].as_str().unwrap();
+        let spec = format!("HEAD:refs/weir/state/{name}");
+        own.git(&["push", "--quiet", "--force", "origin", &spec]);
     }
 
     fn explain(&self) -> Said {
@@ -210,4 +214,179 @@ fn mistakes_in_weir_yaml_are_named() {
     let said = promote(&fleet.work, &["--auto"]);
     assert_eq!(said.code, Some(1), "{}", said.err);
     assert!(said.err.contains("--dry-run"), "{}", said.err);
+}
+
+/// Promotes version after version.
+fn release(work: &Repository, tags: &[&str]) {
+    for pair in tags.windows(2) {
+        let [old, new] = [pair[0], pair[1]].map(|tag| format!("tag: {tag}"));
+        edit(work, STAGING, &old, &new);
+        work.commit(pair[1]);
+        promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
+    }
+    work.push();
+}
+
+#[test]
+fn a_rollback_goes_to_the_last_version_that_ran_well() {
+    let fleet = served(json!({}));
+    let work = &fleet.work;
+    release(work, &["v1", "v2", "v3", "v4"]);
+    let tree = |back: usize| {
+        // A release is a commit by hand and a promotion.
+        let revision = format!("HEAD~{}:stages/prod/shop", 2 * back);
+        work.git(&["rev-parse", &revision])
+    };
+    let state = |proven: &[String]| {
+        let now = Timestamp::now().to_string();
+        json!({
+            "version": 1, "environment": "prod-eu", "at": now, "intervalSeconds": 300,
+            "folders": {"stages/prod/shop": {"tree": tree(0), "failure": {"at": now, "message": "the shop is shut"}}},
+            "proven": {"stages/prod/shop": proven},
+            "decisions": [{"at": now, "about": "prod", "sentence": "has the newest, 0123"}],
+        })
+    };
+    let shown = || weir(work.path(), &["rollback", "prod", "shop"]).with(2).out;
+    assert!(shown().contains("No health is known here"), "{}", shown());
+    fleet.publishes(Some(&fleet.europe), &state(&[]));
+    let said = shown();
+    assert!(
+        said.contains("v4 → v3") && said.contains("Of none before it all environments say"),
+        "{said}"
+    );
+    fleet.publishes(Some(&fleet.europe), &state(&[tree(2)]));
+    let said = shown();
+    assert!(
+        said.contains("v4 → v2")
+            && said.contains("It is the last one that all environments have run well."),
+        "{said}"
+    );
+    let said = weir(work.path(), &["rollback", "prod", "shop", "--to", "1"])
+        .with(2)
+        .out;
+    assert!(said.contains("v4 → v3"), "{said}");
+
+    let said = weir(work.path(), &["history", "prod", "--fetch"])
+        .with(0)
+        .out;
+    assert!(
+        said.contains("decision") && said.contains("prod: has the newest, 0123"),
+        "{said}"
+    );
+    assert!(
+        said.contains("failure") && said.contains("the shop is shut"),
+        "{said}"
+    );
+    let rows = said.lines().skip(1).count();
+    assert_eq!(
+        rows, 6,
+        "four commits to the stage and two sentences\n{said}"
+    );
+}
+
+#[test]
+fn the_branch_of_a_promotion_has_one_pull_request() {
+    for kind in [Kind::GitHub, Kind::GitLab, Kind::Gitea] {
+        let fleet = served(json!({}));
+        let work = &fleet.work;
+        let forge = ForgeServer::start(kind);
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        std::fs::write(&token, TOKEN).unwrap();
+        let name = format!("{kind:?}").to_lowercase();
+        let api = forge.api();
+        let open = || {
+            let arguments = [
+                "staging",
+                "prod",
+                "shop",
+                "--pull-request",
+                "--forge",
+                &name,
+                "--forge-api",
+                &api,
+                "--forge-repository",
+                REPOSITORY,
+                "--forge-token-file",
+                token.to_str().unwrap(),
+            ];
+            promote(work, &arguments).with(0).out
+        };
+        edit(work, STAGING, "tag: v1", "tag: v2");
+        work.publish("v2");
+        let said = open();
+        assert!(said.contains("Pull request opened: "), "{said}");
+        let request = forge.state().requests[0].clone();
+        assert_eq!(request.source, "weir/promote/shop/staging-prod");
+        assert_eq!(
+            (&*request.target, &*request.title),
+            ("main", "Promote shop from staging to prod")
+        );
+        assert!(
+            request.body.contains("spec.values.image.tag: v1 → v2"),
+            "{}",
+            request.body
+        );
+        assert!(
+            request.body.contains("prod-us  (stage prod)"),
+            "{}",
+            request.body
+        );
+        let said = open();
+        assert!(
+            said.contains("is up to date.") && said.contains("Pull request says so already"),
+            "{said}"
+        );
+        edit(work, STAGING, "tag: v2", "tag: v3");
+        work.publish("v3");
+        let said = open();
+        assert!(said.contains("Pull request brought up to date"), "{said}");
+        assert_eq!(forge.state().requests.len(), 1);
+        assert!(forge.state().requests[0].body.contains("v1 → v3"));
+    }
+}
+
+#[test]
+fn a_target_that_has_drifted_is_not_written_over() {
+    let fleet = served(json!({}));
+    let work = &fleet.work;
+    let now = Timestamp::now().to_string();
+    let tree = work.git(&["rev-parse", "HEAD:stages/prod/shop"]);
+    let drifted = "default/apps: HelmRelease/shop .spec.interval";
+    let state = json!({
+        "version": 1, "environment": "prod-eu", "at": now, "intervalSeconds": 300,
+        "folders": {"stages/prod/shop": {"tree": tree, "healthySince": now, "drifted": drifted}},
+    });
+    fleet.publishes(Some(&fleet.europe), &state);
+    edit(work, STAGING, "tag: v1", "tag: v2");
+    work.publish("v2");
+    fleet.says(Some(&fleet.staging), 0, true);
+    let said = fleet.explain().with(0);
+    let waits = format!("waits: prod-eu has drifted: {drifted}");
+    assert!(said.out.contains(&waits), "{}", said.out);
+    let said = promote(work, &["staging", "prod", "shop", "--commit"]).with(1);
+    let refused = format!("refused (drift): prod-eu has drifted: {drifted}");
+    assert!(said.err.contains(&refused), "{}", said.err);
+    let known = [
+        "staging",
+        "prod",
+        "shop",
+        "--commit",
+        "--override",
+        "drift=it is meant",
+    ];
+    promote(work, &known).with(0);
+}
+
+#[test]
+fn a_new_file_that_may_be_run_stays_so() {
+    let fleet = served(json!({}));
+    let work = &fleet.work;
+    work.write("stages/staging/shop/run.sh", "#!/bin/sh\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(work.path().join("stages/staging/shop/run.sh"), mode).unwrap();
+    work.commit("a program");
+    promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
+    let listed = work.git(&["ls-tree", "HEAD", "stages/prod/shop/run.sh"]);
+    assert!(listed.starts_with("100755 blob"), "{listed}");
 }

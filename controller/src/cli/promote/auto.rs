@@ -12,7 +12,6 @@ use super::{history, of_plan};
 use crate::cli::{Exit, Failure, Outcome, table};
 use crate::environments::{Settings, graph};
 use crate::promotion::auto::pending::Site;
-use crate::promotion::auto::published::{KEPT, REFS};
 use crate::promotion::auto::{Decision, Heard, Verdict, decide, hear, pending};
 use crate::promotion::policy::{self, Policy};
 
@@ -25,7 +24,7 @@ pub(super) fn explain(flags: &WriteFlags) -> Outcome {
         None => git.branch()?,
     };
     let base = git.fetch(&flags.remote, &onto)?;
-    fetch_states(&git, &flags.remote)?;
+    git.fetch_states(&flags.remote)?;
     // Opened anew: what was fetched lies in packs that an older view does not know.
     let history = history(Path::new("."))?;
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
@@ -56,18 +55,6 @@ pub(super) fn explain(flags: &WriteFlags) -> Outcome {
         true => Exit::Changes,
         false => Exit::Success,
     })
-}
-
-/// Brings what environments published.
-fn fetch_states(git: &Git, remote: &str) -> Result<(), Failure> {
-    let specs: Vec<String> = REFS
-        .iter()
-        .zip(KEPT)
-        .map(|(there, here)| format!("+{there}/*:{here}/*"))
-        .collect();
-    let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--", remote];
-    arguments.extend(specs.iter().map(String::as_str));
-    git.run(&arguments).map(drop)
 }
 
 fn edges(decisions: &[Decision]) -> String {

@@ -1,11 +1,13 @@
 //! The user's own `git`, which commits and pushes: credential helpers, agents, hooks and signing are as configured.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::cli::Failure;
+use crate::promotion::auto::published::{KEPT, REFS};
 use crate::promotion::overlaid::Changes;
 
 /// A folder in which `git` runs.
@@ -65,9 +67,13 @@ impl Git {
     pub(in crate::cli) fn commit(
         &self,
         changes: &Changes,
+        executables: &BTreeSet<String>,
         message: &str,
     ) -> Result<String, Failure> {
         self.write(changes)?;
+        for path in executables {
+            self.make_executable(path)?;
+        }
         let paths: Vec<&str> = changes.keys().map(String::as_str).collect();
         let mut add = vec!["--literal-pathspecs", "add", "--all", "--force", "--"];
         add.extend(&paths);
@@ -79,6 +85,14 @@ impl Git {
             true => self.run(&["rev-parse", "HEAD"]),
             false => Err(failed(&["commit"], &output)),
         }
+    }
+
+    /// Lets a file that was written be run.
+    fn make_executable(&self, path: &str) -> Result<(), Failure> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = self.folder.join(path);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))
+            .map_err(|error| Failure::io("making executable", &file, &error))
     }
 
     /// Writes files into the folder.
@@ -211,6 +225,18 @@ impl Git {
             "--quiet",
             &format!("{tracking}^{{commit}}"),
         ])
+    }
+
+    /// Brings what environments have published.
+    pub(in crate::cli) fn fetch_states(&self, remote: &str) -> Result<(), Failure> {
+        let specs: Vec<String> = REFS
+            .iter()
+            .zip(KEPT)
+            .map(|(there, here)| format!("+{there}/*:{here}/*"))
+            .collect();
+        let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--", remote];
+        arguments.extend(specs.iter().map(String::as_str));
+        self.run(&arguments).map(drop)
     }
 
     /// Whether a commit holds these files as they are wanted.

@@ -4,6 +4,7 @@ mod auto;
 mod edit;
 pub(super) mod git;
 mod print;
+mod pull_request;
 mod source;
 mod wishes;
 pub(super) mod write;
@@ -30,7 +31,8 @@ Examples:
   weir promote staging prod shop                one app
   weir promote staging prod shop --commit       commit it here
   weir promote staging prod shop --push         commit it upon the server's branch and push
-  weir promote staging prod shop --branch       the same on a branch of its own, for a pull request
+  weir promote staging prod shop --branch       the same on a branch of its own
+  weir promote staging prod shop --pull-request  and its pull request on GitHub, GitLab, Gitea or Forgejo
   weir promote staging prod --adopt source      a first promotion: what staging has counts
   weir promote staging prod --take target shop/helm.yaml:spec.values.replicas
   weir promote staging prod --pin shop/helm.yaml:spec.values.replicas --reason 'prod is larger'
@@ -96,6 +98,7 @@ fn request(args: &Args) -> Result<Request, Failure> {
         wishes: args.wishes.wishes()?,
         overrides: overrides.collect::<Result<_, _>>()?,
         reported: args.source.reported()?,
+        ..Request::default()
     })
 }
 
@@ -112,6 +115,7 @@ fn ready(history: &History, revision: &str, request: &Request) -> Result<Ready, 
         tree: promotion.head.tree.clone(),
         touched: touched(&promotion),
         own_branch: own_branch(&promotion, request),
+        executables: promotion.executables,
         changes: promotion.changes,
     })
 }

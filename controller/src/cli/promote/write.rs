@@ -1,5 +1,6 @@
 //! Writing what was planned: into the work tree, onto the server's branch, onto a branch of its own.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use overlay::Tree;
 
 use super::git::{Git, Pushed};
 use super::history;
+use super::pull_request::open;
+use crate::cli::forge_flags::ForgeFlags;
 use crate::cli::{Exit, Failure, Outcome};
 use crate::promotion::overlaid::Changes;
 use crate::source::GitTree;
@@ -29,12 +32,24 @@ pub(in crate::cli) struct WriteFlags {
     /// The same on a branch of its own, which a later run brings up to date.
     #[arg(long, group = "into")]
     branch: bool,
+    /// The same, and open the pull request of that branch, or bring it up to date.
+    #[arg(long, group = "into")]
+    pull_request: bool,
     /// The server that `--push` and `--branch` write to.
     #[arg(long, value_name = "NAME", default_value = "origin")]
-    pub(super) remote: String,
+    pub(in crate::cli) remote: String,
     /// The server's branch that is read and written; default the one that is checked out.
     #[arg(long, value_name = "BRANCH")]
     pub(super) onto: Option<String>,
+    #[command(flatten)]
+    forge: ForgeFlags,
+}
+
+impl WriteFlags {
+    /// A branch of its own is written.
+    fn is_own(&self) -> bool {
+        self.branch || self.pull_request
+    }
 }
 
 /// What was planned upon a revision.
@@ -47,6 +62,8 @@ pub(in crate::cli) struct Ready {
     pub(in crate::cli) nothing: String,
     /// The files.
     pub(in crate::cli) changes: Changes,
+    /// Those of them that are new and may be run.
+    pub(in crate::cli) executables: BTreeSet<String>,
     /// The commit's message.
     pub(in crate::cli) message: String,
     /// The files as they are.
@@ -62,7 +79,7 @@ pub(in crate::cli) type Planner<'a> = &'a dyn Fn(&History, &str) -> Result<Ready
 
 /// Plans, shows, and writes where that is asked for.
 pub(in crate::cli) fn write(flags: &WriteFlags, planner: Planner<'_>) -> Outcome {
-    match (flags.commit, flags.push || flags.branch) {
+    match (flags.commit, flags.push || flags.is_own()) {
         (true, _) => commit(planner),
         (_, true) => push(flags, planner),
         _ => show(planner),
@@ -103,7 +120,7 @@ fn commit(planner: Planner<'_>) -> Outcome {
     let Some(ready) = settled(ready)? else {
         return Ok(Exit::Success);
     };
-    let committed = git.commit(&ready.changes, &ready.message);
+    let committed = git.commit(&ready.changes, &ready.executables, &ready.message);
     if committed.is_err() {
         let old = |path: &String| ready.tree.read(path).ok().map(|bytes| bytes.to_vec());
         let restored: Changes = ready
@@ -162,13 +179,16 @@ fn push(flags: &WriteFlags, planner: Planner<'_>) -> Outcome {
         let Some(ready) = settled(ready)? else {
             return Ok(Exit::Success);
         };
-        let done = match flags.branch {
+        let done = match flags.is_own() {
             true => write_own(&git, &ready, remote, &base)?,
             false => write_and_push(&git, &ready, [remote, &onto], [&base, &base])?,
         };
         match done {
             Some(done) => {
                 println!("\n{done}");
+                if flags.pull_request {
+                    println!("{}", open(&flags.forge, &ready, &onto)?);
+                }
                 return Ok(Exit::Success);
             }
             None => std::thread::sleep(pause(attempt)),
@@ -206,7 +226,9 @@ fn write_and_push(
     [base, old]: [&str; 2],
 ) -> Result<Option<String>, Failure> {
     let aside = git.aside(base)?;
-    let commit = aside.git.commit(&ready.changes, &ready.message)?;
+    let commit = aside
+        .git
+        .commit(&ready.changes, &ready.executables, &ready.message)?;
     match git.push(remote, branch, &commit, old)? {
         Pushed::Done => Ok(Some(format!(
             "Pushed {} to {branch} of {remote}.",

@@ -65,6 +65,7 @@ fn verdict(
         Change::Files(files) => files,
     };
     let mut waits = unwell(pending, heard, now);
+    waits.extend(drifted(pending, heard));
     let edge = &pending.edge;
     if !edge.windows.is_empty() && !edge.windows.iter().any(|window| window.is_open(now)) {
         waits.push("it is outside the windows of the edge".to_owned());
@@ -77,6 +78,15 @@ fn verdict(
         true => Verdict::Promotes(files.clone()),
         false => Verdict::Waits(waits),
     }
+}
+
+/// The environments of the target in which somebody has changed what is to be promoted.
+fn drifted(pending: &Pending, heard: &BTreeMap<String, Heard>) -> Vec<String> {
+    let of = |name: &String| {
+        let running = heard.get(name)?.running(&pending.target)?;
+        Some(format!("{name} has drifted: {}", running.drifted.as_ref()?))
+    };
+    pending.targets.iter().filter_map(of).collect()
 }
 
 /// The environments that do not yet speak for the source.
@@ -135,6 +145,7 @@ mod tests {
             source: ("stages/staging/shop".to_owned(), TREE.to_owned()),
             target: "stages/prod/shop".to_owned(),
             environments: ["staging".to_owned()].into(),
+            targets: ["prod-eu".to_owned()].into(),
             soak: Duration::from_secs(3600),
             change,
         }
@@ -148,6 +159,7 @@ mod tests {
         let running = Running {
             tree: tree.map(str::to_owned),
             healthy_since: healthy.map(at),
+            drifted: None,
             failure: failure.map(|message| Failure {
                 at: at("11:00:00"),
                 message: message.to_owned(),
@@ -247,6 +259,33 @@ mod tests {
         assert_eq!(
             decided(files(), well(), noon, &frozen),
             "waits: prod is frozen until 2026-12-01T00:00:00Z: holidays"
+        );
+    }
+
+    #[test]
+    fn a_target_that_has_drifted_is_waited_for() {
+        let mut europe = Published::new("prod-eu");
+        let running = Running {
+            tree: None,
+            healthy_since: None,
+            drifted: Some("default/apps: Deployment/shop spec.replicas".to_owned()),
+            failure: None,
+        };
+        europe
+            .folders
+            .insert("stages/prod/shop".to_owned(), running);
+        let heard = [
+            (
+                "staging".to_owned(),
+                says(Some(TREE), Some("10:00:00"), None),
+            ),
+            ("prod-eu".to_owned(), Heard::Said(europe)),
+        ];
+        let pending = [pending(Change::Files(vec!["a".to_owned()]))];
+        let decisions = decide(&pending, &Policy::default(), &heard.into(), at("12:00:00"));
+        assert_eq!(
+            decisions[0].verdict.sentence(),
+            "waits: prod-eu has drifted: default/apps: Deployment/shop spec.replicas"
         );
     }
 

@@ -6,6 +6,7 @@
 //! ```
 //! Everything here is a function of what was read; who promotes and pushes is the caller's business.
 
+pub mod chronicle;
 pub mod decide;
 pub mod hear;
 pub mod pending;

@@ -31,6 +31,8 @@ pub struct Pending {
     pub target: String,
     /// The environments that must run it.
     pub environments: BTreeSet<String>,
+    /// The environments that get it.
+    pub targets: BTreeSet<String>,
     /// How long they must have been healthy.
     pub soak: Duration,
     /// What would happen.
@@ -92,6 +94,7 @@ fn of_app(site: &Site<'_>, edge: &Edge, scope: &Scope, app: &App) -> Result<Pend
             folder.clone(),
             tree.map(|id| id.to_string()).unwrap_or_default(),
         ),
+        targets: reached(site.graph, &[scope.target_folder(app)]),
         target: scope.target_folder(app),
         soak: edge.soak.unwrap_or_else(|| site.policy.soak()),
         change: change(site, edge, scope, app)?,

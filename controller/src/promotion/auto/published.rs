@@ -17,6 +17,9 @@ pub const KEPT: [&str; 2] = ["refs/weir/state", "refs/weir/branch-state"];
 /// How many decisions are remembered.
 const TOLD: usize = 50;
 
+/// How many trees of a folder are remembered as having run well.
+const PROVEN: usize = 20;
+
 /// What an environment says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,6 +34,9 @@ pub struct Published {
     pub interval_seconds: u64,
     /// What it runs, by folder of the repository.
     pub folders: BTreeMap<String, Running>,
+    /// The trees that it has run well, the newest first, by folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proven: BTreeMap<String, Vec<String>>,
     /// The trees that were released to it, by folder of a stage with waves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub released: BTreeMap<String, String>,
@@ -48,6 +54,9 @@ pub struct Running {
     /// Since when all of it is healthy; none while it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
+    /// What of its objects is not as it was applied, and left so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drifted: Option<String>,
     /// What failed last of this tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -115,6 +124,25 @@ impl Published {
             ..self.clone()
         };
         now == *other
+    }
+
+    /// Notes the trees that run well now.
+    pub fn prove(&mut self) {
+        for (folder, running) in &self.folders {
+            let well = running
+                .tree
+                .as_ref()
+                .filter(|_| running.healthy_since.is_some());
+            let Some(tree) = well else {
+                continue;
+            };
+            let proven = self.proven.entry(folder.clone()).or_default();
+            if proven.first() != Some(tree) {
+                proven.retain(|earlier| earlier != tree);
+                proven.insert(0, tree.clone());
+                proven.truncate(PROVEN);
+            }
+        }
     }
 
     /// Notes a decision, unless it is the last one about this.

@@ -31,6 +31,7 @@ pub fn running(
         return Some(Running {
             tree: None,
             healthy_since: None,
+            drifted: None,
             failure: None,
         });
     };
@@ -47,7 +48,11 @@ pub fn running(
     let is_well = tree.is_some() && found.iter().all(|reported| reported.is_ready);
     let since = before.and_then(|before| before.healthy_since);
     let failed = found.iter().find(|it| it.has_failed && !it.is_ready);
+    let drifted = found
+        .iter()
+        .find_map(|it| Some(said(it, it.drifted.as_ref()?)));
     Some(Running {
+        drifted,
         healthy_since: is_well.then(|| since.unwrap_or(now)),
         failure: match failed {
             Some(reported) => Some(failure(reported, before, now)),
@@ -81,13 +86,15 @@ fn tree(history: &History, reported: &Reported, folder: &str) -> Option<String> 
 
 /// What failed, since it was first said.
 fn failure(reported: &Reported, before: Option<&Running>, now: Timestamp) -> Failure {
-    let (name, says) = (&reported.name, &reported.message);
-    let message: String = format!("{}/{name}: {says}", reported.namespace)
-        .chars()
-        .take(MESSAGE)
-        .collect();
+    let message = said(reported, &reported.message);
     let known = before.and_then(|before| before.failure.clone());
     known
         .filter(|known| known.message == message)
         .unwrap_or(Failure { at: now, message })
+}
+
+/// What a Kustomization says, with its name.
+fn said(reported: &Reported, message: &str) -> String {
+    let said = format!("{}/{}: {message}", reported.namespace, reported.name);
+    said.chars().take(MESSAGE).collect()
 }

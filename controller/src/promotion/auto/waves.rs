@@ -143,6 +143,7 @@ mod tests {
         let running = Running {
             tree: Some(tree.to_owned()),
             healthy_since: since.map(at),
+            drifted: None,
             failure: None,
         };
         said.folders.insert("stages/prod".to_owned(), running);

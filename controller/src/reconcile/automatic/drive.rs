@@ -72,7 +72,13 @@ pub(super) fn drive(
         .collect();
     let (name, mail) = names(settings);
     let by = committer(way, &name, &mail, now);
-    let commit = mirror.commit(Some(&promotion.head), &files, &text, &by)?;
+    let commit = mirror.commit(
+        Some(&promotion.head),
+        &files,
+        &promotion.executables,
+        &text,
+        &by,
+    )?;
     let branch = format!("refs/heads/{}", way.branch);
     let update = Update {
         name: &branch,

@@ -2,6 +2,7 @@
 
 use kube::ResourceExt;
 
+use crate::api::kustomization::condition::DRIFTED;
 use crate::api::kustomization::{Kustomization, KustomizationStatus};
 use crate::api::meta::condition::READY;
 use crate::promotion::health::Reported;
@@ -11,10 +12,9 @@ use crate::reconcile::render;
 pub fn reported(kustomization: &Kustomization) -> Reported {
     let none = KustomizationStatus::default();
     let status = kustomization.status.as_ref().unwrap_or(&none);
-    let ready = status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == READY);
+    let condition = |of: &str| status.conditions.iter().find(|it| it.type_ == of);
+    let ready = condition(READY);
+    let drifted = condition(DRIFTED).filter(|drifted| drifted.status == "True");
     // What was seen before the last change of the spec says nothing.
     let is_seen = status.observed_generation == kustomization.metadata.generation;
     let is_ready = is_seen && ready.is_some_and(|ready| ready.status == "True");
@@ -32,6 +32,7 @@ pub fn reported(kustomization: &Kustomization) -> Reported {
         message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
         commit: Some(commit).filter(|commit| !commit.is_empty()),
         spliced,
+        drifted: drifted.map(|drifted| drifted.message.clone()),
         since: status.history.first().map(|entry| entry.first_reconciled.0),
     }
 }

@@ -155,6 +155,8 @@ impl Look<'_> {
     ) -> Result<bool, String> {
         let own = self.own(repository)?;
         let now = Timestamp::now();
+        // What people read has whole seconds.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         if last.said.is_none() {
             last.said = self.recalled(history, repository);
             last.next.clone_from(&last.said);
@@ -201,6 +203,7 @@ impl Look<'_> {
         next.at = now;
         next.interval_seconds = repository.policy.publish.interval.as_secs().max(1);
         next.folders = self.folders(history, repository, own, before, now);
+        next.prove();
         next
     }
 

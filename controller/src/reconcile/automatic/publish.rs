@@ -1,5 +1,7 @@
 //! Publishing: one signed commit with one file, upon a ref that is this environment's own.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Settings;
@@ -80,7 +82,13 @@ pub(super) fn publish(
     let by = committer(way, &name, &mail, next.at);
     let text = next.text();
     let message = format!("State of {}\n", settings.environment);
-    let commit = mirror.commit(None, &[(FILE, Some(text.as_bytes()))], &message, &by)?;
+    let commit = mirror.commit(
+        None,
+        &[(FILE, Some(text.as_bytes()))],
+        &BTreeSet::new(),
+        &message,
+        &by,
+    )?;
     loop {
         let at = usize::from(last.needs_branch);
         let name = format!("{}/{}", REFS[at], settings.environment);
