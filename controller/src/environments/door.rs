@@ -16,6 +16,9 @@ const CIPHERTEXT: &str = "ENC[";
 /// SOPS's own section of a file.
 const METADATA: &str = "sops";
 
+/// What stands for the objects of a file of which nothing can be read: its version and kind.
+const STAND_IN: (&str, &str) = ("unknown.weir/v1", "EncryptedFile");
+
 /// Opens encrypted files without a key.
 pub(super) struct Door<'a> {
     marker: &'a Marker,
@@ -55,16 +58,53 @@ impl<'a> Door<'a> {
             }
             self.replace(document, file.path);
         }
-        if documents
-            .iter()
-            .any(|document| document.get("kind").is_some())
-        {
+        let is_patch = file.purpose == Purpose::Patch;
+        let is_read = |document| match is_patch {
+            true => self.says_what_it_changes(document),
+            false => self.is_known(document, "apiVersion") && self.is_known(document, "kind"),
+        };
+        if documents.iter().all(is_read) {
             return Ok(documents);
         }
-        Err(Error::new(format!(
-            "{} is encrypted as a whole: only its key says which objects it is about",
-            file.path
-        )))
+        match is_patch {
+            false => Ok(vec![self.stand_in(file)]),
+            true => Err(Error::new(format!(
+                "{} is encrypted as a whole: only its key says which objects it changes",
+                file.path
+            ))),
+        }
+    }
+
+    /// Whether a patch says which object or which fields it is about.
+    fn says_what_it_changes(&self, document: &Node) -> bool {
+        match document.as_sequence() {
+            Some(steps) => {
+                let known = |step: &Node| self.is_known(step, "op") && self.is_known(step, "path");
+                steps.iter().all(known)
+            }
+            None => self.is_known(document, "kind"),
+        }
+    }
+
+    /// Whether a field is there and can be read.
+    fn is_known(&self, document: &Node, field: &str) -> bool {
+        let text = document.find_str(&[field]);
+        text.is_some_and(|text| !self.marker.is_in(text))
+    }
+
+    /// What stands for the objects of a file that only its key tells of: one that is known to be there, and nothing more.
+    fn stand_in(&self, file: &Sealed<'_>) -> Node {
+        let (mut node, mut metadata) = (Node::mapping(), Node::mapping());
+        if let Some(mapping) = metadata.as_mapping_mut() {
+            mapping.insert("name", Node::string(object_name(file.path)));
+        }
+        if let Some(mapping) = node.as_mapping_mut() {
+            mapping.insert("apiVersion", Node::string(STAND_IN.0));
+            mapping.insert("kind", Node::string(STAND_IN.1));
+            mapping.insert("metadata", metadata);
+            mapping.insert("content", Node::string(self.token(file.path, file.bytes)));
+        }
+        node
     }
 
     fn replace(&self, node: &mut Node, path: &str) {
@@ -98,6 +138,19 @@ impl<'a> Door<'a> {
             .map(|(key, value)| format!("{key}={}\n", self.token(file.path, value.as_bytes())))
             .collect()
     }
+}
+
+/// A path as the name of an object.
+fn object_name(path: &str) -> String {
+    let is_part = |char: char| char.is_ascii_alphanumeric() || char == '.';
+    let part = |char: char| {
+        if is_part(char) {
+            char.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
+    path.chars().map(part).collect()
 }
 
 impl Opener for Door<'_> {

@@ -148,3 +148,73 @@ fn a_token_in_a_manifest_is_only_text() {
     let text = printed(work.path(), &["plan", "--from", "main"], 3);
     assert!(text.contains(&format!("→ {forged}")), "{text}");
 }
+
+const RECIPIENT: &str = "age1d0qdklvyrqphhxzp3x27zxy63c7xzs64dlgy70nzn86kr0y0me6scjsvr8";
+
+/// Encrypts a file of the work tree whole, and puts the outcome where it belongs.
+fn encrypt(work: &weir_tests::Repository, format: &str, path: &str, value: &str) {
+    let text = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: whole}}\nstringData: {{token: {value}}}\n"
+    );
+    work.write("plain", text);
+    let arguments = [
+        "secrets", "encrypt", "--age", RECIPIENT, "--format", format, "plain",
+    ];
+    let sealed = printed(work.path(), &arguments, 0);
+    assert!(
+        sealed.contains("ENC[") && !sealed.contains(value),
+        "{sealed}"
+    );
+    work.write(path, sealed);
+    std::fs::remove_file(work.path().join("plain")).unwrap();
+}
+
+#[test]
+fn a_file_that_is_encrypted_as_a_whole_is_one_object_of_which_nothing_is_known() {
+    let work = repository();
+    let (yaml, binary) = ("envs/one/whole.yaml", "envs/one/whole.enc.yaml");
+    work.write(
+        "envs/one/kustomization.yaml",
+        "namespace: apps\nresources: [map.yaml, whole.yaml, whole.enc.yaml]\n",
+    );
+    work.write("envs/one/map.yaml", map("map", "{a: b}"));
+    encrypt(&work, "yaml", yaml, "first-value");
+    encrypt(&work, "binary", binary, "first-value");
+    work.commit("first");
+    let envs = json(work.path(), &["envs"], 0);
+    assert_eq!(
+        (&envs[0]["builds"], &envs[0]["objects"]),
+        (&true.into(), &3.into()),
+        "{envs:#}"
+    );
+    assert_eq!(envs[0]["encryptedFiles"], serde_json::json!([binary, yaml]));
+
+    work.write("envs/one/map.yaml", map("map", "{a: c}"));
+    work.commit("another map");
+    let plan = json(
+        work.path(),
+        &["plan", "--from", "main~1", "--to", "main"],
+        2,
+    );
+    assert_eq!(
+        (&plan["counts"]["change"], &plan["counts"]["mayChange"]),
+        (&1.into(), &0.into()),
+        "{plan:#}"
+    );
+
+    encrypt(&work, "yaml", yaml, "second-value");
+    encrypt(&work, "binary", binary, "second-value");
+    work.commit("other secrets");
+    let text = printed(
+        work.path(),
+        &["plan", "--from", "main~1", "--to", "main"],
+        2,
+    );
+    for want in [
+        "? EncryptedFile apps/envs-one-whole.yaml",
+        "? content: may change: (known after apply: encrypted in envs/one/whole.yaml)",
+        "Plan: 2 may change",
+    ] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+}
