@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release first-symbols demo bench test fmt lint unit e2e weather score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane clean
+.PHONY: help build release first-symbols demo bench test fmt lint unit e2e weather score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane stores clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,7 +41,7 @@ lint: ## clippy, warnings denied
 unit: ## unit tests and golden folders
 	$(CARGO) test --workspace --exclude weir-tests
 
-e2e: controlplane ## end-to-end tests on a real control plane and real Git servers
+e2e: controlplane stores ## end-to-end tests on a real control plane and real Git servers
 	$(CARGO) build -p weir
 	WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) $(CARGO) test -p weir-tests
 
@@ -72,6 +72,9 @@ deny: ## licences, sources and duplicate dependencies (needs cargo-deny)
 
 crds: ## write deploy/crds from the Rust types
 	$(CARGO) run -q -p weir --example crds
+
+stores: ## a container registry and an S3 server, for the tests
+	@$(MAKE) --no-print-directory -C tests/stores OUTPUT=$(abspath $(TARGET))
 
 controlplane: ## etcd, kube-apiserver, kube-controller-manager and kube-scheduler as one test binary
 	@$(MAKE) --no-print-directory -C tests/controlplane OUTPUT=$(abspath $(CONTROLPLANE))

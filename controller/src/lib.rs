@@ -23,6 +23,7 @@ pub mod new_environment;
 pub mod promotion;
 pub mod reconcile;
 pub mod report;
+mod signature_v4;
 pub mod source;
 pub mod unwrap;
 pub mod web;

@@ -95,6 +95,10 @@ pub trait Tree: Send + Sync {
     }
     /// Git's id of the blob or tree at the path; `None` when nothing is there.
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError>;
+    /// Whether the file may be run, where the tree knows.
+    fn is_program(&self, _path: &str) -> Result<bool, TreeError> {
+        Ok(false)
+    }
 }
 
 /// What a [`MemTree`] holds at a path.

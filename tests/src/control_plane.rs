@@ -199,7 +199,7 @@ fn command(options: &ControlPlaneOptions) -> Command {
 }
 
 /// The program lies in the target folder, two floors above the test executable's.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("WEIR_CONTROLPLANE") {
         return path.into();
     }

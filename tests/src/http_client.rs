@@ -38,6 +38,32 @@ pub async fn post(
     Ok(answer.status().as_u16())
 }
 
+/// Asks `HOST:PORT` anything; gives the status, one header and the body of the answer, or what went wrong.
+pub async fn ask(
+    address: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+    wanted: &str,
+) -> Result<(u16, Option<String>, Bytes), String> {
+    let mut request = Request::builder().method(method).uri(path);
+    request = request.header("Host", address);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body)));
+    let answer = send(address, request.map_err(|error| error.to_string())?).await?;
+    let status = answer.status().as_u16();
+    let header = answer
+        .headers()
+        .get(wanted)
+        .and_then(|value| value.to_str().ok());
+    let header = header.map(str::to_owned);
+    let body = answer.into_body().collect().await;
+    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    Ok((status, header, body))
+}
+
 async fn send(address: &str, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
     let stream = TcpStream::connect(address)
         .await

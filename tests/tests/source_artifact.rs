@@ -10,14 +10,20 @@ use std::path::Path;
 use std::process::Command;
 
 use controller::api::meta::Artifact;
-use controller::source::storage::{self, Storage};
+use controller::source::storage::{self, Content, Shelf, Storage};
 use controller::source::{Filtered, GitTree, Selection};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use weir_tests::Repository;
 
-const NAMES: (&str, &str) = ("ns", "name");
+fn shelf() -> Shelf {
+    Shelf {
+        kind: "gitrepository",
+        namespace: "ns".to_owned(),
+        name: "name".to_owned(),
+    }
+}
 
 fn repository() -> Repository {
     Repository::create("http://127.0.0.1:1/none.git", None)
@@ -34,7 +40,8 @@ fn store(storage: &Storage, work: &Repository) -> Artifact {
     let (tree, commit) = GitTree::local(work.path(), "HEAD").unwrap();
     let tree = Filtered::new(tree, &Selection::default()).unwrap();
     let id = commit.id.to_string();
-    storage::store(storage, NAMES, &format!("main@sha1:{id}"), &id, &tree).unwrap()
+    let content = Content::Commit(&tree);
+    storage::store(storage, &shelf(), &format!("main@sha1:{id}"), &id, &content).unwrap()
 }
 
 /// What `tar` says of an archive.
@@ -202,7 +209,7 @@ fn the_newest_and_one_before_are_kept() {
     storage.retention = std::time::Duration::ZERO;
     store(&storage, &work);
     assert!(!storage.holds(&artifacts[2]) && storage.holds(&artifacts[3]));
-    storage::remove(&storage, NAMES.0, NAMES.1);
+    storage::remove(&storage, &shelf());
     assert!(!folder.path().join("gitrepository/ns/name").exists());
 }
 

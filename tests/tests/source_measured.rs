@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use controller::source::storage::{self, Storage};
+use controller::source::storage::{self, Content, Shelf, Storage};
 use controller::source::{
     Access, Fetched, Filtered, Reference, Remote, RemoteUrl, Repositories, Selection, refresh,
 };
@@ -161,7 +161,13 @@ async fn a_large_repository() {
 
     let storage = Storage::new(folder.path().join("artifacts"), "host".to_owned());
     let begin = Instant::now();
-    storage::store(&storage, ("ns", "name"), "first", "first", &first).unwrap();
+    let shelf = Shelf {
+        kind: "gitrepository",
+        namespace: "ns".to_owned(),
+        name: "name".to_owned(),
+    };
+    let content = Content::Commit(&first);
+    storage::store(&storage, &shelf, "first", "first", &content).unwrap();
     step("archive, cold", begin);
 
     for round in 0..3 {
@@ -178,7 +184,7 @@ async fn a_large_repository() {
         step("one file: tree known", begin);
         let begin = Instant::now();
         let name = format!("round{round}");
-        storage::store(&storage, ("ns", "name"), &name, &name, &tree).unwrap();
+        storage::store(&storage, &shelf, &name, &name, &Content::Commit(&tree)).unwrap();
         step("one file: archive", begin);
     }
     println!("at the end: {}", anonymous_memory());

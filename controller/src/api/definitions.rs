@@ -7,20 +7,24 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+use super::bucket::Bucket;
 use super::git_repository::GitRepository;
 use super::kustomization::Kustomization;
+use super::oci_repository::OCIRepository;
 use super::receiver::Receiver;
 
 /// The pattern of condition types: a word, or a word below a domain.
 const CONDITION_TYPE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
 
-/// All definitions. `v1` is stored; `v1beta2` of two of them, which old repositories still name, is served with the same
+/// All definitions. `v1` is stored; `v1beta2` of four of them, which old repositories still name, is served with the same
 /// schema.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
         finish(with_older(GitRepository::crd())),
         finish(with_older(Kustomization::crd())),
         finish(Receiver::crd()),
+        finish(with_older(OCIRepository::crd())),
+        finish(with_older(Bucket::crd())),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 /// Keeps an object until its controller has cleaned up behind it.
 pub const FINALIZER: &str = "finalizers.fluxcd.io";
 
-/// Condition types that both kinds have.
+/// Condition types that all kinds have.
 pub mod condition {
     /// The summary of all others.
     pub const READY: &str = "Ready";
@@ -60,4 +60,38 @@ pub struct Artifact {
     /// What the origin says about it, for example OCI annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+}
+
+/// What was last seen of a source whose files come as one package.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The generation that the status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The conditions of the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Where the last artifact can be downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The last artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Artifact>,
+    /// `spec.ignore` of the last artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_ignore: Option<String>,
+    /// The last request to reconcile (`reconcile.fluxcd.io/requestedAt`) that was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// The provider of sources that name none.
+pub(super) fn generic() -> String {
+    "generic".to_owned()
+}
+
+/// The timeout of sources that name none.
+pub(super) fn minute() -> String {
+    "60s".to_owned()
 }

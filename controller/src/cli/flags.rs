@@ -15,7 +15,7 @@ use crate::web::lease::Terms;
 /// A half of Weir, which does what one of Flux's controllers does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Half {
-    /// GitRepositories, as source-controller does.
+    /// GitRepositories, OCIRepositories and Buckets, as source-controller does.
     Sources,
     /// Kustomizations, as kustomize-controller does.
     Kustomizations,

@@ -208,8 +208,12 @@ fn row(shown: &Shown, object: &DynamicObject) -> Vec<String> {
 
 /// `main@sha1:0123456789…` → `main@sha1:01234567`, as the flux program prints revisions.
 fn short_revision(revision: &str) -> String {
-    match revision.split_once("sha1:") {
-        Some((name, hash)) => format!("{name}sha1:{}", hash.get(..8).unwrap_or(hash)),
+    let digest = ["sha1:", "sha256:"].into_iter();
+    let found = digest
+        .filter_map(|kind| Some((kind, revision.split_once(kind)?)))
+        .next();
+    match found {
+        Some((kind, (name, hash))) => format!("{name}{kind}{}", hash.get(..8).unwrap_or(hash)),
         None => revision.to_owned(),
     }
 }

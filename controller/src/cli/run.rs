@@ -245,6 +245,8 @@ fn start(
     namespace: &str,
 ) -> Result<(Arc<Context>, JoinHandle<()>), Failure> {
     let (git_repositories, mut git_repository_writer) = reflector::store();
+    let (oci_repositories, oci_repository_writer) = reflector::store();
+    let (buckets, bucket_writer) = reflector::store();
     let (kustomizations, mut kustomization_writer) = reflector::store();
     let (receivers, receiver_writer) = reflector::store();
     let dropped = parts.metrics.dropped_events.clone();
@@ -273,6 +275,8 @@ fn start(
         decrypting: parts.decrypting,
         schedule: Arc::new(Schedule::new(pace(&args.pace))),
         git_repositories,
+        oci_repositories,
+        buckets,
         kustomizations,
         listed: Listed::default(),
         snapshots: Snapshots::default(),
@@ -306,6 +310,13 @@ fn start(
         let sources =
             observe::git_repositories(context.clone(), scope.clone(), git_repository_writer);
         tokio::spawn(sources);
+        let (own, scope) = (context.clone(), scope.clone());
+        tokio::spawn(observe::oci_repositories(
+            own.clone(),
+            scope.clone(),
+            oci_repository_writer,
+        ));
+        tokio::spawn(observe::buckets(own, scope, bucket_writer));
     } else {
         context.listed.add(Kind::GitRepository);
         know_none(&mut git_repository_writer);

@@ -18,6 +18,9 @@ Examples:
   weir trace Deployment/shop -n apps       in a clone of the repository: with author, file and line
   weir trace Namespace/apps -o json        for scripts";
 
+/// Where an artifact of a registry says which commit it was made of.
+const ORIGIN: &str = "/status/artifact/metadata/org.opencontainers.image.revision";
+
 /// How many owners are followed before it is a ring.
 const OWNERS: usize = 20;
 
@@ -263,7 +266,7 @@ fn of_kustomization(object: &DynamicObject) -> Part {
 }
 
 fn of_source(object: &DynamicObject) -> Part {
-    let reference = ["branch", "tag", "semver", "name", "commit"];
+    let reference = ["branch", "tag", "semver", "name", "commit", "digest"];
     let reference = reference.iter().find_map(|field| {
         let value = text(object, &format!("/spec/ref/{field}"));
         (!value.is_empty()).then(|| format!("{field} {value}"))
@@ -272,8 +275,11 @@ fn of_source(object: &DynamicObject) -> Part {
         .line("Source", title(object))
         .line("Namespace", object.namespace().unwrap_or_default())
         .line("URL", text(object, "/spec/url"))
+        .line("Endpoint", text(object, "/spec/endpoint"))
+        .line("Bucket", text(object, "/spec/bucketName"))
         .line("Reference", reference.unwrap_or_default())
         .line("Revision", text(object, "/status/artifact/revision"))
+        .line("Origin", text(object, ORIGIN))
         .line("Signature", message(object, "SourceVerified"))
         .line("Status", message(object, "Ready"))
 }

@@ -8,7 +8,7 @@ use overlay::Object;
 const PART_OF: [&str; 3] = ["metadata", "labels", "app.kubernetes.io/part-of"];
 
 /// The parts by group, kind and name; Flux's other controllers and definitions are applied.
-const PARTS: [(&str, &str, &str); 4] = [
+const PARTS: [(&str, &str, &str); 6] = [
     ("apps", "Deployment", "kustomize-controller"),
     ("apps", "Deployment", "source-controller"),
     (
@@ -20,6 +20,16 @@ const PARTS: [(&str, &str, &str); 4] = [
         "apiextensions.k8s.io",
         "CustomResourceDefinition",
         "gitrepositories.source.toolkit.fluxcd.io",
+    ),
+    (
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        "ocirepositories.source.toolkit.fluxcd.io",
+    ),
+    (
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        "buckets.source.toolkit.fluxcd.io",
     ),
 ];
 

@@ -14,10 +14,13 @@ use super::foreign::{Foreign, Sight};
 use super::input_watches::InputWatches;
 use super::keys::Decrypting;
 use super::observe::Listed;
-use super::schedule::{Key, Schedule, Topic, Turns, Wake};
+use super::package::Package;
+use super::schedule::{Key, Kind, Schedule, Topic, Turns, Wake};
 use super::sites::Sites;
+use crate::api::bucket::Bucket;
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
+use crate::api::oci_repository::OCIRepository;
 use crate::api::receiver::Receiver;
 use crate::cluster::order::GroupKind;
 use crate::report::events::Events;
@@ -69,6 +72,10 @@ pub struct Context {
     pub schedule: Arc<Schedule>,
     /// GitRepositories as the watch shows them.
     pub git_repositories: Store<GitRepository>,
+    /// OCIRepositories as the watch shows them.
+    pub oci_repositories: Store<OCIRepository>,
+    /// Buckets as the watch shows them.
+    pub buckets: Store<Bucket>,
     /// Kustomizations as the watch shows them.
     pub kustomizations: Store<Kustomization>,
     /// Receivers as the watch shows them.
@@ -189,7 +196,25 @@ impl Context {
     pub fn source(&self, key: &Key) -> Option<Sight> {
         match self.foreign.covers(key.kind) {
             true => self.foreign.sight(key),
-            false => self.git_repository(key).map(|object| Sight::of(&object)),
+            false => self.own_source(key),
+        }
+    }
+
+    fn own_source(&self, key: &Key) -> Option<Sight> {
+        match key.kind {
+            Kind::OciRepository => {
+                let object = OCIRepository::find(self, key)?;
+                Some(Sight::of_source(
+                    object.status.as_ref().map(|status| &status.source),
+                ))
+            }
+            Kind::Bucket => {
+                let object = Bucket::find(self, key)?;
+                Some(Sight::of_source(
+                    object.status.as_ref().map(|status| &status.source),
+                ))
+            }
+            _ => self.git_repository(key).map(|object| Sight::of(&object)),
         }
     }
 

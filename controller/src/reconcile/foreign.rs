@@ -15,8 +15,8 @@ use super::context::Context;
 use super::observe::live;
 use super::schedule::{Key, Kind, Topic, Wake};
 use crate::api::git_repository::GitRepository;
-use crate::api::meta::Artifact;
 use crate::api::meta::condition::READY;
+use crate::api::meta::{Artifact, SourceStatus};
 use crate::report::conditions;
 use crate::source::artifact;
 
@@ -47,6 +47,15 @@ impl Sight {
         }
     }
 
+    /// The same of a source whose files come as one package.
+    pub fn of_source(status: Option<&SourceStatus>) -> Self {
+        let status = status.cloned().unwrap_or_default();
+        Self {
+            failed: is_failed(&status.conditions),
+            artifact: status.artifact,
+        }
+    }
+
     fn of_foreign(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().unwrap_or_default();
         // A status of another shape offers nothing.
@@ -65,7 +74,8 @@ fn is_failed(conditions: &[Condition]) -> bool {
 /// The sources of others, as far as something is built from their kind.
 pub struct Foreign {
     namespace: Option<String>,
-    git_repositories: bool,
+    /// Whether all kinds of sources are somebody else's.
+    all: bool,
     /// Downloads artifacts.
     pub client: reqwest::Client,
     seen: Mutex<Seen>,
@@ -81,11 +91,11 @@ struct Seen {
 }
 
 impl Foreign {
-    /// The sources of one namespace, or of all; GitRepositories among them or not.
-    pub fn new(namespace: Option<String>, git_repositories: bool) -> reqwest::Result<Self> {
+    /// The sources of one namespace, or of all; all kinds of them, or those only that Weir never looks after.
+    pub fn new(namespace: Option<String>, all: bool) -> reqwest::Result<Self> {
         Ok(Self {
             namespace,
-            git_repositories,
+            all,
             client: artifact::client()?,
             seen: Mutex::default(),
         })
@@ -94,8 +104,8 @@ impl Foreign {
     /// Whether sources of this kind are somebody else's.
     pub fn covers(&self, kind: Kind) -> bool {
         match kind {
-            Kind::GitRepository => self.git_repositories,
-            Kind::OciRepository | Kind::Bucket | Kind::ExternalArtifact => true,
+            Kind::GitRepository | Kind::OciRepository | Kind::Bucket => self.all,
+            Kind::ExternalArtifact => true,
             Kind::Kustomization | Kind::Receiver => false,
         }
     }

@@ -24,9 +24,10 @@ use crate::api::duration;
 use crate::api::git_repository::condition::STORAGE_OPERATION_FAILED;
 use crate::api::git_repository::{GitRepository, GitRepositorySpec};
 use crate::api::meta::{Artifact, FINALIZER};
-use crate::report::git_repository::{self as report, Found, Trouble};
+use crate::report::git_repository::{self as report, Found};
 use crate::report::metrics::RunResult;
-use crate::source::storage;
+use crate::report::source::Trouble;
+use crate::source::storage::{self, Content, Shelf};
 use crate::source::submodules::with_submodules;
 use crate::source::verification::Mode;
 use crate::source::{
@@ -117,7 +118,7 @@ async fn finalize(
     }
     context.withdraw(key);
     context.repositories.forget(&owner(key));
-    storage::remove(&context.storage, &key.namespace, &key.name);
+    storage::remove(&context.storage, &shelf(key));
     record::finalizer(&context.client, object, false).await
 }
 
@@ -280,6 +281,15 @@ fn plain(revision: &str) -> &str {
     &revision[..end]
 }
 
+/// Where its artifacts lie.
+fn shelf(key: &Key) -> Shelf {
+    Shelf {
+        kind: "gitrepository",
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+    }
+}
+
 /// Caches are kept apart by who they are for.
 fn owner(key: &Key) -> String {
     format!("{}/{}", key.namespace, key.name)
@@ -338,6 +348,7 @@ async fn store(
         artifact,
         subject: fetched.commit.subject.clone(),
         verified,
+        included: include::artifacts(context, key, &object.spec),
     };
     if let Some(artifact) = present(context, state, object, &fetched, content).await {
         return found(artifact);
@@ -345,8 +356,8 @@ async fn store(
     let (storage, key) = (context.storage.clone(), key.clone());
     let (revision, commit) = (fetched.revision.clone(), fetched.commit.id.to_string());
     let work = tokio::task::spawn_blocking(move || {
-        let names = (key.namespace.as_str(), key.name.as_str());
-        storage::store(&storage, names, &revision, &commit, &tree)
+        let content = Content::Commit(&tree);
+        storage::store(&storage, &shelf(&key), &revision, &commit, &content)
     });
     let failed = |reason, message| {
         Found::Failed(Trouble {

@@ -6,7 +6,8 @@ use super::context::Context;
 use super::schedule::{Key, Topic};
 use crate::api::git_repository::condition::{INCLUDE_UNAVAILABLE, STORAGE_OPERATION_FAILED};
 use crate::api::git_repository::{GitRepositoryInclude, GitRepositorySpec};
-use crate::report::git_repository::Trouble;
+use crate::api::meta::Artifact;
+use crate::report::source::Trouble;
 use crate::source::{GitTree, graft};
 
 /// What a source that includes others listens to.
@@ -14,8 +15,18 @@ pub fn topics<'a>(
     spec: &'a GitRepositorySpec,
     namespace: &'a str,
 ) -> impl Iterator<Item = Topic> + 'a {
-    let source = |include: &GitRepositoryInclude| key(include, namespace);
-    spec.include.iter().map(source).map(Topic::Source)
+    let keys = || spec.include.iter().map(|include| key(include, namespace));
+    // Its artifact is told some time after its files.
+    keys().map(Topic::Source).chain(keys().map(Topic::Object))
+}
+
+/// The artifacts of what is included, as far as they are told yet.
+pub fn artifacts(context: &Context, own: &Key, spec: &GitRepositorySpec) -> Vec<Artifact> {
+    let artifact = |include: &GitRepositoryInclude| {
+        let object = context.git_repository(&key(include, &own.namespace))?;
+        object.status.as_ref()?.artifact.clone()
+    };
+    spec.include.iter().filter_map(artifact).collect()
 }
 
 fn key(include: &GitRepositoryInclude, namespace: &str) -> Key {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, pin_mut};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -16,13 +17,16 @@ use tokio::sync::watch;
 
 use super::context::Context;
 use super::dependencies::source_key;
+use super::package::{self, Package};
 use super::record::Recorded;
 use super::schedule::{Key, Kind, Next, Schedule, Sleeper, Topic, Wake};
 use super::sites::Site;
 use super::{artifact_source, foreign, git_repository, kustomization, owners, receiver};
+use crate::api::bucket::Bucket;
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
 use crate::api::meta::condition::READY;
+use crate::api::oci_repository::OCIRepository;
 use crate::api::receiver::Receiver;
 use crate::cluster;
 use crate::cluster::order::GroupKind;
@@ -67,16 +71,51 @@ impl Listed {
 
 /// Follows the GitRepositories.
 pub async fn git_repositories(context: Arc<Context>, scope: Scope, writer: Writer<GitRepository>) {
-    follow(context, scope, writer, |context, object| {
-        // Those that wait for a first snapshot must hear why there is none.
-        let status = object.status.as_ref();
-        let ready = status.and_then(|status| conditions::find(&status.conditions, READY));
-        if ready.is_some_and(|ready| ready.status == "False") {
-            let topic = Topic::Source(key(object));
-            context.schedule.publish(&topic, &Wake::source());
-        }
+    follow(context, scope, writer, |context, object: &GitRepository| {
+        let conditions = object.status.as_ref().map(|status| &status.conditions);
+        tell_of_failure(context, object, conditions);
+        // Those that include it say which artifact of it they hold.
+        let topic = Topic::Object(key(object));
+        context.schedule.publish(&topic, &Wake::dependency());
     })
     .await;
+}
+
+/// Follows the OCIRepositories.
+pub async fn oci_repositories(context: Arc<Context>, scope: Scope, writer: Writer<OCIRepository>) {
+    follow(context, scope, writer, |context, object: &OCIRepository| {
+        let conditions = object
+            .status
+            .as_ref()
+            .map(|status| &status.source.conditions);
+        tell_of_failure(context, object, conditions);
+    })
+    .await;
+}
+
+/// Follows the Buckets.
+pub async fn buckets(context: Arc<Context>, scope: Scope, writer: Writer<Bucket>) {
+    follow(context, scope, writer, |context, object: &Bucket| {
+        let conditions = object
+            .status
+            .as_ref()
+            .map(|status| &status.source.conditions);
+        tell_of_failure(context, object, conditions);
+    })
+    .await;
+}
+
+/// Those that wait for a first snapshot must hear why there is none.
+fn tell_of_failure<K: Recorded>(
+    context: &Context,
+    object: &K,
+    conditions: Option<&Vec<Condition>>,
+) {
+    let ready = conditions.and_then(|conditions| conditions::find(conditions, READY));
+    if ready.is_some_and(|ready| ready.status == "False") {
+        let topic = Topic::Source(key(object));
+        context.schedule.publish(&topic, &Wake::source());
+    }
 }
 
 /// Follows the Kustomizations.
@@ -211,6 +250,8 @@ pub async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
 /// What a task remembers, by kind.
 enum State {
     GitRepository(Box<git_repository::State>),
+    OciRepository(Box<package::State<OCIRepository>>),
+    Bucket(Box<package::State<Bucket>>),
     Foreign(artifact_source::State),
     Kustomization(Box<kustomization::State>),
     Receiver,
@@ -222,13 +263,16 @@ impl State {
             Kind::Kustomization => Self::Kustomization(Box::default()),
             Kind::Receiver => Self::Receiver,
             kind if context.foreign.covers(kind) => Self::Foreign(Default::default()),
+            Kind::OciRepository => Self::OciRepository(Box::default()),
+            Kind::Bucket => Self::Bucket(Box::default()),
             _ => Self::GitRepository(Box::default()),
         }
     }
 
     async fn finish(&mut self, context: &Context, key: &Key) {
         match self {
-            Self::GitRepository(_) | Self::Foreign(_) | Self::Receiver => {}
+            Self::GitRepository(_) | Self::OciRepository(_) | Self::Bucket(_) => {}
+            Self::Foreign(_) | Self::Receiver => {}
             Self::Kustomization(state) => kustomization::finish(context, key, state).await,
         }
     }
@@ -238,6 +282,8 @@ impl State {
             Self::GitRepository(state) => {
                 git_repository::reconcile(context, key, state, wake).await
             }
+            Self::OciRepository(state) => package::reconcile(context, key, state, wake).await,
+            Self::Bucket(state) => package::reconcile(context, key, state, wake).await,
             Self::Receiver => receiver::reconcile(context, key).await,
             Self::Foreign(state) => artifact_source::reconcile(context, key, state).await,
             Self::Kustomization(state) => kustomization::reconcile(context, key, state, wake).await,
@@ -271,6 +317,16 @@ fn end(context: &Arc<Context>, key: &Key) {
         }
         Kind::Receiver => {
             if let Some(object) = context.receiver(key) {
+                observe(context, object.as_ref());
+            }
+        }
+        Kind::OciRepository => {
+            if let Some(object) = OCIRepository::find(context, key) {
+                observe(context, object.as_ref());
+            }
+        }
+        Kind::Bucket => {
+            if let Some(object) = Bucket::find(context, key) {
                 observe(context, object.as_ref());
             }
         }

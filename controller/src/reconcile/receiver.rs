@@ -14,11 +14,14 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::inputs::{self, SECRET};
+use super::package::Package;
 use super::record::{self, RecordError};
 use super::schedule::{Key, Kind, Next, Topic, Wake};
+use crate::api::bucket::Bucket;
 use crate::api::meta::REQUESTED_AT;
 use crate::api::meta::condition::{READY, RECONCILING, STALLED};
 use crate::api::meta::reason::SUCCEEDED;
+use crate::api::oci_repository::OCIRepository;
 use crate::api::receiver::{Receiver, ReceiverResource, ReceiverStatus};
 use crate::report::conditions::{self, Statement, Status};
 use crate::web::receiver::{self as web, Hook};
@@ -232,6 +235,10 @@ fn wake(context: &Context, kind: Kind, namespace: &str, resource: &ReceiverResou
         Kind::Kustomization => context
             .kustomization(key)
             .map(|object| object.labels().clone()),
+        Kind::OciRepository => {
+            OCIRepository::find(context, key).map(|object| object.labels().clone())
+        }
+        Kind::Bucket => Bucket::find(context, key).map(|object| object.labels().clone()),
         _ => context
             .git_repository(key)
             .map(|object| object.labels().clone()),

@@ -8,9 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::schedule::Kind;
+use crate::api::bucket::{Bucket, BucketStatus};
 use crate::api::git_repository::{GitRepository, GitRepositoryStatus};
 use crate::api::kustomization::{Kustomization, KustomizationStatus};
 use crate::api::meta::FINALIZER;
+use crate::api::oci_repository::{OCIRepository, OCIRepositoryStatus};
 use crate::api::receiver::{Receiver, ReceiverStatus};
 
 /// How often a write is tried when others write the same object.
@@ -24,7 +26,7 @@ pub trait Recorded:
     + std::fmt::Debug
 {
     /// What is reported of it.
-    type Status: Serialize + Default;
+    type Status: Serialize + DeserializeOwned + Default + Send + Sync;
     /// The kind.
     const KIND: Kind;
     /// Its status.
@@ -45,6 +47,24 @@ impl Recorded for Kustomization {
     const KIND: Kind = Kind::Kustomization;
 
     fn status(&self) -> Option<&KustomizationStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl Recorded for OCIRepository {
+    type Status = OCIRepositoryStatus;
+    const KIND: Kind = Kind::OciRepository;
+
+    fn status(&self) -> Option<&OCIRepositoryStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl Recorded for Bucket {
+    type Status = BucketStatus;
+    const KIND: Kind = Kind::Bucket;
+
+    fn status(&self) -> Option<&BucketStatus> {
         self.status.as_ref()
     }
 }

@@ -183,6 +183,16 @@ fn resources(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result 
             object.spec.suspend,
         );
     }
+    for object in context.oci_repositories.state() {
+        let status = object.status.as_ref();
+        let conditions = status.map(|status| status.source.conditions.as_slice());
+        add(Kind::OciRepository, conditions, object.spec.suspend);
+    }
+    for object in context.buckets.state() {
+        let status = object.status.as_ref();
+        let conditions = status.map(|status| status.source.conditions.as_slice());
+        add(Kind::Bucket, conditions, object.spec.suspend);
+    }
     for object in context.kustomizations.state() {
         let status = object.status.as_ref();
         add(
@@ -221,6 +231,14 @@ fn suspended(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result 
             object.name_any(),
             object.spec.suspend,
         )?;
+    }
+    for object in context.oci_repositories.state() {
+        let (namespace, name) = (object.namespace(), object.name_any());
+        one(Kind::OciRepository, namespace, name, object.spec.suspend)?;
+    }
+    for object in context.buckets.state() {
+        let (namespace, name) = (object.namespace(), object.name_any());
+        one(Kind::Bucket, namespace, name, object.spec.suspend)?;
     }
     for object in context.kustomizations.state() {
         one(

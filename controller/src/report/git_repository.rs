@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 
-use super::conditions::{self, Statement, Status};
 use super::events::{Event, Severity};
-use crate::api::git_repository::condition::{
-    ARTIFACT_IN_STORAGE, ARTIFACT_OUTDATED, FETCH_FAILED, INCLUDE_UNAVAILABLE, SOURCE_VERIFIED,
-    STORAGE_OPERATION_FAILED,
-};
+use super::source::{self, Trouble};
+use crate::api::git_repository::condition::{FETCH_FAILED, SOURCE_VERIFIED};
 use crate::api::git_repository::{GitRepository, GitRepositoryStatus};
-use crate::api::meta::condition::{READY, RECONCILING, STALLED};
-use crate::api::meta::reason::{PROGRESSING, PROGRESSING_WITH_RETRY, SUCCEEDED};
+use crate::api::meta::reason::SUCCEEDED;
 use crate::api::meta::{Artifact, REQUESTED_AT};
 use crate::source::verification::Mode;
 use crate::source::{SourceError, VerificationError};
@@ -24,9 +19,6 @@ const GROUP: &str = "source.toolkit.fluxcd.io";
 
 /// The longest part of a commit's subject that an event shows.
 const SUBJECT: usize = 50;
-
-/// Conditions that say that something failed.
-const FAILURES: [&str; 3] = [FETCH_FAILED, STORAGE_OPERATION_FAILED, INCLUDE_UNAVAILABLE];
 
 /// What a look found.
 #[derive(Clone, Debug)]
@@ -39,22 +31,11 @@ pub enum Found {
         subject: String,
         /// Whose signatures were found good, where the spec asks for that.
         verified: Option<String>,
+        /// The artifacts of what it includes.
+        included: Vec<Artifact>,
     },
     /// Something failed.
     Failed(Trouble),
-}
-
-/// What failed, and what it is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The condition that says so.
-    pub condition: &'static str,
-    /// Its reason.
-    pub reason: &'static str,
-    /// Its message.
-    pub message: String,
-    /// Nothing will get better before the spec changes.
-    pub stalled: bool,
 }
 
 impl From<SourceError> for Trouble {
@@ -84,8 +65,14 @@ pub fn status(object: &GitRepository, found: &Found) -> GitRepositoryStatus {
     let mut status = object.status.clone().unwrap_or_default();
     match found {
         Found::Stored {
-            artifact, verified, ..
-        } => stored(object, artifact, verified.as_deref(), &mut status),
+            artifact,
+            verified,
+            included,
+            ..
+        } => {
+            stored(object, artifact, verified.as_deref(), &mut status);
+            status.included_artifacts = included.clone();
+        }
         Found::Failed(trouble) => failed(object, trouble, &mut status),
     }
     answer_request(object, &mut status);
@@ -96,12 +83,7 @@ pub fn status(object: &GitRepository, found: &Found) -> GitRepositoryStatus {
 pub fn begun(object: &GitRepository, message: &str) -> GitRepositoryStatus {
     let mut status = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
-    let conditions = &mut status.conditions;
-    let reconciling = Statement::new(RECONCILING, Status::True, PROGRESSING, message);
-    conditions::set(conditions, reconciling, generation);
-    conditions::remove(conditions, STALLED);
-    let ready = Statement::new(READY, Status::Unknown, PROGRESSING, message);
-    conditions::set(conditions, ready, generation);
+    source::begun(&mut status.conditions, generation, message);
     status
 }
 
@@ -119,28 +101,11 @@ fn stored(
     status: &mut GitRepositoryStatus,
 ) {
     let generation = object.metadata.generation.unwrap_or_default();
-    let conditions = &mut status.conditions;
-    for gone in FAILURES
-        .iter()
-        .chain(&[ARTIFACT_OUTDATED, RECONCILING, STALLED])
-    {
-        conditions::remove(conditions, gone);
-    }
-    match verified {
-        Some(message) => {
-            let statement = Statement::new(SOURCE_VERIFIED, Status::True, SUCCEEDED, message);
-            conditions::set(conditions, statement, generation);
-        }
-        None => conditions::remove(conditions, SOURCE_VERIFIED),
-    }
+    let message = format!("stored artifact for revision '{}'", artifact.revision);
+    source::stored(&mut status.conditions, generation, verified, &message);
     let mode = object.spec.verify.as_ref().filter(|_| verified.is_some());
     status.source_verification_mode =
         mode.map(|verify| Mode::parse(&verify.mode).name().to_owned());
-    let message = format!("stored artifact for revision '{}'", artifact.revision);
-    for type_ in [READY, ARTIFACT_IN_STORAGE] {
-        let statement = Statement::new(type_, Status::True, SUCCEEDED, message.clone());
-        conditions::set(conditions, statement, generation);
-    }
     status.artifact = Some(artifact.clone());
     status.observed_generation = object.metadata.generation;
     status.observed_ignore = object.spec.ignore.clone();
@@ -151,47 +116,17 @@ fn stored(
 
 fn failed(object: &GitRepository, trouble: &Trouble, status: &mut GitRepositoryStatus) {
     let generation = object.metadata.generation.unwrap_or_default();
-    let conditions = &mut status.conditions;
-    for other in FAILURES.iter().filter(|other| **other != trouble.condition) {
-        conditions::remove(conditions, other);
-    }
-    let mut set = |type_, status, reason| {
-        let statement = Statement::new(type_, status, reason, trouble.message.clone());
-        conditions::set(conditions, statement, generation);
-    };
-    set(trouble.condition, bad(trouble.condition), trouble.reason);
-    set(READY, Status::False, trouble.reason);
+    source::failed(&mut status.conditions, generation, trouble);
     if trouble.stalled {
-        set(STALLED, Status::True, trouble.reason);
-        conditions::remove(conditions, RECONCILING);
         status.observed_generation = object.metadata.generation;
-    } else {
-        set(RECONCILING, Status::True, PROGRESSING_WITH_RETRY);
-        conditions::remove(conditions, STALLED);
     }
-}
-
-/// The value of a condition that tells of a failure: most are named for it, one for the contrary.
-fn bad(condition: &str) -> Status {
-    match condition {
-        SOURCE_VERIFIED => Status::False,
-        _ => Status::True,
-    }
-}
-
-fn is_failed(conditions: &[Condition]) -> bool {
-    let unverified = conditions
-        .iter()
-        .any(|condition| condition.type_ == SOURCE_VERIFIED && condition.status == "False");
-    let is = |type_: &&str| conditions::is_true(conditions, type_);
-    unverified || FAILURES.iter().any(is)
 }
 
 /// What there is to tell, given the object as it was before: news only.
 pub fn event(before: &GitRepository, found: &Found) -> Option<Event> {
     let old = before.status.clone().unwrap_or_default();
     match found {
-        Found::Failed(trouble) => (!says(&old.conditions, trouble)).then(|| Event {
+        Found::Failed(trouble) => (!source::says(&old.conditions, trouble)).then(|| Event {
             object: reference(before),
             severity: Severity::Error,
             reason: trouble.reason.to_owned(),
@@ -204,7 +139,7 @@ pub fn event(before: &GitRepository, found: &Found) -> Option<Event> {
             let digest = old.artifact.as_ref().map(|artifact| &artifact.digest);
             let reason = if digest != Some(&artifact.digest) {
                 "NewArtifact"
-            } else if is_failed(&old.conditions) {
+            } else if source::is_failed(&old.conditions) {
                 SUCCEEDED
             } else {
                 return None;
@@ -221,15 +156,6 @@ pub fn event(before: &GitRepository, found: &Found) -> Option<Event> {
             })
         }
     }
-}
-
-/// Whether the conditions already tell of the trouble.
-fn says(conditions: &[Condition], trouble: &Trouble) -> bool {
-    conditions::find(conditions, trouble.condition).is_some_and(|condition| {
-        condition.status == bad(trouble.condition).as_str()
-            && condition.reason == trouble.reason
-            && condition.message == trouble.message
-    })
 }
 
 fn short(subject: &str) -> String {
@@ -281,6 +207,7 @@ mod tests {
             artifact: artifact(digest),
             subject: "s".repeat(60),
             verified: None,
+            included: Vec::new(),
         }
     }
 

@@ -10,6 +10,8 @@ pub mod kustomization;
 pub mod logs;
 pub mod metrics;
 pub mod notify;
+pub mod package;
+pub mod source;
 
 use std::time::Duration;
 

@@ -126,6 +126,18 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Reads a Secret that says nothing but how TLS goes.
+    pub fn tls(data: &SecretData) -> Self {
+        let file = |key: &str| data.get(key).filter(|bytes| !bytes.is_empty()).cloned();
+        Self {
+            authorities: file("ca.crt").or_else(|| file("caFile")),
+            client_certificate: file("tls.crt").zip(file("tls.key")),
+            ..Self::default()
+        }
+    }
+}
+
 /// A key that SSH cannot do without is not in the Secret.
 pub(super) fn missing(key: &str) -> SourceError {
     SourceError::Authentication(format!(

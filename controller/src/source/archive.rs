@@ -9,11 +9,10 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
-use gix::objs::Kind;
 use overlay::ObjectHash;
 use sha2::{Digest, Sha256};
 
-use super::filtered::{Filtered, Kept};
+use super::filtered::Kept;
 
 /// Files in a member at most.
 const FILES: usize = 64;
@@ -37,6 +36,17 @@ pub(super) struct Written {
     pub(super) size: u64,
     /// Its members in order.
     pub(super) members: Vec<Member>,
+}
+
+impl Written {
+    /// An archive that somebody else has written.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self {
+            digest: format!("sha256:{:x}", Sha256::digest(bytes)),
+            size: bytes.len() as u64,
+            members: Vec::new(),
+        }
+    }
 }
 
 /// One gzip member of an archive.
@@ -76,21 +86,24 @@ struct Part<'a> {
     files: &'a [Kept],
 }
 
-/// Writes the archive of a tree.
+/// How the bytes of a file are had.
+pub(super) type ReadFile<'a> = dyn Fn(&Kept) -> io::Result<Vec<u8>> + 'a;
+
+/// Writes the archive of files.
 pub(super) fn write(
-    tree: &Filtered,
+    files: &[Kept],
+    read: &ReadFile<'_>,
     target: File,
     earlier: Option<Earlier>,
 ) -> io::Result<Written> {
-    let files = tree.files().map_err(io::Error::other)?;
     let mut out = Hashed::new(BufWriter::with_capacity(1 << 20, target));
     let mut members = Vec::new();
     let mut earlier = earlier;
-    for part in parts(&files) {
+    for part in parts(files) {
         let key = part.key();
         let before = out.length;
         if !copied(key, earlier.as_mut(), &mut out)? {
-            compress(&mut out, |member| part.write(tree, member))?;
+            compress(&mut out, |member| part.write(read, member))?;
         }
         let length = out.length - before;
         members.push(Member { key, length });
@@ -148,16 +161,12 @@ impl Part<'_> {
         ObjectHash::of("member", &bytes)
     }
 
-    fn write(&self, tree: &Filtered, out: &mut dyn Write) -> io::Result<()> {
+    fn write(&self, read: &ReadFile<'_>, out: &mut dyn Write) -> io::Result<()> {
         for folder in &self.folders {
             entry(out, folder, tar::EntryType::Directory, FOLDER_MODE, &[])?;
         }
         for file in self.files {
-            let bytes = tree
-                .tree()
-                .objects()
-                .read(&file.id, Kind::Blob)
-                .map_err(io::Error::other)?;
+            let bytes = read(file)?;
             let mode = if file.executable {
                 EXECUTABLE_MODE
             } else {

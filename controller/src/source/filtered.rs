@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gix::objs::Kind;
 use overlay::path::join;
 use overlay::{Entry, EntryKind, ObjectHash, Tree, TreeError};
 
@@ -62,8 +63,10 @@ impl Filtered {
         })
     }
 
-    pub(super) fn tree(&self) -> &GitTree {
-        &self.tree
+    /// The bytes of a file that is kept.
+    pub(super) fn bytes(&self, file: &Kept) -> std::io::Result<Vec<u8>> {
+        let read = self.tree.objects().read(&file.id, Kind::Blob);
+        read.map_err(std::io::Error::other)
     }
 
     /// What the files are: the same content means the same files.
@@ -194,6 +197,11 @@ impl Tree for Filtered {
             Some(node) if node.kind == EntryKind::File => self.tree.read_within(path, limit),
             _ => Err(not_found(path, "file")),
         }
+    }
+
+    fn is_program(&self, path: &str) -> Result<bool, TreeError> {
+        let node = self.node(path)?;
+        Ok(node.is_some_and(|node| node.executable))
     }
 
     /// A folder is its tree and the rules that thin it out: the same id means the same files.

@@ -124,7 +124,7 @@ pub(super) fn adopt(
             let folder = folder(repository, tree, path, DEPTH, &mut left)?;
             Ok((EntryKind::Tree, folder))
         }
-        Some(Kind::File) => Ok((EntryKind::Blob, file(repository, tree, path)?)),
+        Some(Kind::File) => Ok((mode(tree, path)?, file(repository, tree, path)?)),
         _ => Err(GraftError::Absent(path.to_owned())),
     }
 }
@@ -141,7 +141,7 @@ fn folder(
         *left = left.checked_sub(1).ok_or(GraftError::TooLarge)?;
         let path = join(path, &entry.name);
         let (kind, id) = match entry.kind {
-            Kind::File => (EntryKind::Blob, file(repository, tree, &path)?),
+            Kind::File => (mode(tree, &path)?, file(repository, tree, &path)?),
             Kind::Folder => {
                 let depth = depth.checked_sub(1).ok_or(GraftError::TooLarge)?;
                 (
@@ -158,6 +158,13 @@ fn folder(
         });
     }
     written(repository, entries)
+}
+
+fn mode(tree: &dyn Tree, path: &str) -> Result<EntryKind, GraftError> {
+    Ok(match tree.is_program(path)? {
+        true => EntryKind::BlobExecutable,
+        false => EntryKind::Blob,
+    })
 }
 
 fn file(

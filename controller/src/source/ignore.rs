@@ -10,7 +10,7 @@ use overlay::ObjectHash;
 use overlay::path::join;
 
 /// The name of the files that hold patterns.
-const FILE: &str = ".sourceignore";
+pub(super) const FILE: &str = ".sourceignore";
 
 /// Left out always.
 const VERSION_CONTROL: &[&str] = &[".git/", ".gitignore", ".gitmodules", ".gitattributes"];
@@ -87,13 +87,11 @@ impl Rules {
     }
 
     /// The rules that texts make, each for a folder.
-    fn of<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, prefixes: Vec<String>) -> Self {
-        let own: Vec<Pattern> = texts
-            .flat_map(|(folder, text)| {
-                text.lines()
-                    .filter_map(move |line| Pattern::parse(line, folder))
-            })
-            .collect();
+    pub(super) fn of<'a>(
+        texts: impl Iterator<Item = (&'a str, &'a str)>,
+        prefixes: Vec<String>,
+    ) -> Self {
+        let own = patterns(texts);
         let defaults = if own.is_empty() { DEFAULTS } else { &[] };
         let patterns: Vec<Pattern> = VERSION_CONTROL
             .iter()
@@ -109,6 +107,16 @@ impl Rules {
         }
     }
 
+    /// The rules that texts make by themselves, without anything that is left out besides.
+    pub(super) fn alone<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let patterns = patterns(texts);
+        Self {
+            digest: ObjectHash::of("rules", format!("{patterns:?}").as_bytes()),
+            patterns,
+            prefixes: Vec::new(),
+        }
+    }
+
     /// Whether a file is left out.
     pub(super) fn leave_out(&self, path: &str) -> bool {
         if !taken(&self.prefixes, path) {
@@ -121,6 +129,14 @@ impl Rules {
             .find(|pattern| pattern.matches(&parts))
             .is_some_and(|pattern| !pattern.include)
     }
+}
+
+fn patterns<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Pattern> {
+    let of_text = |(folder, text): (&'a str, &'a str)| {
+        let lines = text.lines();
+        lines.filter_map(move |line| Pattern::parse(line, folder))
+    };
+    texts.flat_map(of_text).collect()
 }
 
 /// Whether a path begins as one of the prefixes does: `apps` takes `apps2/a.yaml` too, as in Flux.

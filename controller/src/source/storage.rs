@@ -1,12 +1,12 @@
 //! Where artifacts lie, what they are called, who may fetch them, and when they go.
 //!
 //! ```text
-//! <storage>/artifacts/gitrepository/<namespace>/<name>/<commit>.tar.gz     served under the same path
-//!                                                      <commit>.members    what the archive is made of
+//! <storage>/<kind>/<namespace>/<name>/<revision>.tar.gz     served under the same path
+//!                                     <revision>.members    what the archive is made of
 //! ```
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -16,11 +16,13 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use overlay::Tree;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
 use super::archive::{self, Earlier};
-use super::filtered::Filtered;
+use super::filtered::{Filtered, Kept};
+use super::unpacked::{Budget, Unpacked};
 use crate::api::meta::Artifact;
 
 /// How an archive's file name ends, and that of the file beside it.
@@ -63,6 +65,34 @@ fn failed(reason: &'static str, act: &'static str) -> impl Fn(io::Error) -> Stor
     }
 }
 
+/// Where the artifacts of one object lie.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    /// Its kind, in small letters.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Shelf {
+    /// The path below the root.
+    fn path(&self) -> String {
+        format!("{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// What an artifact holds.
+pub enum Content<'a> {
+    /// The files of a commit.
+    Commit(&'a Filtered),
+    /// Files in memory.
+    Files(&'a Unpacked),
+    /// An archive that is kept as it is.
+    Archive(&'a [u8]),
+}
+
 impl Storage {
     /// A storage with Flux's retention: a minute, and one artifact besides the newest.
     pub fn new(root: PathBuf, address: String) -> Self {
@@ -72,11 +102,6 @@ impl Storage {
             retention: Duration::from_secs(60),
             records: 1,
         }
-    }
-
-    /// The path of an object's artifact, below the root and in its URL.
-    fn path(namespace: &str, name: &str, file: &str) -> String {
-        format!("gitrepository/{namespace}/{name}/{file}{ARCHIVE}")
     }
 
     /// Where a path leads on disk; `None` when it is no artifact's.
@@ -107,21 +132,28 @@ impl Storage {
         self.holds(artifact) && digest().as_deref() == Some(artifact.digest.as_str())
     }
 
+    /// The files of an artifact that is as it was stored.
+    pub fn unpack(&self, artifact: &Artifact) -> Option<Unpacked> {
+        let file = File::open(self.locate(&artifact.path)?).ok()?;
+        let is_whole = self.verify(artifact);
+        is_whole.then(|| Unpacked::read(io::BufReader::new(file), Budget::default()).ok())?
+    }
+
     /// The URL of an artifact, under the address of today.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 }
 
-/// Stores a tree as the artifact of an object, and clears away those that it replaces.
+/// Stores the artifact of an object under a file's name, and clears away those that it replaces.
 pub fn store(
     storage: &Storage,
-    (namespace, name): (&str, &str),
+    shelf: &Shelf,
     revision: &str,
     file: &str,
-    tree: &Filtered,
+    content: &Content<'_>,
 ) -> Result<Artifact, StorageError> {
-    let path = Storage::path(namespace, name, file);
+    let path = format!("{}/{file}{ARCHIVE}", shelf.path());
     let target = storage.root.join(&path);
     let folder = target.parent().unwrap_or(&storage.root).to_owned();
     fs::create_dir_all(&folder).map_err(failed(
@@ -129,7 +161,7 @@ pub fn store(
         "creating the artifact's folder",
     ))?;
     let archive = failed("ArchiveOperationFailed", "archiving the files");
-    let written = written(tree, &folder, &target).map_err(archive)?;
+    let written = written(content, &folder, &target).map_err(archive)?;
     collect(storage, &folder, &target);
     Ok(Artifact {
         url: storage.url(&path),
@@ -143,12 +175,26 @@ pub fn store(
 }
 
 /// Writes beside the target and moves there, so that no reader sees half an archive.
-fn written(tree: &Filtered, folder: &Path, target: &Path) -> io::Result<archive::Written> {
+fn written(content: &Content<'_>, folder: &Path, target: &Path) -> io::Result<archive::Written> {
     let earlier = newest(folder).and_then(|path| earlier(&path));
     let new = tempfile::Builder::new()
         .prefix(".new")
         .tempfile_in(folder)?;
-    let written = archive::write(tree, new.reopen()?, earlier)?;
+    let written = match content {
+        Content::Commit(tree) => {
+            let files = tree.files().map_err(io::Error::other)?;
+            archive::write(&files, &|file| tree.bytes(file), new.reopen()?, earlier)?
+        }
+        Content::Files(files) => {
+            let read = |file: &Kept| files.read(&file.path).map(|bytes| bytes.to_vec());
+            let read = |file: &Kept| read(file).map_err(io::Error::other);
+            archive::write(&files.files(), &read, new.reopen()?, earlier)?
+        }
+        Content::Archive(bytes) => {
+            new.as_file().write_all(bytes)?;
+            archive::Written::of(bytes)
+        }
+    };
     // Members never describe an archive that they were not written with, whenever the process is killed.
     let members = members_of(target);
     let _ = fs::remove_file(&members);
@@ -216,14 +262,8 @@ fn collect(storage: &Storage, folder: &Path, current: &Path) {
 }
 
 /// Removes all artifacts of an object that is gone.
-pub fn remove(storage: &Storage, namespace: &str, name: &str) {
-    if let Some(folder) = storage
-        .root
-        .join(Storage::path(namespace, name, "x"))
-        .parent()
-    {
-        let _ = fs::remove_dir_all(folder);
-    }
+pub fn remove(storage: &Storage, shelf: &Shelf) {
+    let _ = fs::remove_dir_all(storage.root.join(shelf.path()));
 }
 
 /// Serves the artifacts.

@@ -12,6 +12,9 @@ use overlay::tree::folder_id;
 use overlay::{Entry, EntryKind, ObjectHash, Tree, TreeError};
 use tar::EntryType;
 
+use super::filtered::Kept;
+use super::ignore::{self, Rules};
+
 /// How much an archive may unfold to.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -64,17 +67,15 @@ const UNNAMED: ObjectHash = ObjectHash([0; 20]);
 
 #[derive(Debug)]
 enum Held {
-    File(Arc<[u8]>, ObjectHash),
+    /// Its bytes, their id, and whether it is a program.
+    File(Arc<[u8]>, ObjectHash, bool),
     Folder(ObjectHash),
 }
 
 impl Unpacked {
     /// Reads a gzipped tar file.
     pub fn read(archive: impl Read, budget: Budget) -> Result<Self, ArchiveError> {
-        let mut unpacked = Self {
-            folders: BTreeMap::from([(String::new(), BTreeMap::new())]),
-            root: UNNAMED,
-        };
+        let mut unpacked = Self::empty();
         let mut left = budget.bytes;
         // A little more than the files may hold, for headers: a stream of them without end stops here.
         let limit = budget.bytes + 2048 * budget.entries as u64;
@@ -99,12 +100,94 @@ impl Unpacked {
                 return Err(too_large(budget.bytes, "bytes"));
             }
             left -= entry.size();
+            let executable = entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0);
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes)?;
-            unpacked.file(&path, bytes)?;
+            unpacked.file(&path, bytes.into(), executable)?;
         }
         unpacked.name_folders()?;
         Ok(unpacked)
+    }
+
+    /// The files of these names.
+    pub fn of(
+        files: impl IntoIterator<Item = (String, Vec<u8>)>,
+        budget: Budget,
+    ) -> Result<Self, ArchiveError> {
+        let mut unpacked = Self::empty();
+        for (count, (name, bytes)) in files.into_iter().enumerate() {
+            if count >= budget.entries {
+                return Err(too_large(budget.entries as u64, "files and folders"));
+            }
+            let path = plain(name.as_bytes(), budget.depth)?;
+            unpacked.file(&path, bytes.into(), false)?;
+        }
+        unpacked.name_folders()?;
+        Ok(unpacked)
+    }
+
+    /// The same without what its `.sourceignore` files, these patterns and the defaults leave out.
+    pub fn filtered(self, ignore: Option<&str>) -> Result<Self, ArchiveError> {
+        let texts: Vec<(String, String)> = self
+            .paths()
+            .filter(|(path, _, _)| overlay::path::base(path) == ignore::FILE)
+            .map(|(path, bytes, _)| {
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                (
+                    folder.to_owned(),
+                    String::from_utf8_lossy(bytes).into_owned(),
+                )
+            })
+            .collect();
+        let texts = texts
+            .iter()
+            .map(|(folder, text)| (folder.as_str(), text.as_str()));
+        let rules = Rules::of(texts.chain(ignore.map(|text| ("", text))), Vec::new());
+        let mut kept = Self::empty();
+        for (path, bytes, executable) in self.paths() {
+            if !rules.leave_out(&path) {
+                kept.file(&path, bytes.clone(), executable)?;
+            }
+        }
+        kept.name_folders()?;
+        Ok(kept)
+    }
+
+    fn empty() -> Self {
+        Self {
+            folders: BTreeMap::from([(String::new(), BTreeMap::new())]),
+            root: UNNAMED,
+        }
+    }
+
+    /// All files: those of a folder together.
+    fn paths(&self) -> impl Iterator<Item = (String, &Arc<[u8]>, bool)> {
+        self.folders.iter().flat_map(|(folder, entries)| {
+            entries.iter().filter_map(move |(name, held)| match held {
+                Held::File(bytes, _, executable) => {
+                    Some((overlay::path::join(folder, name), bytes, *executable))
+                }
+                Held::Folder(_) => None,
+            })
+        })
+    }
+
+    /// All files, as an archive is written of them.
+    pub(super) fn files(&self) -> Vec<Kept> {
+        let kept = |(path, _, executable): (String, _, bool)| Kept {
+            id: self.id_of_file(&path),
+            path,
+            executable,
+        };
+        self.paths().map(kept).collect()
+    }
+
+    fn id_of_file(&self, path: &str) -> gix::ObjectId {
+        let id = match self.held(path) {
+            Some(Held::File(_, id, _)) => id.0,
+            _ => UNNAMED.0,
+        };
+        gix::ObjectId::from(id)
     }
 
     fn folder(&mut self, path: &str) {
@@ -120,7 +203,7 @@ impl Unpacked {
         }
     }
 
-    fn file(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), ArchiveError> {
+    fn file(&mut self, path: &str, bytes: Arc<[u8]>, executable: bool) -> Result<(), ArchiveError> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         if name.is_empty() || self.folders.contains_key(path) {
             return Err(ArchiveError::Name(path.to_owned()));
@@ -128,7 +211,7 @@ impl Unpacked {
         self.folder(folder);
         let id = ObjectHash::of_blob(&bytes);
         let entries = self.folders.entry(folder.to_owned()).or_default();
-        entries.insert(name.to_owned(), Held::File(bytes.into(), id));
+        entries.insert(name.to_owned(), Held::File(bytes, id, executable));
         Ok(())
     }
 
@@ -231,7 +314,7 @@ impl Tree for Unpacked {
 
     fn read(&self, path: &str) -> Result<Arc<[u8]>, TreeError> {
         match self.held(path) {
-            Some(Held::File(bytes, _)) => Ok(bytes.clone()),
+            Some(Held::File(bytes, _, _)) => Ok(bytes.clone()),
             _ => Err(not_found(path, "file")),
         }
     }
@@ -239,7 +322,7 @@ impl Tree for Unpacked {
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
         Ok(match self.held(path) {
             _ if path.is_empty() => Some(self.root),
-            Some(Held::File(_, id) | Held::Folder(id)) => Some(*id),
+            Some(Held::File(_, id, _) | Held::Folder(id)) => Some(*id),
             None => None,
         })
     }

@@ -275,6 +275,8 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TOKEN: &[u8] = b"secret-token";
@@ -308,6 +310,82 @@ mod tests {
     fn hmac_1(body: &str) -> String {
         let mac = Hmac::<Sha1>::new_from_slice(TOKEN).expect("any length will do");
         format!("{:x}", mac.chain_update(body).finalize().into_bytes())
+    }
+
+    /// What a router answers a call of one kind.
+    fn answered(
+        kind: &str,
+        path: &str,
+        headers: &[(String, Vec<u8>)],
+        body: Vec<u8>,
+    ) -> (StatusCode, usize) {
+        let hooks = Arc::new(Hooks::default());
+        let known = super::path(TOKEN, "name", "ns");
+        let hook = hook(kind, &["push"]);
+        hooks.set(&hook.receiver.clone(), Some((known.clone(), hook)));
+        let (calls, mut heard) = tokio::sync::mpsc::channel(1);
+        let path = if path.is_empty() { &known } else { path };
+        let mut request = axum::http::Request::post(path);
+        for (name, value) in headers {
+            request = request.header(name, value.as_slice());
+        }
+        let Ok(request) = request.body(Body::from(body)) else {
+            return (StatusCode::BAD_REQUEST, 0);
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        let answer = tower::ServiceExt::oneshot(router(hooks, calls), request);
+        let answer = runtime
+            .expect("a runtime")
+            .block_on(answer)
+            .expect("an answer");
+        (answer.status(), usize::from(heard.try_recv().is_ok()))
+    }
+
+    /// Names of headers that are looked at, and others.
+    fn header() -> impl Strategy<Value = (String, Vec<u8>)> {
+        let names = [
+            "x-signature",
+            "x-hub-signature-256",
+            "x-hub-signature",
+            "x-gitlab-token",
+        ];
+        let more = [
+            "authorization",
+            "x-nexus-webhook-signature",
+            "x-github-event",
+            "x-event-key",
+            "a",
+        ];
+        let names = [&names[..], &more[..]].concat();
+        let digits = "(sha1|sha256|sha512|)=?[0-9a-fA-F]{0,70}".prop_map(String::into_bytes);
+        let value = prop_oneof![proptest::collection::vec(any::<u8>(), 0..80), digits];
+        (
+            proptest::sample::select(names).prop_map(str::to_owned),
+            value,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_stranger_is_heard_by_nobody_whatever_is_sent(
+            caller in proptest::sample::select(CALLERS.map(|caller| (caller.name, caller.proof)).to_vec()),
+            path in prop_oneof![Just(String::new()), "/hook/[0-9a-f%/.]{0,70}", "/[ -~&&[^ \"<>\\\\^`{|}#?]]{0,40}"],
+            headers in proptest::collection::vec(header(), 0..6),
+            body in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..200),
+                Just(br#"{"action":"x","docker_url":"y","repository":{"repo_url":"z"}}"#.to_vec()),
+            ],
+        ) {
+            let (kind, proof) = caller;
+            let is_known = path.is_empty();
+            let (status, heard) = answered(kind, &path, &headers, body);
+            prop_assert_eq!(heard == 1, status == StatusCode::OK);
+            if proof != Proof::None || !is_known {
+                prop_assert_eq!(heard, 0, "{} {:?}", status, headers);
+            }
+        }
     }
 
     #[test]

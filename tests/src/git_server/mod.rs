@@ -5,11 +5,14 @@ mod certificate;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hyper::body::Incoming;
+use futures::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 use tempfile::TempDir;
@@ -52,6 +55,8 @@ impl GitServer {
             root: folder.path().to_owned(),
             credentials: options.credentials,
             requests: Arc::default(),
+            holds: Arc::default(),
+            held: Arc::default(),
         };
         let (acceptor, certificate) = match options.tls {
             false => (None, None),
@@ -114,6 +119,17 @@ impl GitServer {
         std::fs::set_permissions(&path, mode).expect("make a hook executable");
     }
 
+    /// Sends no more than so many bytes of every pack from now on, and then nothing, without an end; all again without
+    /// a number.
+    pub fn hold_packs_after(&self, bytes: Option<usize>) {
+        *self.forge.holds.lock().unwrap() = bytes;
+    }
+
+    /// How many packs were held so far.
+    pub fn held(&self) -> usize {
+        self.forge.held.load(Ordering::Relaxed)
+    }
+
     /// What was asked of the server so far, as method, path and query.
     pub fn requests(&self) -> Vec<String> {
         self.forge.requests.lock().unwrap().clone()
@@ -126,6 +142,8 @@ struct Forge {
     root: PathBuf,
     credentials: Option<Credentials>,
     requests: Arc<Mutex<Vec<String>>>,
+    holds: Arc<Mutex<Option<usize>>>,
+    held: Arc<AtomicUsize>,
 }
 
 impl Handler for Forge {
@@ -138,11 +156,40 @@ impl Handler for Forge {
             refusal.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             return Ok(refusal);
         }
-        backend::run(&self.root, request).await
+        let is_pack = request.uri().path().ends_with("/git-upload-pack");
+        let answer = backend::run(&self.root, request).await?;
+        let after = *self.holds.lock().unwrap();
+        match after.filter(|_| is_pack) {
+            Some(after) => self.hold(answer, after).await,
+            None => Ok(answer),
+        }
     }
 }
 
 impl Forge {
+    /// The beginning of an answer with a pack; any other as it is.
+    async fn hold(&self, answer: Response<Body>, after: usize) -> io::Result<Response<Body>> {
+        let (head, body) = answer.into_parts();
+        let bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let is_pack = bytes.windows(4).any(|four| four == b"PACK");
+        let bytes = match is_pack {
+            true => bytes.slice(..after.min(bytes.len())),
+            false => bytes,
+        };
+        let rest = match is_pack {
+            true => {
+                self.held.fetch_add(1, Ordering::Relaxed);
+                stream::pending().left_stream()
+            }
+            false => stream::empty().right_stream(),
+        };
+        let frames = stream::once(async { Ok(Frame::data(bytes)) }).chain(rest);
+        Ok(Response::from_parts(
+            head,
+            StreamBody::new(frames).boxed_unsync(),
+        ))
+    }
+
     fn lets_in(&self, request: &Request<Incoming>) -> bool {
         let Some(Credentials { username, password }) = &self.credentials else {
             return true;

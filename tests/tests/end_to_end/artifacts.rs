@@ -109,6 +109,10 @@ async fn offer(scene: &Scene, of: &str, url: &str, revision: &str, digest: &str)
     patched.unwrap_or_else(|error| panic!("offer an artifact: {error}"));
 }
 
+fn bucket() -> Value {
+    json!({ "bucketName": "a", "endpoint": "127.0.0.1:1", "interval": "1h" })
+}
+
 fn following(name: &str, of: &str, namespace: &str) -> DynamicObject {
     let reference = json!({ "kind": of, "name": "their" });
     let spec = json!({ "sourceRef": reference, "targetNamespace": namespace });
@@ -136,22 +140,28 @@ async fn value(scene: &Scene, name: &str) -> Value {
 
 #[tokio::test]
 async fn what_others_have_stored_is_applied() {
-    let scene = Scene::start("foreign").await;
+    let scene = Scene::with("foreign", &["--reconcilers=kustomizations"]).await;
     let storage = FileServer::start();
-    for of in ["OCIRepository", "Bucket", "ExternalArtifact"] {
-        let definition: Value = serde_json::from_str(&definition(GROUP, of)).unwrap();
+    for (of, spec) in [
+        (
+            "OCIRepository",
+            json!({ "url": "oci://127.0.0.1:1/a", "interval": "1h" }),
+        ),
+        ("Bucket", bucket()),
+        ("ExternalArtifact", json!({})),
+    ] {
         let name = format!("from-{}", of.to_lowercase());
         // Before there is a source, and even before its kind is defined.
         scene.create(&following(&name, of, &scene.namespace)).await;
         let message = scene.failed(&name, "ArtifactFailed").await;
         assert!(message.ends_with("not found"), "{of}: {message}");
-        install(&scene.client, &definition).await;
+        if of == "ExternalArtifact" {
+            let definition: Value = serde_json::from_str(&definition(GROUP, of)).unwrap();
+            install(&scene.client, &definition).await;
+        }
+        let resource = kind(GROUP, "v1", of);
         scene
-            .create(&object(
-                &kind(GROUP, "v1", of),
-                "their",
-                json!({ "spec": {} }),
-            ))
+            .create(&object(&resource, "their", json!({ "spec": spec })))
             .await;
 
         scene
@@ -205,11 +215,9 @@ async fn what_others_have_stored_is_applied() {
 
 #[tokio::test]
 async fn the_controller_of_a_source_is_asked_before_the_kustomization() {
-    let scene = Scene::start("asked-source").await;
-    let definition: Value = serde_json::from_str(&definition(GROUP, "Bucket")).unwrap();
-    install(&scene.client, &definition).await;
+    let scene = Scene::with("asked-source", &["--reconcilers=kustomizations"]).await;
     let buckets = kind(GROUP, "v1", "Bucket");
-    let bucket = object(&buckets, "their", json!({ "spec": {} }));
+    let bucket = object(&buckets, "their", json!({ "spec": bucket() }));
     scene.create(&bucket).await;
     let storage = FileServer::start();
     let first = config_map("asked", "b", "1");

@@ -10,8 +10,10 @@ use hyper::Method;
 use kube::api::ListParams;
 use serde_json::json;
 use tokio::time::timeout;
-use weir_tests::objects::{config_map, kustomization_file, kustomization_kind};
-use weir_tests::scene::config_map_kind;
+use weir_tests::objects::{
+    config_map, git_repository_kind, kustomization_file, kustomization_kind,
+};
+use weir_tests::scene::{PATIENCE, SOURCE, config_map_kind};
 use weir_tests::{
     ControlPlane, FaultProxy, GitServerOptions, Held, RequestLine, Scene, eventually,
 };
@@ -41,6 +43,53 @@ fn write_app(scene: &Scene, values: &[(&str, &str)]) {
         scene
             .repository
             .write(&format!("app/{name}.yaml"), config_map(name, "key", value));
+    }
+}
+
+/// So many bytes that no two runs have the same, as text.
+fn noise(mut seed: u64, length: usize) -> String {
+    let mut letter = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'a' + u8::try_from(seed >> 59).unwrap() % 26)
+    };
+    (0..length).map(|_| letter()).collect()
+}
+
+#[tokio::test]
+async fn a_death_in_a_fetch_leaves_a_cache_that_serves() {
+    const LARGE: usize = 300_000;
+    let mut scene = Scene::start("killed-fetch").await;
+    let write = |scene: &Scene, round: usize| {
+        let large = noise(round as u64 + 1, LARGE);
+        write_app(scene, &[("a", &round.to_string())]);
+        scene.repository.write("large.txt", large);
+        scene.repository.publish(&format!("round {round}"))
+    };
+    let first = write(&scene, 0);
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &first).await;
+
+    // At every stage of a pack on its way, and at the moment when all of it is there.
+    for (round, after) in [0, 40, 1000, LARGE / 4, LARGE / 2, 100 * LARGE]
+        .into_iter()
+        .enumerate()
+    {
+        let commit = write(&scene, round + 1);
+        let held = scene.server.held();
+        scene.server.hold_packs_after(Some(after));
+        scene.request(&git_repository_kind(), SOURCE).await;
+        eventually(PATIENCE, "the pack is on its way", async || {
+            match scene.server.held() > held {
+                true => Ok(()),
+                false => Err("nobody has asked for it"),
+            }
+        })
+        .await;
+        scene.weir.kill();
+        scene.server.hold_packs_after(None);
+        scene.weir.restart();
+        scene.ready("app", &commit).await;
     }
 }
 

@@ -78,6 +78,7 @@ mod managers;
 mod metrics;
 mod outages;
 mod owners;
+mod packages;
 mod plans;
 mod policies;
 mod prune;

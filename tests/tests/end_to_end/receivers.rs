@@ -1,6 +1,6 @@
 //! Servers that call when something is new: who is heard, who is not, and what a call does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
 use kube::api::DynamicObject;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use weir_tests::http_client::post;
 use weir_tests::objects::{git_repository_kind, kind, object};
-use weir_tests::scene::{SOURCE, condition};
+use weir_tests::scene::{PATIENCE, SOURCE, condition};
 use weir_tests::{ControlPlane, Scene, eventually};
 
 use crate::sources::fetched;
@@ -153,6 +153,26 @@ async fn a_push_is_looked_at_when_the_server_calls() {
         "nothing is written but the status"
     );
 
+    // A call is a look that has begun a moment later.
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let before = scene.server.requests().len();
+        let begin = Instant::now();
+        assert_eq!(post(&address, &path, &headers, body).await, Ok(200));
+        while scene.server.requests().len() == before {
+            assert!(begin.elapsed() < PATIENCE, "nobody looks");
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        times.push(begin.elapsed());
+    }
+    times.sort();
+    let median = times[times.len() / 2];
+    println!(
+        "from call to look: median {median:?}, longest {:?}",
+        times[times.len() - 1]
+    );
+    assert!(median < Duration::from_millis(500), "{times:?}");
+
     // The same call again does no more than the first.
     for _ in 0..50 {
         assert_eq!(post(&address, &path, &headers, body).await, Ok(200));
@@ -222,22 +242,22 @@ async fn a_slow_caller_holds_up_nobody() {
 async fn what_is_another_controllers_is_asked_for_by_an_annotation() {
     let control_plane = ControlPlane::shared();
     let client = control_plane.client(ControlPlane::ADMINISTRATOR).await;
-    let definition = weir_tests::objects::definition("source.toolkit.fluxcd.io", "Bucket");
+    let definition = weir_tests::objects::definition("source.toolkit.fluxcd.io", "HelmChart");
     let definition = serde_json::from_str(&definition).unwrap();
     weir_tests::scene::install(&client, &definition).await;
-    let resources = json!([{ "kind": "Bucket", "name": "their" }]);
+    let resources = json!([{ "kind": "HelmChart", "name": "their" }]);
     let spec =
         json!({ "type": "generic", "secretRef": { "name": "token" }, "resources": resources });
     let (scene, path) = start("asked", spec).await;
-    let buckets = kind("source.toolkit.fluxcd.io", "v1", "Bucket");
+    let charts = kind("source.toolkit.fluxcd.io", "v1", "HelmChart");
     scene
-        .create(&object(&buckets, "their", json!({ "spec": {} })))
+        .create(&object(&charts, "their", json!({ "spec": {} })))
         .await;
     let address = scene.weir.address("receivers").await;
     assert_eq!(post(&address, &path, &[], "").await, Ok(200));
     scene
-        .until("the Bucket is asked for", &buckets, "their", |bucket| {
-            let annotations = bucket.metadata.annotations.as_ref().ok_or("it is not")?;
+        .until("the HelmChart is asked for", &charts, "their", |chart| {
+            let annotations = chart.metadata.annotations.as_ref().ok_or("it is not")?;
             match annotations.contains_key("reconcile.fluxcd.io/requestedAt") {
                 true => Ok(()),
                 false => Err("it is not"),

@@ -1,10 +1,14 @@
 //! What a revision is made of, and which are not taken: signatures, submodules, included repositories, and a source that
 //! is not what it was.
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
 use serde_json::json;
+use weir_tests::http_client::ask;
 use weir_tests::objects::{config_map, git_repository, git_repository_kind, kustomization_kind};
-use weir_tests::scene::{SOURCE, condition, config_map_kind};
-use weir_tests::{Scene, Signer};
+use weir_tests::scene::{PATIENCE, SOURCE, condition, config_map_kind};
+use weir_tests::{Scene, Signer, eventually};
 
 use crate::sources::{fetched, refused, secret};
 
@@ -85,6 +89,22 @@ async fn what_was_applied_stays_whatever_becomes_of_the_repository() {
     assert_eq!(applied("2").await, uid);
 }
 
+/// What a file in an artifact may be used for.
+async fn mode_in(address: &str, path: &str, file: &str) -> Option<String> {
+    let asked = ask(address, ("GET", &format!("/{path}")), &[], b"", "ETag").await;
+    let (_, _, bytes) = asked.ok()?;
+    let archive = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(archive.path(), bytes).unwrap();
+    let listed = Command::new("tar")
+        .arg("-tvzf")
+        .arg(archive.path())
+        .output()
+        .unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let line = listed.lines().find(|line| line.ends_with(file))?;
+    line.split_whitespace().next().map(str::to_owned)
+}
+
 #[tokio::test]
 async fn other_repositories_are_included() {
     let scene = Scene::start("included").await;
@@ -131,6 +151,29 @@ async fn other_repositories_are_included() {
         scene.get(&config_map_kind(), "a").await.data["data"]["b"],
         "1"
     );
+
+    // A program stays one, and the status names what is in it.
+    let program = shared.path().join("base/run.sh");
+    shared.write("base/run.sh", "#!/bin/sh\n");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    shared.publish("a program");
+    scene.request(&git_repository_kind(), "shared").await;
+    let address = scene.weir.address("artifacts").await;
+    let held = async || {
+        let theirs = scene.get(&git_repository_kind(), "shared").await;
+        let ours = scene.get(&git_repository_kind(), SOURCE).await;
+        let included = &ours.data["status"]["includedArtifacts"][0];
+        let path = ours.data["status"]["artifact"]["path"]
+            .as_str()
+            .unwrap_or_default();
+        let mode = mode_in(&address, path, "apps/common/run.sh").await;
+        let same = included["digest"] == theirs.data["status"]["artifact"]["digest"];
+        match (same, mode.as_deref()) {
+            (true, Some("-rwx------")) => Ok(()),
+            (same, mode) => Err(format!("{same} {mode:?}")),
+        }
+    };
+    eventually(PATIENCE, "the program is included, and told of", held).await;
 
     // What is included changes, and with it what is applied, at the same commit.
     shared

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::api::git_repository::condition::FETCH_FAILED;
 use crate::reconcile::schedule::Key;
-use crate::report::git_repository::Trouble;
+use crate::report::source::Trouble;
 use crate::source::{Fetched, GitTree, graft};
 
 /// How long a source waits to be told what was released.
