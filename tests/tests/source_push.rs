@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::source::mirror::{BRANCH, Committer, Mirror, NewCommit, NewFile};
+use controller::source::mirror::{BRANCH, Committer, Mirror, NewCommit, NewFile, branch_spec};
 use controller::source::push::{Pushed, Update, push};
 use controller::source::signing::SigningKey;
 use controller::source::{
@@ -50,7 +50,7 @@ impl Writer {
 
     fn fetch(&self) {
         self.mirror
-            .fetch(&self.repositories, &self.remote, "main", &[])
+            .fetch(&self.repositories, &self.remote, &[branch_spec("main")])
             .unwrap();
     }
 
@@ -235,7 +235,7 @@ async fn a_ref_of_its_own_is_created_and_replaced() {
         let fetch = || {
             let fetched = writer
                 .mirror
-                .fetch(&writer.repositories, &writer.remote, "main", &specs);
+                .fetch(&writer.repositories, &writer.remote, &specs);
             fetched.unwrap();
         };
         fetch();

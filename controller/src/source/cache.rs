@@ -277,7 +277,7 @@ fn fetched(repository: &gix::Repository) -> Result<Held, SourceError> {
     })
 }
 
-fn packs(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+pub(super) fn packs(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(path.join("objects/pack"))
         .into_iter()
         .flatten()

@@ -18,7 +18,7 @@ pub(super) const FETCHED: &str = "refs/weir/fetched";
 pub(super) enum Depth {
     /// Nothing.
     Commit,
-    /// All of it.
+    /// All of it; a server that has none of the refs is asked for nothing.
     Whole,
 }
 
@@ -88,11 +88,15 @@ fn receive(
         .remote_at(url)?
         .with_fetch_tags(Tags::None)
         .with_refspecs(refspecs.iter().copied(), Direction::Fetch)?;
-    remote
+    let prepared = remote
         .to_connection_with_transport(transport)
         .with_credentials(|_| Ok(None))
         .with_transport_options(Box::new(()))
-        .prepare_fetch(Discard, ref_map::Options::default())?
+        .prepare_fetch(Discard, ref_map::Options::default())?;
+    if matches!(depth, Depth::Whole) && prepared.ref_map().mappings.is_empty() {
+        return Ok(());
+    }
+    prepared
         .with_shallow(match depth {
             Depth::Commit => Shallow::DepthAtRemote(std::num::NonZeroU32::MIN),
             Depth::Whole => Shallow::NoChange,

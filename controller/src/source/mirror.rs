@@ -10,7 +10,7 @@ use gix::objs::{Kind, Tree as TreeObject, Write as _, WriteTo};
 use jiff::Timestamp;
 use overlay::ObjectHash;
 
-use super::cache::opened;
+use super::cache::{opened, packs};
 use super::error::SourceError;
 use super::fetch::{Depth, fetch_all};
 use super::git_tree::hash;
@@ -24,9 +24,17 @@ use super::signing::SigningKey;
 /// Where the branch is kept.
 pub const BRANCH: &str = "refs/weir/branch";
 
+/// Packs before a mirror is begun anew; the object database holds a few more.
+const PACKS: usize = 200;
+
 /// A repository that promotions are made in.
 pub struct Mirror {
     path: PathBuf,
+}
+
+/// The refspec of a branch.
+pub fn branch_spec(branch: &str) -> String {
+    format!("+refs/heads/{branch}:{BRANCH}")
 }
 
 /// A file of a new commit; nothing where it goes.
@@ -58,8 +66,11 @@ fn failed(error: impl std::fmt::Display) -> SourceError {
 }
 
 impl Mirror {
-    /// Opens it, or makes an empty one.
+    /// Opens it, or makes an empty one. One with as many packs as can be held open is begun anew.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
+        if packs(path).count() >= PACKS {
+            std::fs::remove_dir_all(path).map_err(failed)?;
+        }
         if opened(path).is_err() {
             std::fs::create_dir_all(path).map_err(failed)?;
             gix::init_bare(path).map_err(failed)?;
@@ -69,13 +80,12 @@ impl Mirror {
         })
     }
 
-    /// Fetches a branch with its whole history, and other refs. To be called where blocking is allowed.
+    /// Fetches by refspecs, with the whole history. To be called where blocking is allowed.
     pub fn fetch(
         &self,
         repositories: &Repositories,
         remote: &Remote,
-        branch: &str,
-        more: &[String],
+        refspecs: &[String],
     ) -> Result<(), SourceError> {
         let (RemoteUrl::Http(url) | RemoteUrl::Ssh(url)) = &remote.url;
         let server = Server {
@@ -84,10 +94,7 @@ impl Mirror {
             runtime: tokio::runtime::Handle::current(),
             timeout: remote.timeout,
         };
-        let own = format!("+refs/heads/{branch}:{BRANCH}");
-        let specs: Vec<&str> = std::iter::once(own.as_str())
-            .chain(more.iter().map(String::as_str))
-            .collect();
+        let specs: Vec<&str> = refspecs.iter().map(String::as_str).collect();
         let repository = opened(&self.path)?;
         let interrupt = AtomicBool::new(false);
         fetch_all(&repository, &server, &specs, Depth::Whole, &interrupt)

@@ -341,3 +341,44 @@ async fn a_version_goes_from_staging_to_europe_to_america_and_a_bad_one_stops() 
     fleet.america.runs("shop", "version", "v4").await;
     assert_eq!(fleet.europe.value("shop", "version").await, "v4");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_branches_only_is_published_to_and_a_bad_edge_stops_no_other() {
+    let server = GitServer::start(GitServerOptions::default());
+    let work = server.create_repository("fleet");
+    let names = ["staging", "prod-eu", "prod-us"];
+    let keys = names.map(|_| SshKey::generate("ed25519", ""));
+    fill(&work, names, &keys);
+    let mut policy: Value =
+        serde_json::from_slice(&std::fs::read(work.path().join("weir.yaml")).unwrap()).unwrap();
+    let lost = json!({"from": "staging", "to": "canary", "driver": "staging"});
+    policy["edges"].as_array_mut().unwrap().insert(0, lost);
+    work.write("weir.yaml", policy.to_string());
+    work.publish("version 1");
+    let hook = "#!/bin/sh\ncase $1 in refs/weir/*) exit 1;; esac\n";
+    server.hook("fleet", "update", hook);
+    let staging = Cluster::start("staging", &server.url("fleet"), &keys[0], None).await;
+    staging.runs("shop", "version", "v1").await;
+    work.write(CONFIG, config("v2"));
+    work.publish("version 2");
+    eventually(PATIENCE, "version 2 is promoted", async || {
+        work.git(&["fetch", "--quiet", "origin", "main"]);
+        let text = work.git(&["show", "FETCH_HEAD:stages/prod/shop/config.yaml"]);
+        match text.contains("version: v2") {
+            true => Ok(()),
+            false => Err(text),
+        }
+    })
+    .await;
+    let refs = work.git(&["ls-remote", "origin"]);
+    assert!(refs.contains("refs/heads/weir/state/staging"), "{refs}");
+    assert!(!refs.contains("refs/weir/"), "{refs}");
+    let explained = weir(work.path(), &["promote", "--auto", "--dry-run"]);
+    assert!(
+        explained.contains("stopped: there is no stage or environment `canary`"),
+        "{explained}"
+    );
+    let told = staging.events().await;
+    let stopped = |told: &String| told.contains("canary: all apps: stopped: there is no stage");
+    assert!(told.iter().any(stopped), "{told:?}");
+}

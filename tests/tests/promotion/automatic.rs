@@ -91,6 +91,10 @@ fn every_edge_says_what_it_waits_for() {
         assert!(said.out.contains(want), "{want}\n{}", said.out);
     };
     waits("waits: staging publishes no state");
+    // What counts is the server's default branch, whatever is checked out.
+    fleet.work.branch("something-else");
+    waits("waits: staging publishes no state");
+    fleet.work.switch("main");
     fleet.says(None, 0, true);
     waits("waits: staging publishes a state that its key has not signed");
     fleet.says(Some(&fleet.ada), 0, true);

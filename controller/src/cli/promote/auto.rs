@@ -7,8 +7,8 @@ use anstream::{print, println};
 use jiff::Timestamp;
 
 use super::git::Git;
+use super::history;
 use super::write::WriteFlags;
-use super::{history, of_plan};
 use crate::cli::{Exit, Failure, Outcome, table};
 use crate::environments::{Settings, graph};
 use crate::promotion::auto::pending::Site;
@@ -21,7 +21,7 @@ pub(super) fn explain(flags: &WriteFlags) -> Outcome {
     let git = Git::at(top.as_deref().unwrap_or(Path::new(".")));
     let onto = match &flags.onto {
         Some(onto) => onto.clone(),
-        None => git.branch()?,
+        None => git.default_branch(&flags.remote)?,
     };
     let base = git.fetch(&flags.remote, &onto)?;
     git.fetch_states(&flags.remote)?;
@@ -43,7 +43,7 @@ pub(super) fn explain(flags: &WriteFlags) -> Outcome {
         policy: &policy,
         settings: &settings,
     };
-    let pending = pending(&site).map_err(of_plan)?;
+    let pending = pending(&site);
     let now = Timestamp::now();
     let heard = hear(&history, &policy, now);
     let decisions = decide(&pending, &policy, &heard, now);

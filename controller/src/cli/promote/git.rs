@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::cli::Failure;
-use crate::promotion::auto::published::{KEPT, REFS};
+use crate::promotion::auto::published::refspecs;
 use crate::promotion::overlaid::Changes;
 
 /// A folder in which `git` runs.
@@ -229,11 +229,7 @@ impl Git {
 
     /// Brings what environments have published.
     pub(in crate::cli) fn fetch_states(&self, remote: &str) -> Result<(), Failure> {
-        let specs: Vec<String> = REFS
-            .iter()
-            .zip(KEPT)
-            .map(|(there, here)| format!("+{there}/*:{here}/*"))
-            .collect();
+        let specs = refspecs();
         let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--", remote];
         arguments.extend(specs.iter().map(String::as_str));
         self.run(&arguments).map(drop)
@@ -249,6 +245,21 @@ impl Git {
             }
         }
         Ok(true)
+    }
+
+    /// The branch of the server that is the default.
+    pub(in crate::cli) fn default_branch(&self, remote: &str) -> Result<String, Failure> {
+        let listed = self.run(&["ls-remote", "--symref", "--", remote, "HEAD"])?;
+        let first = listed.lines().next().unwrap_or_default();
+        let name = first
+            .strip_prefix("ref: refs/heads/")
+            .and_then(|rest| rest.split_whitespace().next());
+        name.map(str::to_owned).ok_or_else(|| {
+            Failure::with_hint(
+                format!("{remote} does not say which branch is its default"),
+                "`--onto BRANCH` names it",
+            )
+        })
     }
 
     /// The branch that is checked out.

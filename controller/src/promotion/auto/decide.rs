@@ -83,7 +83,7 @@ fn verdict(
 /// The environments of the target in which somebody has changed what is to be promoted.
 fn drifted(pending: &Pending, heard: &BTreeMap<String, Heard>) -> Vec<String> {
     let of = |name: &String| {
-        let running = heard.get(name)?.running(&pending.target)?;
+        let running = heard.get(name)?.running(pending.target.as_deref()?)?;
         Some(format!("{name} has drifted: {}", running.drifted.as_ref()?))
     };
     pending.targets.iter().filter_map(of).collect()
@@ -143,7 +143,7 @@ mod tests {
             app: "shop".to_owned(),
             stage: "prod".to_owned(),
             source: ("stages/staging/shop".to_owned(), TREE.to_owned()),
-            target: "stages/prod/shop".to_owned(),
+            target: Some("stages/prod/shop".to_owned()),
             environments: ["staging".to_owned()].into(),
             targets: ["prod-eu".to_owned()].into(),
             soak: Duration::from_secs(3600),

@@ -27,8 +27,8 @@ pub struct Pending {
     pub stage: String,
     /// The folder that must have soaked, and its tree.
     pub source: (String, String),
-    /// The same in the target.
-    pub target: String,
+    /// The folder in the target, where there is one.
+    pub target: Option<String>,
     /// The environments that must run it.
     pub environments: BTreeSet<String>,
     /// The environments that get it.
@@ -64,18 +64,44 @@ pub struct Site<'a> {
     pub settings: &'a Settings,
 }
 
-/// Looks at every edge and app; what is wrong with an edge stands for all its apps.
-pub fn pending(site: &Site<'_>) -> Result<Vec<Pending>, PlanError> {
+/// Looks at every edge and app. What is wrong with one stops none of the others.
+pub fn pending(site: &Site<'_>) -> Vec<Pending> {
     let mut found = Vec::new();
     for edge in &site.policy.edges {
         let names = [edge.from.as_str(), edge.to.as_str()];
         let folders = &site.graph.folders;
-        let scope = scope(&site.head.tree, folders, site.policy, names, &edge.apps)?;
+        let scope = match scope(&site.head.tree, folders, site.policy, names, &edge.apps) {
+            Ok(scope) => scope,
+            Err(error) => {
+                let apps = match edge.apps.is_empty() {
+                    true => "all apps".to_owned(),
+                    false => edge.apps.join(", "),
+                };
+                found.push(stopped(edge, &apps, &error));
+                continue;
+            }
+        };
         for app in &scope.apps {
-            found.push(of_app(site, edge, &scope, app)?);
+            let pending = of_app(site, edge, &scope, app);
+            found.push(pending.unwrap_or_else(|error| stopped(edge, &app.name, &error)));
         }
     }
-    Ok(found)
+    found
+}
+
+/// What cannot be looked at.
+fn stopped(edge: &Edge, app: &str, error: &dyn std::fmt::Display) -> Pending {
+    Pending {
+        edge: edge.clone(),
+        app: app.to_owned(),
+        stage: edge.to.clone(),
+        source: Default::default(),
+        target: None,
+        environments: BTreeSet::new(),
+        targets: BTreeSet::new(),
+        soak: Duration::ZERO,
+        change: Change::Stopped(vec![error.to_string()]),
+    }
 }
 
 fn of_app(site: &Site<'_>, edge: &Edge, scope: &Scope, app: &App) -> Result<Pending, PlanError> {
@@ -95,7 +121,7 @@ fn of_app(site: &Site<'_>, edge: &Edge, scope: &Scope, app: &App) -> Result<Pend
             tree.map(|id| id.to_string()).unwrap_or_default(),
         ),
         targets: reached(site.graph, &[scope.target_folder(app)]),
-        target: scope.target_folder(app),
+        target: Some(scope.target_folder(app)),
         soak: edge.soak.unwrap_or_else(|| site.policy.soak()),
         change: change(site, edge, scope, app)?,
     })

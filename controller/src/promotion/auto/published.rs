@@ -14,6 +14,13 @@ pub const REFS: [&str; 2] = ["refs/weir/state", "refs/heads/weir/state"];
 /// Where clones keep what was published on branches, beside the user's own.
 pub const KEPT: [&str; 2] = ["refs/weir/state", "refs/weir/branch-state"];
 
+/// The refspecs that bring what was published.
+pub fn refspecs() -> Vec<String> {
+    let both = REFS.iter().zip(KEPT);
+    both.map(|(there, here)| format!("+{there}/*:{here}/*"))
+        .collect()
+}
+
 /// How many decisions are remembered.
 const TOLD: usize = 50;
 

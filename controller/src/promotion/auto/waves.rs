@@ -28,7 +28,7 @@ pub struct Offer<'a> {
     /// The tree that was released to the environment last; none when it has run nothing yet.
     pub released: Option<&'a str>,
     /// Why the newest is for all at once, where its commits say so.
-    pub skips: Option<&'a str>,
+    pub skips: Option<String>,
 }
 
 /// What becomes of an offer, with a sentence.
@@ -63,7 +63,7 @@ pub fn release(
     if offer.released.is_none() {
         return takes("it has run nothing before".to_owned());
     }
-    if let Some(reason) = offer.skips {
+    if let Some(reason) = &offer.skips {
         return takes(format!("its commits are for all waves at once ({reason})"));
     }
     let before = &waves[own - 1];
@@ -229,7 +229,7 @@ mod tests {
                 folder: "stages/prod",
                 newest: NEW,
                 released,
-                skips,
+                skips: skips.map(str::to_owned),
             };
             let heard = heard.iter().cloned().collect();
             let released = release(&policy(), environment, &offer, &heard, at("12:00:00"));

@@ -5,20 +5,68 @@ use jiff::Timestamp;
 use super::Settings;
 use super::publish::{committer, names};
 use super::repository::Repository;
+use super::tell::Told;
 use super::way::Way;
 use crate::promotion::auto::pending::request;
-use crate::promotion::auto::{Decision, Pending};
+use crate::promotion::auto::{Decision, Pending, Verdict};
 use crate::promotion::message;
 use crate::promotion::plan::{PlanError, plan_upon};
+use crate::report::events::Severity;
 use crate::source::Repositories;
 use crate::source::SourceError;
 use crate::source::history::History;
 use crate::source::mirror::{Mirror, NewFile};
 use crate::source::push::{Pushed, Update, push};
 
+/// What drives edges.
+#[derive(Clone, Copy)]
+pub(super) struct Driver<'a> {
+    pub(super) repositories: &'a Repositories,
+    pub(super) mirror: &'a Mirror,
+    pub(super) way: &'a Way,
+    pub(super) history: &'a History,
+    pub(super) repository: &'a Repository,
+    pub(super) settings: &'a Settings,
+}
+
+/// Promotes over the edges that this environment drives. True when the branch was moved: the rest is decided upon what it
+/// is then.
+pub(super) fn drive_all(driver: Driver<'_>, decisions: &[Decision]) -> (Vec<Told>, bool) {
+    let mut told = Vec::new();
+    let all = driver.repository.pending.iter().zip(decisions);
+    for (pending, decision) in all {
+        if decision.driver != driver.settings.environment {
+            continue;
+        }
+        let (sentence, severity, has_moved) = match &decision.verdict {
+            Verdict::Promotes(files) => match drive(driver, pending, decision) {
+                Ok(Driven::Pushed(commit)) => {
+                    let short = commit.get(..12).unwrap_or(&commit);
+                    let sentence = format!("promoted in {short}: {}", files.join(", "));
+                    (sentence, Severity::Info, true)
+                }
+                Ok(Driven::Outrun) => return (told, true),
+                Ok(Driven::Refused(why)) => (format!("stopped: {why}"), Severity::Error, false),
+                Err(error) => (format!("not promoted: {error}"), Severity::Error, false),
+            },
+            verdict @ Verdict::Stopped(_) => (verdict.sentence(), Severity::Error, false),
+            verdict => (verdict.sentence(), Severity::Info, false),
+        };
+        told.push(Told {
+            about: decision.about(),
+            sentence,
+            severity,
+        });
+        if has_moved {
+            return (told, true);
+        }
+    }
+    (told, false)
+}
+
 /// Why an edge is not promoted over.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DriveError {
+enum DriveError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -26,7 +74,7 @@ pub(super) enum DriveError {
 }
 
 /// What became of a decision to promote.
-pub(super) enum Driven {
+enum Driven {
     /// It was pushed: the commit.
     Pushed(String),
     /// Somebody was faster: all is looked at anew.
@@ -36,13 +84,15 @@ pub(super) enum Driven {
 }
 
 /// Promotes one app over one edge.
-pub(super) fn drive(
-    repositories: &Repositories,
-    (mirror, way): (&Mirror, &Way),
-    (history, repository): (&History, &Repository),
-    settings: &Settings,
-    (pending, decision): (&Pending, &Decision),
-) -> Result<Driven, DriveError> {
+fn drive(driver: Driver<'_>, pending: &Pending, decision: &Decision) -> Result<Driven, DriveError> {
+    let Driver {
+        repositories,
+        mirror,
+        way,
+        history,
+        repository,
+        settings,
+    } = driver;
     let now = Timestamp::now();
     let promotion = plan_upon(
         (history, &repository.head),

@@ -4,22 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use overlay::Tree;
 
-use super::drive::{Driven, drive};
+use super::drive::{Driver, drive_all};
 use super::publish::{Last, is_due, publish};
-use super::repository::{self, Repository, Waved};
-use super::tell::{self, Told, tell};
+use super::repository::{self, Repository};
+use super::tell::{self, tell};
+use super::turns::{self, turns};
 use super::waves::Released;
 use super::way::{Way, way};
 use super::{Settings, facts};
 use crate::environments::Environment;
 use crate::promotion::auto::hear::{self, hear};
-use crate::promotion::auto::published::{KEPT, REFS, Running};
+use crate::promotion::auto::published::{Running, refspecs};
 use crate::promotion::auto::running::running;
-use crate::promotion::auto::waves::{Offer, Release, release, skips};
-use crate::promotion::auto::{Decision, Heard, Published, Verdict, decide};
-use crate::promotion::base::parse;
+use crate::promotion::auto::{Heard, Published, decide};
 use crate::promotion::health::Reported;
 use crate::reconcile::context::Context;
 use crate::reconcile::repository_access::Secrets;
@@ -27,7 +25,7 @@ use crate::reconcile::schedule::Wake;
 use crate::report::events::Severity;
 use crate::source::TrustedKeys;
 use crate::source::history::History;
-use crate::source::mirror::Mirror;
+use crate::source::mirror::{Mirror, branch_spec};
 
 /// How often a push that was outrun is tried again in one look.
 const ATTEMPTS: usize = 10;
@@ -98,95 +96,135 @@ struct Look<'a> {
     reported: &'a [Reported],
 }
 
+/// What one round goes by.
+struct Round<'a> {
+    mirror: &'a Mirror,
+    states: &'a Mirror,
+    history: &'a History,
+    /// What environments published.
+    published: &'a History,
+    repository: &'a Repository,
+}
+
 impl Look<'_> {
     /// The whole of it; after a promotion of our own it begins again, as the repository is another then.
     fn whole(&self, known: &mut Option<Repository>, last: &mut Last) -> Result<(), String> {
-        let mirror = Mirror::open(&self.settings.mirror).map_err(text)?;
+        let mirror = Mirror::open(&self.settings.mirror.join("branch")).map_err(text)?;
+        // What is published changes often and is small: it is kept apart.
+        let states = Mirror::open(&self.settings.mirror.join("states")).map_err(text)?;
         for _ in 0..ATTEMPTS {
-            if let Err(problem) = self.fetch(&mirror) {
-                if last.said.is_none() {
-                    // The source may have to live on what was released when the server was last seen.
-                    self.recall(&mirror, known)?;
-                }
-                return Err(problem);
+            let fetched = self.fetch(&mirror, &states);
+            if fetched.is_err() && last.said.is_some() {
+                return fetched;
             }
             let history = mirror.history().map_err(text)?;
             let before = known.as_ref().map(|known| known.head.commit.id);
-            let repository = repository::read(&history, known.take(), &self.settings.environment)?;
-            let repository = known.insert(repository);
+            let environment = &self.settings.environment;
+            let repository = match repository::read(&history, known.take(), environment) {
+                Ok(repository) => known.insert(repository),
+                Err(problem) => return fetched.and(Err(problem)),
+            };
+            if !repository.holds_back() {
+                self.let_out(Vec::new());
+            }
+            let published = states.history().map_err(text)?;
+            if fetched.is_err() {
+                // The source may have to live on what was released when the server was last seen.
+                if let Some(said) = self.recalled(&published, repository) {
+                    self.let_out(turns::released(&history, repository, &said));
+                }
+                return fetched;
+            }
             if before.is_some_and(|before| before != repository.head.commit.id) {
                 // Its own interval may be long.
                 self.wake_source();
             }
-            if !self.once((&mirror, &history), repository, last)? {
+            let look = Round {
+                mirror: &mirror,
+                states: &states,
+                history: &history,
+                published: &published,
+                repository,
+            };
+            if !self.once(&look, last)? {
                 return Ok(());
             }
         }
         Err("the repository changed under each attempt".to_owned())
     }
 
-    fn recall(&self, mirror: &Mirror, known: &mut Option<Repository>) -> Result<(), String> {
-        let history = mirror.history().map_err(text)?;
-        let repository = repository::read(&history, known.take(), &self.settings.environment)?;
-        if let Some(said) = self.recalled(&history, &repository) {
-            self.let_out(&history, &repository, &said);
-        }
-        *known = Some(repository);
-        Ok(())
-    }
-
-    fn fetch(&self, mirror: &Mirror) -> Result<(), String> {
-        let specs: Vec<String> = REFS
-            .iter()
-            .zip(KEPT)
-            .map(|(there, here)| format!("+{there}/*:{here}/*"))
-            .collect();
-        let repositories = &self.context.repositories;
-        let fetched = mirror.fetch(repositories, &self.way.read, &self.way.branch, &specs);
+    fn fetch(&self, mirror: &Mirror, states: &Mirror) -> Result<(), String> {
+        let (repositories, read) = (&self.context.repositories, &self.way.read);
+        let branch = [branch_spec(&self.way.branch)];
+        let fetched = mirror.fetch(repositories, read, &branch);
+        let fetched = fetched.and_then(|()| states.fetch(repositories, read, &refspecs()));
         fetched.map_err(text)
     }
 
     /// One round. True when the branch was moved.
-    fn once(
-        &self,
-        (mirror, history): (&Mirror, &History),
-        repository: &Repository,
-        last: &mut Last,
-    ) -> Result<bool, String> {
+    fn once(&self, round: &Round<'_>, last: &mut Last) -> Result<bool, String> {
+        let Round {
+            history,
+            published,
+            repository,
+            ..
+        } = *round;
         let own = self.own(repository)?;
         let now = Timestamp::now();
         // What people read has whole seconds.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         if last.said.is_none() {
-            last.said = self.recalled(history, repository);
+            last.said = self.recalled(published, repository);
             last.next.clone_from(&last.said);
         }
-        let before = last.next.take();
-        let mut next = self.facts(history, repository, own, before.as_ref(), now);
-        let mut heard = hear(history, &repository.policy, now);
-        heard.insert(self.settings.environment.clone(), Heard::Said(next.clone()));
-        let mut told = self.release(history, repository, &heard, &mut next, now)?;
+        let mut next = self.facts(history, repository, own, last.next.as_ref(), now);
+        let mut heard = hear(published, &repository.policy, now);
+        let environment = self.settings.environment.clone();
+        heard.insert(environment, Heard::Said(next.clone()));
+        let mut told = turns(history, repository, &heard, &mut next, now)?;
         let decisions = decide(&repository.pending, &repository.policy, &heard, now);
-        let (drives, has_moved) = self.drive((mirror, history), repository, &decisions)?;
-        told.extend(drives);
+        let (driven, has_moved) = drive_all(self.driver(round), &decisions);
+        told.extend(driven);
         for told in &told {
             tell(self.context, self.settings, &mut next, told, now);
         }
         last.next = Some(next.clone());
-        // What is not published is not let out: after a restart nobody would know of it.
-        let is_published = !is_due(last.said.as_ref(), &next, &repository.policy.publish, now)
-            || publish(
-                &self.context.repositories,
-                (mirror, self.way),
-                self.settings,
-                last,
-                &next,
-            )
-            .map_err(text)?;
-        if is_published {
-            self.let_out(history, repository, &next);
-        }
+        self.publish(round, last, &next, now)?;
         Ok(has_moved)
+    }
+
+    /// Publishes what is due. What is not published is not let out: after a restart nobody would know of it.
+    fn publish(
+        &self,
+        round: &Round<'_>,
+        last: &mut Last,
+        next: &Published,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let repository = round.repository;
+        let mut is_published = Ok(true);
+        if is_due(last.said.as_ref(), next, &repository.policy.publish, now) {
+            let repositories = &self.context.repositories;
+            let to = (round.states, self.way);
+            is_published = publish(repositories, to, self.settings, last, next).map_err(text);
+        }
+        let said = last.said.as_ref();
+        let is_known = said.is_some_and(|said| said.released == next.released);
+        if is_known {
+            self.let_out(turns::released(round.history, repository, next));
+        }
+        is_published.map(drop)
+    }
+
+    fn driver<'a>(&'a self, round: &Round<'a>) -> Driver<'a> {
+        Driver {
+            repositories: &self.context.repositories,
+            mirror: round.mirror,
+            way: self.way,
+            history: round.history,
+            repository: round.repository,
+            settings: self.settings,
+        }
     }
 
     /// What this environment has to say, before anything is decided.
@@ -244,7 +282,8 @@ impl Look<'_> {
     ) -> BTreeMap<String, Running> {
         let pending = repository.pending.iter();
         let watched: BTreeSet<&String> = pending
-            .flat_map(|pending| [&pending.source.0, &pending.target])
+            .flat_map(|pending| [Some(&pending.source.0), pending.target.as_ref()])
+            .flatten()
             .chain(repository.waves.values().map(|waved| &waved.folder))
             .collect();
         let mut found = BTreeMap::new();
@@ -257,120 +296,8 @@ impl Look<'_> {
         found
     }
 
-    /// Decides what is released to this environment.
-    fn release(
-        &self,
-        history: &History,
-        repository: &Repository,
-        heard: &BTreeMap<String, Heard>,
-        next: &mut Published,
-        now: Timestamp,
-    ) -> Result<Vec<Told>, String> {
-        let mut told = Vec::new();
-        let before = std::mem::take(&mut next.released);
-        for (stage, Waved { folder, .. }) in &repository.waves {
-            let Some(newest) = repository.head.tree.id(folder).map_err(text)? else {
-                continue;
-            };
-            let newest = newest.to_string();
-            let runs = next.folders.get(folder).and_then(|it| it.tree.clone());
-            let released = before.get(folder).cloned().or(runs);
-            let skips = match &released {
-                Some(released) => skips(history, &repository.head, folder, released),
-                None => Ok(None),
-            };
-            let skips = skips.map_err(text)?;
-            let offer = Offer {
-                stage,
-                folder,
-                newest: &newest,
-                released: released.as_deref(),
-                skips: skips.as_deref(),
-            };
-            let environment = &self.settings.environment;
-            let (tree, sentence) =
-                match release(&repository.policy, environment, &offer, heard, now) {
-                    None => continue,
-                    Some(Release::Takes(sentence)) => (newest.clone(), sentence),
-                    Some(Release::Stays(sentence)) => (released.unwrap_or_default(), sentence),
-                };
-            next.released.insert(folder.clone(), tree);
-            told.push(Told {
-                about: stage.clone(),
-                sentence,
-                severity: Severity::Info,
-            });
-        }
-        Ok(told)
-    }
-
-    /// Promotes over the edges that this environment drives. True when the branch was moved.
-    fn drive(
-        &self,
-        (mirror, history): (&Mirror, &History),
-        repository: &Repository,
-        decisions: &[Decision],
-    ) -> Result<(Vec<Told>, bool), String> {
-        let mut told = Vec::new();
-        let all = repository.pending.iter().zip(decisions);
-        for (pending, decision) in all {
-            if decision.driver != self.settings.environment {
-                continue;
-            }
-            let mut severity = match decision.verdict {
-                Verdict::Stopped(_) => Severity::Error,
-                _ => Severity::Info,
-            };
-            let mut sentence = decision.verdict.sentence();
-            let mut has_moved = false;
-            if let Verdict::Promotes(files) = &decision.verdict {
-                let repositories = &self.context.repositories;
-                let driven = drive(
-                    repositories,
-                    (mirror, self.way),
-                    (history, repository),
-                    self.settings,
-                    (pending, decision),
-                );
-                (sentence, has_moved) = match driven {
-                    Ok(Driven::Pushed(commit)) => {
-                        let short = commit.get(..12).unwrap_or(&commit);
-                        (format!("promoted in {short}: {}", files.join(", ")), true)
-                    }
-                    Ok(Driven::Outrun) => return Ok((told, true)),
-                    Ok(Driven::Refused(why)) => {
-                        severity = Severity::Error;
-                        (format!("stopped: {why}"), false)
-                    }
-                    Err(error) => return Err(text(error)),
-                };
-            }
-            told.push(Told {
-                about: decision.about(),
-                sentence,
-                severity,
-            });
-            // The others are decided upon what the branch is now.
-            if has_moved {
-                return Ok((told, true));
-            }
-        }
-        Ok((told, false))
-    }
-
     /// Lets the source give out what was released and published.
-    fn let_out(&self, history: &History, repository: &Repository, next: &Published) {
-        let waves = repository.waves.values().filter(|waved| !waved.is_first);
-        let released: Vec<Released> = waves
-            .filter_map(|Waved { folder, .. }| {
-                let id = next.released.get(folder)?;
-                Some(Released {
-                    folder: folder.clone(),
-                    id: parse(id)?,
-                    tree: history.tree(id),
-                })
-            })
-            .collect();
+    fn let_out(&self, released: Vec<Released>) {
         if self.context.waves.set(released) {
             self.wake_source();
         }

@@ -13,6 +13,7 @@ mod look;
 mod publish;
 mod repository;
 mod tell;
+mod turns;
 pub mod waves;
 mod way;
 

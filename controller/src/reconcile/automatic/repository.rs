@@ -34,6 +34,13 @@ pub(super) struct Waved {
     pub(super) is_first: bool,
 }
 
+impl Repository {
+    /// Something may be held back from this environment.
+    pub(super) fn holds_back(&self) -> bool {
+        self.waves.values().any(|waved| !waved.is_first)
+    }
+}
+
 /// Reads it; what was read of the same commit counts on.
 pub(super) fn read(
     history: &History,
@@ -54,7 +61,7 @@ pub(super) fn read(
         policy: &policy,
         settings: &settings,
     };
-    let pending = pending(&site).map_err(text)?;
+    let pending = pending(&site);
     let waves = waves(&head, &policy, environment)?;
     Ok(Repository {
         head,
