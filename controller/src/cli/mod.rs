@@ -1,6 +1,7 @@
 //! The command line: one file a command, one table of commands, one place that turns results into exit codes.
 
 mod affected;
+mod apply;
 mod bootstrap;
 mod build;
 mod ci_job;
@@ -104,6 +105,7 @@ enum Command {
     Envs(envs::Args),
     Plan(plan::Args),
     Affected(affected::Args),
+    Apply(apply::Args),
     Comment(comment::Args),
     Lint(lint::Args),
     Dev(dev::Args),
@@ -150,6 +152,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Envs(args) => envs::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Affected(args) => affected::run(&args),
+        Command::Apply(args) => asynchronously(apply::run(args)),
         Command::Comment(args) => asynchronously(comment::run(args)),
         Command::Lint(args) => lint::run(&args),
         Command::Dev(args) => asynchronously(dev::run(args)),

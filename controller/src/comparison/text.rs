@@ -185,7 +185,7 @@ fn object_lines(text: &mut String, object: &ObjectChange, detail: Detail) {
 }
 
 /// What is said of fields that others have written.
-pub(super) fn conflicts(object: &ObjectChange) -> Vec<String> {
+pub(crate) fn conflicts(object: &ObjectChange) -> Vec<String> {
     let told = |rival: &Rival| {
         let (field, manager) = (visible(&rival.field), visible(&rival.manager));
         format!("conflict: {field} is written by {manager}, and taken back")
@@ -204,7 +204,7 @@ pub(super) fn name(object: &ObjectChange) -> String {
 }
 
 /// What is said behind the name of an object.
-pub(super) fn remarks(object: &ObjectChange) -> Vec<String> {
+pub(crate) fn remarks(object: &ObjectChange) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(old) = &object.old_name {
         remarks.push(visible(&format!("was {old}")));

@@ -58,6 +58,14 @@ impl Grown {
         }
     }
 
+    /// All that was looked at, where it builds.
+    pub fn reads(&self) -> Option<&Reads> {
+        match &self.made {
+            Made::Objects(_, reads) => Some(reads),
+            Made::Problem(_) | Made::Elsewhere => None,
+        }
+    }
+
     /// Whether it is to be planned.
     pub(super) fn is_in(&self, scope: &Scope) -> bool {
         let below = |folder: &str, path: &str| path.starts_with(&format!("{folder}/"));
@@ -65,10 +73,7 @@ impl Grown {
             Scope::All | Scope::Environment(_) => true,
             Scope::Kustomization(name) => self.name.name == *name || self.name.to_string() == *name,
             Scope::Path(folder) => {
-                let reads = match &self.made {
-                    Made::Objects(_, reads) => Some(&reads.paths),
-                    Made::Problem(_) | Made::Elsewhere => None,
-                };
+                let reads = self.reads().map(|reads| &reads.paths);
                 let is_read = |path: &String| path == folder || below(folder, path);
                 self.path == *folder
                     || below(folder, &self.path)

@@ -4,30 +4,35 @@
 //! ```text
 //! Graph + Living ──here──▶ [Place] ──grow──▶ [Grown] ──planned──▶ [Planned] ──told──▶ Comparison
 //! ```
-//! Every request is the caller's own. Nothing is written.
+//! Every request is the caller's own, and nothing is written, until a plan that was saved is carried out (`execute`): then
+//! each Kustomization's objects are planned and written in the name of its own account.
 
+mod execute;
 mod grow;
 mod here;
 mod living;
 mod lost;
 mod planned;
+mod saved;
 mod store;
 mod told;
 
 use futures::StreamExt as _;
 use overlay::Tree;
 
-use crate::cluster::{self, Client};
+use crate::cluster::{self, Client, Cluster, Identity};
 use crate::comparison::{Comparison, EnvironmentChange, Presence, Scope};
 use crate::environments::{Graph, Settings, facts};
 use crate::reconcile::keys::Decrypting;
 use crate::report::failure::Failure;
 
+pub use execute::{Carried, execute, to_come, unready};
 pub use grow::{Grown, Made};
 pub use here::{Place, is_builder_of, places};
 pub use living::{Living, living};
 pub use lost::Gone;
 pub use planned::Planned;
+pub use saved::{Header, SCHEMA, Saved, differences, is_whole, saved};
 pub use store::{Source, Store};
 
 /// Kustomizations that are planned at the same time; the requests of all share one limit.
@@ -47,6 +52,8 @@ pub struct Ground<'a> {
     pub client: &'a Client,
     /// How encrypted files are opened; without it they are not.
     pub decrypting: Option<&'a Decrypting>,
+    /// The cluster, where each Kustomization's own account speaks for it and nothing is told without trying.
+    pub acting: Option<&'a Cluster>,
 }
 
 /// The plan of one place: an environment, or Kustomizations that no environment brings.
@@ -144,6 +151,28 @@ fn environment(ground: &Ground<'_>, place: &Place) -> EnvironmentChange {
         unchanged: 0,
         warnings: Vec::new(),
     }
+}
+
+/// Who speaks for a Kustomization: where a plan is carried out its own account, if it names one, else the caller.
+fn client(ground: &Ground<'_>, grown: &Grown) -> Result<Client, Failure> {
+    let account = grown.spec.service_account_name.as_ref();
+    let (Some(cluster), Some(name)) = (ground.acting, account) else {
+        return Ok(ground.client.clone());
+    };
+    let identity = Identity::ServiceAccount {
+        namespace: grown.name.namespace.clone(),
+        name: name.clone(),
+    };
+    cluster.client(&identity).map_err(refused)
+}
+
+/// Which cluster it is: the unique id of the namespace that every cluster has from its beginning.
+pub async fn cluster_id(client: &Client) -> Result<String, Failure> {
+    let found = client.get_metadata("/api/v1/namespaces/kube-system").await;
+    let uid = found.map_err(refused)?["metadata"]["uid"]
+        .as_str()
+        .map(str::to_owned);
+    Ok(uid.unwrap_or_default())
 }
 
 /// A failure of the API server as a whole.

@@ -72,7 +72,7 @@ pub(super) async fn beside(ground: &Ground<'_>, grown: &[Grown]) -> Result<Besid
     let looks: Vec<_> = looks.collect();
     let pending: Vec<Option<String>> = futures::stream::iter(looks).buffered(LOOKS).collect().await;
     Ok(Beside {
-        approximates: true,
+        approximates: ground.acting.is_none(),
         kinds,
         namespaces: pending.into_iter().flatten().collect(),
         unknown: BTreeSet::new(),
@@ -127,7 +127,8 @@ pub(super) async fn plan(
         custom_stages: Vec::new(),
         ignore: support::ignore_rules(&grown.spec)?,
     };
-    let mut plan = cluster::plan(ground.client, wanted, &known)
+    let client = super::client(ground, &grown)?;
+    let mut plan = cluster::plan(&client, wanted, &known)
         .await
         .map_err(refused)?;
     if !grown.spec.prune {

@@ -88,6 +88,7 @@ mod receivers;
 mod remote;
 mod restart;
 mod revisions;
+mod saved_plans;
 mod secrets;
 mod sources;
 mod states;

@@ -9,7 +9,7 @@ use weir_tests::objects::{config_map, deployment, kind, kustomization_file, kust
 use weir_tests::scene::{config_map_kind, deployment_kind, workspace};
 use weir_tests::{ControlPlane, Scene, Weir};
 
-fn weir(folder: &Path, kubeconfig: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn weir(folder: &Path, kubeconfig: &Path, arguments: &[&str]) -> Output {
     let mut command = Weir::command();
     command
         .current_dir(folder)
@@ -26,13 +26,13 @@ fn plan(scene: &Scene, arguments: &[&str]) -> (String, Option<i32>) {
     said(&weir(scene.repository.path(), kubeconfig, &all))
 }
 
-fn said(output: &Output) -> (String, Option<i32>) {
+pub(crate) fn said(output: &Output) -> (String, Option<i32>) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
     (all, output.status.code())
 }
 
-fn assert_told(text: &str, lines: &[&str]) {
+pub(crate) fn assert_told(text: &str, lines: &[&str]) {
     for line in lines {
         assert!(
             text.lines().any(|found| found.trim() == *line),
@@ -80,7 +80,7 @@ async fn reader(scene: &Scene, resources: &[&str]) -> (tempfile::TempDir, PathBu
 }
 
 /// An app that is deployed, and whose Kustomization is suspended.
-async fn deployed(word: &str) -> Scene {
+pub(crate) async fn deployed(word: &str) -> Scene {
     let scene = Scene::start(word).await;
     let folder = format!("apps/{}", scene.namespace);
     let file = json!({
@@ -117,7 +117,7 @@ fn secret(value: &str) -> String {
 }
 
 /// What the next commit will be.
-fn edit(scene: &Scene) {
+pub(crate) fn edit(scene: &Scene) {
     let folder = format!("apps/{}", scene.namespace);
     let file = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
@@ -382,7 +382,7 @@ fn in_namespace(namespace: &str, text: String) -> String {
 }
 
 /// A cluster whose entry brings a Kustomization with a variable that only the cluster knows.
-async fn fleet(word: &str) -> Scene {
+pub(crate) async fn fleet(word: &str) -> Scene {
     let scene = Scene::start(word).await;
     let namespace = &scene.namespace;
     let base = in_namespace(namespace, config_map("base", "x", "one"));

@@ -46,7 +46,10 @@ pub(in crate::cli) struct Site {
     pub(in crate::cli) settings: Settings,
     pub(in crate::cli) graph: Graph,
     pub(in crate::cli) living: Living,
+    pub(in crate::cli) cluster: Cluster,
     pub(in crate::cli) client: Client,
+    /// Whether each Kustomization's own account speaks for it.
+    pub(in crate::cli) is_acting: bool,
     pub(in crate::cli) decrypting: Option<Decrypting>,
     changed: Option<Comparison>,
 }
@@ -85,7 +88,9 @@ impl Site {
             tree,
             settings,
             graph,
+            cluster,
             client,
+            is_acting: false,
             decrypting,
             changed,
         })
@@ -100,6 +105,7 @@ impl Site {
             living: &self.living,
             client: &self.client,
             decrypting: self.decrypting.as_ref(),
+            acting: self.is_acting.then_some(&self.cluster),
         }
     }
 

@@ -67,7 +67,12 @@ const ENTRIES: &[Entry] = &[
             "ok --live -n {namespace} -o json",
             "ok --live -n {namespace} --without-keys -o markdown",
             "echo --live -n {namespace} -o html",
+            "ok --live -n {namespace} --to HEAD --save plan.json",
         ],
+    },
+    Entry {
+        command: "apply",
+        runs: &["--plan plan.json", "--plan absent.json"],
     },
     Entry {
         command: "affected",

@@ -1,0 +1,257 @@
+//! A plan that was looked at is carried out later: that one, or none.
+
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+use weir_tests::objects::{config_map, git_repository_kind, kind, kustomization_kind};
+use weir_tests::scene::{SOURCE, config_map_kind, deployment_kind};
+use weir_tests::{ControlPlane, Scene};
+
+use crate::plans::{assert_told, deployed, edit, fleet, said, weir};
+
+/// Runs a command as an administrator in the working repository.
+fn run(scene: &Scene, arguments: &[&str]) -> (String, Option<i32>) {
+    let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
+    said(&weir(scene.repository.path(), kubeconfig, arguments))
+}
+
+fn save(scene: &Scene, target: &str) -> Option<i32> {
+    let arguments = [
+        "plan",
+        target,
+        "-n",
+        &scene.namespace,
+        "--save",
+        "plan.json",
+    ];
+    let (text, code) = run(scene, &arguments);
+    assert_ne!(code, Some(1), "{text}");
+    code
+}
+
+fn apply(scene: &Scene) -> (String, Option<i32>) {
+    run(scene, &["apply", "--plan", "plan.json"])
+}
+
+async fn version(scene: &Scene, name: &str) -> Option<String> {
+    let object = scene.find(&config_map_kind(), name).await;
+    object.and_then(|object| object.metadata.resource_version)
+}
+
+async fn scale(scene: &Scene, replicas: u32) {
+    let patch = json!({ "spec": { "replicas": replicas } });
+    scene
+        .merge_as("scaler", &deployment_kind(), "web", patch)
+        .await;
+}
+
+#[tokio::test]
+async fn what_was_planned_is_carried_out_and_the_controller_finds_nothing_to_do() {
+    let scene = deployed("saved").await;
+    let namespace = scene.namespace.clone();
+    edit(&scene);
+    let commit = scene.repository.commit("second");
+    scale(&scene, 5).await;
+    assert_eq!(save(&scene, "app"), Some(3));
+    let text = std::fs::read_to_string(scene.repository.path().join("plan.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&file["schema"], &file["commit"]),
+        (&json!("weir.saved-plan/v1"), &json!(commit))
+    );
+    let app = &file["kustomizations"][0];
+    assert!(
+        app["reads"][format!("apps/{namespace}/a.yaml")]
+            .as_str()
+            .unwrap()
+            .starts_with("blob ")
+    );
+    assert!(
+        !text.contains("hunter2") && !text.contains("aHVudGVy"),
+        "{text}"
+    );
+
+    // Somebody else acts meanwhile: the plan is another one, and nothing of it happens.
+    scale(&scene, 7).await;
+    let before = version(&scene, "a").await;
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(1), "{text}");
+    let head = format!("{namespace}/app: change apps/Deployment/{namespace}/web: ");
+    assert_told(
+        &text,
+        &[
+            &format!("- {head}~ spec.replicas: 5 → 2"),
+            &format!("+ {head}~ spec.replicas: 7 → 2"),
+        ],
+    );
+    assert_eq!(version(&scene, "a").await, before);
+    assert_eq!(version(&scene, "c").await, None);
+
+    scale(&scene, 5).await;
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(0), "{text}");
+    assert_told(
+        &text,
+        &[
+            &format!("{namespace}/app: ConfigMap/{namespace}/a configured"),
+            &format!("{namespace}/app: ConfigMap/{namespace}/c created"),
+            &format!("{namespace}/app: Deployment/{namespace}/web configured"),
+            &format!("{namespace}/app: ConfigMap/{namespace}/b deleted"),
+        ],
+    );
+    assert_eq!(version(&scene, "b").await, None);
+    let web = scene.get(&deployment_kind(), "web").await;
+    assert_eq!(web.data["spec"]["replicas"], 2);
+    assert_eq!(
+        web.data["spec"]["template"]["spec"]["containers"][0]["image"],
+        "web:2"
+    );
+    let app = scene.get(&kustomization_kind(), "app").await;
+    let revision = format!("main@sha1:{commit}");
+    assert_eq!(app.data["status"]["lastAppliedRevision"], revision);
+    let inventory = scene.inventory("app").await;
+    assert!(
+        inventory.contains(&format!("{namespace}_c__ConfigMap")),
+        "{inventory:?}"
+    );
+    assert!(
+        !inventory.contains(&format!("{namespace}_b__ConfigMap")),
+        "{inventory:?}"
+    );
+    assert_eq!(inventory.len(), 5, "{inventory:?}");
+    // It is done: the same plan is no plan any more.
+    assert_eq!(apply(&scene).1, Some(1));
+
+    // The controller goes on with the same commit, and touches nothing.
+    let versions = [version(&scene, "a").await, version(&scene, "c").await];
+    scene.repository.push();
+    scene.request(&git_repository_kind(), SOURCE).await;
+    let has_it =
+        |source: &DynamicObject| match source.data["status"]["artifact"]["revision"] == revision {
+            true => Ok(()),
+            false => Err("it has an older one"),
+        };
+    scene
+        .until(
+            "the source has the commit",
+            &git_repository_kind(),
+            SOURCE,
+            has_it,
+        )
+        .await;
+    let resumed = json!({ "spec": { "suspend": null } });
+    scene.merge(&kustomization_kind(), "app", resumed).await;
+    let token = scene.request(&kustomization_kind(), "app").await;
+    scene.answered("app", &token).await;
+    scene.ready("app", &commit).await;
+    assert_eq!(
+        [version(&scene, "a").await, version(&scene, "c").await],
+        versions
+    );
+    assert_eq!(scene.inventory("app").await, inventory);
+}
+
+#[tokio::test]
+async fn a_kustomization_that_a_controller_looks_after_is_not_touched() {
+    let scene = deployed("saved-active").await;
+    let namespace = scene.namespace.clone();
+    edit(&scene);
+    scene.repository.commit("second");
+    save(&scene, "app");
+    let resumed = json!({ "spec": { "suspend": null } });
+    scene.merge(&kustomization_kind(), "app", resumed).await;
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(1), "{text}");
+    let told = format!("nothing was written: {namespace}/app is not suspended");
+    assert!(text.contains(&told), "{text}");
+    assert_eq!(version(&scene, "c").await, None);
+}
+
+#[tokio::test]
+async fn the_account_of_the_kustomization_writes_and_not_the_caller() {
+    let scene = deployed("saved-account").await;
+    let namespace = scene.namespace.clone();
+    edit(&scene);
+    scene.repository.commit("second");
+    let account = json!({ "spec": { "serviceAccountName": "deployer" } });
+    scene.merge(&kustomization_kind(), "app", account).await;
+    save(&scene, "app");
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(1), "{text}");
+    let user = format!("system:serviceaccount:{namespace}:deployer");
+    assert!(text.contains(&user) && text.contains("refuse"), "{text}");
+    assert_eq!(version(&scene, "c").await, None);
+
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "deployer" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "deployer", "namespace": namespace }],
+    });
+    let account =
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "deployer" } });
+    for object in [account, binding] {
+        scene.create(&serde_json::from_value(object).unwrap()).await;
+    }
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(version(&scene, "c").await.is_some());
+}
+
+#[tokio::test]
+async fn what_variables_came_from_is_part_of_the_plan() {
+    let scene = fleet("saved-variables").await;
+    let namespace = scene.namespace.clone();
+    let site = format!("envs/{namespace}/site.yaml");
+    scene
+        .repository
+        .write(&site, config_map("site", "domain", "www.${domain}"))
+        .commit("second");
+    for name in ["root", "apps"] {
+        let suspended = json!({ "spec": { "suspend": true } });
+        scene.merge(&kustomization_kind(), name, suspended).await;
+    }
+    assert_eq!(save(&scene, &format!("envs/{namespace}")), Some(2));
+    // The value stays the same, and nobody can tell that of a secret.
+    let touched = json!({ "metadata": { "labels": { "touched": "yes" } } });
+    scene
+        .merge(&kind("", "v1", "ConfigMap"), "cluster", touched)
+        .await;
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(1), "{text}");
+    let changed = format!("variables of ConfigMap {namespace}/cluster: ");
+    assert_eq!(text.matches(&changed).count(), 2, "{text}");
+
+    save(&scene, &format!("envs/{namespace}"));
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(0), "{text}");
+    let site = scene.get(&config_map_kind(), "site").await;
+    assert_eq!(site.data["data"]["domain"], "www.one.example.org");
+}
+
+#[tokio::test]
+async fn only_what_was_tried_in_a_cluster_is_saved() {
+    let scene = deployed("saved-not").await;
+    let namespace = scene.namespace.clone();
+    let refused = |arguments: &[&str], told: &str| {
+        let (text, code) = run(&scene, arguments);
+        assert!(code == Some(1) && text.contains(told), "{text}");
+        assert!(
+            !scene.repository.path().join("plan.json").exists(),
+            "{text}"
+        );
+    };
+    edit(&scene);
+    scene.repository.commit("second");
+    let a = format!("apps/{namespace}/a.yaml");
+    scene
+        .repository
+        .write(&a, config_map("A_b", "size", "one"))
+        .commit("wrong");
+    let target = ["plan", "app", "-n", &*namespace, "--save", "plan.json"];
+    refused(&target, "1 object is refused");
+    scene.repository.write("plan.json", "{}");
+    let (text, code) = apply(&scene);
+    assert!(
+        code == Some(1) && text.contains("this is no saved plan"),
+        "{text}"
+    );
+}
