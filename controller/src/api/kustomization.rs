@@ -10,6 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::inventory::{Entries, ResourceReference};
 use super::meta::LocalReference;
 
 /// Prefix of Flux's labels and annotations on managed objects.
@@ -460,16 +461,6 @@ pub struct HistoryEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceInventory {
     /// One entry an object, in the order of application.
-    pub entries: Vec<ResourceReference>,
-}
-
-/// One object of an inventory.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub struct ResourceReference {
-    /// `<namespace>_<name>_<group>_<kind>`.
-    pub id: String,
-    /// API version.
-    pub v: String,
+    #[schemars(with = "Vec<ResourceReference>")]
+    pub entries: Entries,
 }

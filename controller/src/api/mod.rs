@@ -4,6 +4,7 @@ pub mod bucket;
 pub mod definitions;
 pub mod duration;
 pub mod git_repository;
+pub mod inventory;
 pub mod kustomization;
 pub mod meta;
 pub mod oci_repository;

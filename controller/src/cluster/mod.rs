@@ -15,6 +15,7 @@ pub(crate) mod changes;
 mod check;
 mod clean_up;
 pub mod client;
+mod connect;
 pub mod difference;
 pub mod discovery;
 pub mod error;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use kube::client::Body;
 
+use super::connect::connect;
 use super::error::Error;
 use super::fence::Fence;
 use super::limit::Limit;
@@ -71,8 +72,7 @@ impl Transport {
         // kube's own policy repeats 15 times and waits up to 1,000 s; ours is below.
         config.default_retry = false;
         config.headers.push((header::USER_AGENT, USER_AGENT));
-        let kube =
-            kube::Client::try_from(config).map_err(|error| Error::Connect(Box::new(error)))?;
+        let kube = connect(config).map_err(|error| Error::Connect(Box::new(error)))?;
         Ok(Self {
             kube,
             in_flight: Arc::new(Limit::new(limits.concurrency)),

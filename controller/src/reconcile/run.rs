@@ -336,11 +336,9 @@ impl Run<'_> {
 /// What a Kustomization has applied so far.
 pub fn applied(object: &Kustomization) -> Result<Inventory, Failure> {
     let status = object.status.as_ref();
-    let entries = status.and_then(|status| status.inventory.as_ref());
-    let entries = entries
-        .map(|inventory| inventory.entries.as_slice())
-        .unwrap_or_default();
-    let objects = entries.iter().map(|entry| parse_id(&entry.id, &entry.v));
+    let inventory = status.and_then(|status| status.inventory.as_ref());
+    let entries = inventory.into_iter().flat_map(|all| all.entries.iter());
+    let objects = entries.map(|entry| parse_id(entry.id, entry.v));
     let objects = objects.collect::<Result<_, InventoryError>>();
     objects
         .map(|objects| Inventory { objects })

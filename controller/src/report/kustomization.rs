@@ -11,10 +11,10 @@ use super::failure::{Again, Failure};
 use super::history::{self, Met};
 use super::{Outcome, Report};
 use crate::api::duration;
+use crate::api::inventory::ResourceReference;
 use crate::api::kustomization::condition::{DRIFTED, HEALTHY};
 use crate::api::kustomization::{
-    GROUP, Kustomization, KustomizationSpec, KustomizationStatus, ResourceInventory,
-    ResourceReference, reason,
+    GROUP, Kustomization, KustomizationSpec, KustomizationStatus, ResourceInventory, reason,
 };
 use crate::api::meta::REQUESTED_AT;
 use crate::api::meta::condition::{READY, RECONCILING, STALLED};
