@@ -166,8 +166,8 @@ async fn a_large_repository() {
         namespace: "ns".to_owned(),
         name: "name".to_owned(),
     };
-    let content = Content::Commit(&first);
-    storage::store(&storage, &shelf, "first", "first", &content).unwrap();
+    let kept = Content::Commit(&first);
+    storage::store(&storage, &shelf, "first", "first", &kept).unwrap();
     step("archive, cold", begin);
 
     for round in 0..3 {
