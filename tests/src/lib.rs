@@ -33,6 +33,7 @@ mod repository;
 pub mod scene;
 mod signer;
 mod ssh_server;
+mod token_server;
 mod weir;
 
 pub use audit::{AuditLog, Call, count_by};

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::http_client::ask;
 use crate::program::Program;
+use crate::token_server::TokenServer;
 
 /// The media type of Flux's files.
 pub const FLUX_CONTENT: &str = "application/vnd.cncf.flux.content.v1.tar+gzip";
@@ -33,15 +34,21 @@ pub struct Registry {
     folder: TempDir,
 }
 
-/// The same registry behind TLS.
+/// The same registry through another door.
 #[derive(Debug)]
 pub struct Front {
     program: Program,
-    /// The certificate to trust, in PEM.
-    pub certificate: String,
+    /// The certificate to trust, in PEM; none without TLS.
+    pub certificate: Option<String>,
+    _tokens: Option<TokenServer>,
 }
 
 impl Front {
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.program.address
+    }
+
     /// The address of a repository.
     pub fn url(&self, repository: &str) -> String {
         format!("oci://{}/{repository}", self.program.address)
@@ -62,29 +69,15 @@ impl Registry {
     /// Starts a registry that lets everybody in, or those who know the password.
     pub async fn start(has_password: bool) -> Registry {
         let folder = tempfile::tempdir().expect("create a folder for a registry");
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("htpasswd"), HASHED).expect("write the password");
-        let log = path("log");
-        let program = Program::start("registry", &log, |command, address| {
-            let mut config = json!({
-                "version": "0.1",
-                "log": { "level": "warn" },
-                "storage": { "filesystem": { "rootdirectory": path("data") } },
-                "http": { "addr": address },
-            });
-            if has_password {
-                config["auth"] =
-                    json!({ "htpasswd": { "realm": "test", "path": path("htpasswd") } });
-            }
-            std::fs::write(path("config.yml"), config.to_string())
-                .expect("write the configuration");
-            command
-                .arg("serve")
-                .arg(path("config.yml"))
-                .env("OTEL_TRACES_EXPORTER", "none");
-        });
+        let file = folder.path().join("htpasswd");
+        std::fs::write(&file, HASHED).expect("write the password");
+        let auth = match has_password {
+            true => json!({ "htpasswd": { "realm": "test", "path": file } }),
+            false => json!({}),
+        };
+        let program = serve(folder.path(), "registry", json!({}), auth).await;
         Registry {
-            program: program.await,
+            program,
             has_password,
             folder,
         }
@@ -98,24 +91,22 @@ impl Registry {
         let key = made.signing_key.serialize_pem();
         std::fs::write(path("tls.crt"), made.cert.pem()).expect("write a certificate");
         std::fs::write(path("tls.key"), key).expect("write a key");
-        let log = path("tls.log");
-        let program = Program::start("registry", &log, |command, address| {
-            let tls = json!({ "certificate": path("tls.crt"), "key": path("tls.key") });
-            let config = json!({
-                "version": "0.1",
-                "log": { "level": "warn" },
-                "storage": { "filesystem": { "rootdirectory": path("data") } },
-                "http": { "addr": address, "tls": tls },
-            });
-            std::fs::write(path("tls.yml"), config.to_string()).expect("write the configuration");
-            command
-                .arg("serve")
-                .arg(path("tls.yml"))
-                .env("OTEL_TRACES_EXPORTER", "none");
-        });
+        let tls = json!({ "certificate": path("tls.crt"), "key": path("tls.key") });
         Front {
-            program: program.await,
-            certificate: made.cert.pem(),
+            program: serve(self.folder.path(), "tls", json!({ "tls": tls }), json!({})).await,
+            certificate: Some(made.cert.pem()),
+            _tokens: None,
+        }
+    }
+
+    /// Serves the same artifacts to those who bring a token, which they get for the password.
+    pub async fn behind_tokens(&self) -> Front {
+        let tokens = TokenServer::start();
+        let auth = tokens.configuration(&self.folder.path().join("keys.json"));
+        Front {
+            program: serve(self.folder.path(), "tokens", json!({}), auth).await,
+            certificate: None,
+            _tokens: Some(tokens),
         }
     }
 
@@ -221,6 +212,31 @@ impl Registry {
         assert_eq!(status, expected, "{method} {path}: {text}");
         location
     }
+}
+
+/// Starts the program over the artifacts in a folder.
+async fn serve(folder: &Path, name: &str, http: Value, auth: Value) -> Program {
+    let path = |end: &str| folder.join(format!("{name}.{end}"));
+    let log = path("log");
+    let program = Program::start("registry", &log, |command, address| {
+        let mut http = http.clone();
+        http["addr"] = json!(address);
+        let mut config = json!({
+            "version": "0.1",
+            "log": { "level": "warn" },
+            "storage": { "filesystem": { "rootdirectory": folder.join("data") } },
+            "http": http,
+        });
+        if auth != json!({}) {
+            config["auth"] = auth.clone();
+        }
+        std::fs::write(path("yml"), config.to_string()).expect("write the configuration");
+        command
+            .arg("serve")
+            .arg(path("yml"))
+            .env("OTEL_TRACES_EXPORTER", "none");
+    });
+    program.await
 }
 
 /// A pair of keys of cosign.

@@ -1,5 +1,7 @@
 //! Sources whose files come as one package: artifacts of a real container registry, and the objects of a real storage.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -338,6 +340,26 @@ async fn a_registry_with_a_password_is_opened_by_pull_secrets() {
     )
     .await;
     ready(&scene, OCI, &format!("latest@{again}")).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_tokens_gets_them() {
+    let scene = Scene::start("oci-token").await;
+    let registry = Registry::start(false).await;
+    let digest = push(&registry, "1.0.0", "1").await;
+    let front = registry.behind_tokens().await;
+    let spec = json!({
+        "url": front.url("fleet/apps"), "insecure": true, "ref": { "semver": "1.x" },
+    });
+    source(&scene, OCI, spec).await;
+    let (_, message) = failed(&scene, OCI, "ReadOperationFailed").await;
+    assert!(message.ends_with("authentication required"), "{message}");
+    let auth = BASE64.encode(format!("{}:{}", ACCOUNT.0, ACCOUNT.1));
+    let auths = json!({ format!("http://{}/v1/", front.address()): { "auth": auth } });
+    let data = json!({ ".dockerconfigjson": json!({ "auths": auths }).to_string() });
+    scene.create(&secret("login", data)).await;
+    respec(&scene, OCI, json!({ "secretRef": { "name": "login" } })).await;
+    ready(&scene, OCI, &format!("1.0.0@{digest}")).await;
 }
 
 fn object_of(of: &str, name: &str, fields: Value) -> DynamicObject {
