@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// All files that the kustomization of `deploy/` is made of.
-const FILES: [(&str, &str); 9] = files![
+const FILES: [(&str, &str); 11] = files![
     "kustomization.yaml",
     "namespace.yaml",
     "rbac.yaml",
@@ -24,7 +24,9 @@ const FILES: [(&str, &str); 9] = files![
     "crds/kustomization.yaml",
     "crds/kustomize.toolkit.fluxcd.io_kustomizations.yaml",
     "crds/notification.toolkit.fluxcd.io_receivers.yaml",
+    "crds/source.toolkit.fluxcd.io_buckets.yaml",
     "crds/source.toolkit.fluxcd.io_gitrepositories.yaml",
+    "crds/source.toolkit.fluxcd.io_ocirepositories.yaml",
 ];
 
 /// The image's name in the Deployment.
@@ -93,7 +95,7 @@ mod tests {
         let definitions = parts
             .iter()
             .filter(|part| part["kind"] == "CustomResourceDefinition");
-        assert_eq!(definitions.count(), 3);
+        assert_eq!(definitions.count(), 5);
         let deployment = find(&parts, "Deployment");
         assert_eq!(deployment["metadata"]["namespace"], "weir-system");
         let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
