@@ -95,7 +95,7 @@ mod tests {
         let definitions = parts
             .iter()
             .filter(|part| part["kind"] == "CustomResourceDefinition");
-        assert_eq!(definitions.count(), 5);
+        assert_eq!(definitions.count(), 4);
         let deployment = find(&parts, "Deployment");
         assert_eq!(deployment["metadata"]["namespace"], "weir-system");
         let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
