@@ -307,6 +307,44 @@ mod tests {
     }
 
     #[test]
+    fn another_version_of_a_folder_is_taken_as_it_is() {
+        let (_cache, cache, _) = empty();
+        let now = tree(&[("stages/prod/a", "new"), ("stages/prod/b", "b"), ("c", "c")]);
+        let (_, root) = adopt(&cache, &now, "").expect("adopted");
+        let (folder, mirror, _) = empty();
+        let file = mirror.write_blob("#!/bin/sh").expect("written").detach();
+        let entry = |name: &str, mode: EntryKind, oid| Entry {
+            mode: mode.into(),
+            filename: name.into(),
+            oid,
+        };
+        let below = vec![entry("run.sh", EntryKind::BlobExecutable, file)];
+        let below = written(&mirror, below).expect("written");
+        let old = vec![
+            entry("a", EntryKind::Blob, file),
+            entry("below", EntryKind::Tree, below),
+        ];
+        let old = written(&mirror, old).expect("written");
+        let objects = Objects::open(&folder.path().join("objects")).expect("objects");
+        copied(&cache, &objects, old, DEPTH).expect("copied");
+        let parts = ["stages", "prod"];
+        let root = exchange(&cache, root, &parts, "stages/prod", old).expect("spliced");
+        let found = cache.find_tree(root).expect("a tree");
+        let at = |path: &str| {
+            let entry = found.lookup_entry_by_path(path).expect("read");
+            entry.map(|entry| (entry.mode().kind(), entry.object_id()))
+        };
+        assert_eq!(at("stages/prod"), Some((EntryKind::Tree, old)));
+        let run = at("stages/prod/below/run.sh");
+        assert_eq!(run, Some((EntryKind::BlobExecutable, file)));
+        assert_eq!(at("stages/prod/b"), None);
+        assert!(at("c").is_some() && cache.has_object(file));
+        let absent = exchange(&cache, root, &["stages", "canary"], "stages/canary", old);
+        let error = absent.expect_err("no such folder");
+        assert!(matches!(error, GraftError::Absent(_)), "{error}");
+    }
+
+    #[test]
     fn nothing_is_put_over_something() {
         let (_folder, repository, root) = empty();
         let own = tree(&[("a", "a"), ("b/c", "c")]);

@@ -1,11 +1,13 @@
 //! `weir promote --auto --dry-run`: what controllers would promote, by what environments have published and signed.
 
+use controller::promotion::auto::waves;
+use controller::source::History;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use weir_tests::forge_server::{ForgeServer, Kind, REPOSITORY, TOKEN};
 use weir_tests::{GitServer, GitServerOptions, Repository, Signer};
 
-use crate::fleet::{STAGING, Said, edit, fill, promote, weir};
+use crate::fleet::{PROD, STAGING, Said, edit, fill, promote, weir};
 
 /// The address of a fleet on a server, and a clone of it.
 struct Fleet {
@@ -393,4 +395,32 @@ fn a_new_file_that_may_be_run_stays_so() {
     promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
     let listed = work.git(&["ls-tree", "HEAD", "stages/prod/shop/run.sh"]);
     assert!(listed.starts_with("100755 blob"), "{listed}");
+}
+
+#[test]
+fn commits_may_pass_all_waves_at_once_if_all_of_them_say_so() {
+    let work = Repository::create("http://127.0.0.1:1/none.git", None);
+    fill(&work);
+    work.commit("first");
+    let tree = work.git(&["rev-parse", "HEAD:stages/prod"]);
+    let skips = || {
+        let history = History::discover(work.path()).unwrap();
+        let head = history.point("HEAD").unwrap();
+        waves::skips(&history, &head, "stages/prod", &tree).unwrap()
+    };
+    assert_eq!(skips(), None);
+    edit(&work, PROD, "tag: v1", "tag: v2");
+    work.commit("a typo\n\nWeir-Waves: skip only a typo");
+    work.write("elsewhere", "1");
+    work.commit("another folder");
+    assert_eq!(skips().as_deref(), Some("only a typo"));
+    edit(&work, PROD, "tag: v2", "tag: v3");
+    work.commit("a version");
+    assert_eq!(skips(), None);
+    edit(&work, PROD, "tag: v3", "tag: v4");
+    work.commit("one more\n\nWeir-Waves: skip this too");
+    assert_eq!(skips(), None, "the one before goes along");
+    edit(&work, PROD, "tag: v4", "tag: v1");
+    work.commit("back\n\nWeir-Waves: skip   ");
+    assert_eq!(skips(), None, "it is as it was released");
 }

@@ -42,6 +42,7 @@ pub(super) fn explain(flags: &WriteFlags) -> Outcome {
         graph: &graph,
         policy: &policy,
         settings: &settings,
+        driver: None,
     };
     let pending = pending(&site);
     let now = Timestamp::now();

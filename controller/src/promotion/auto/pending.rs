@@ -62,6 +62,8 @@ pub struct Site<'a> {
     pub policy: &'a Policy,
     /// How graphs are built.
     pub settings: &'a Settings,
+    /// The environment whose edges are looked at closely: of others nothing is promoted. All when none is named.
+    pub driver: Option<&'a str>,
 }
 
 /// Looks at every edge and app. What is wrong with one stops none of the others.
@@ -123,7 +125,10 @@ fn of_app(site: &Site<'_>, edge: &Edge, scope: &Scope, app: &App) -> Result<Pend
         targets: reached(site.graph, &[scope.target_folder(app)]),
         target: Some(scope.target_folder(app)),
         soak: edge.soak.unwrap_or_else(|| site.policy.soak()),
-        change: change(site, edge, scope, app)?,
+        change: match site.driver.is_none_or(|driver| driver == edge.driver) {
+            true => change(site, edge, scope, app)?,
+            false => Change::None,
+        },
     })
 }
 

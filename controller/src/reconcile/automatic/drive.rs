@@ -7,6 +7,7 @@ use super::publish::{committer, names};
 use super::repository::Repository;
 use super::tell::Told;
 use super::way::Way;
+use crate::environments::{self, graph};
 use crate::promotion::auto::pending::request;
 use crate::promotion::auto::{Decision, Pending, Verdict};
 use crate::promotion::message;
@@ -94,11 +95,13 @@ fn drive(driver: Driver<'_>, pending: &Pending, decision: &Decision) -> Result<D
         settings,
     } = driver;
     let now = Timestamp::now();
+    let rendering = environments::Settings::default();
+    let graph = graph(&repository.head.tree, &rendering).map_err(PlanError::from)?;
     let promotion = plan_upon(
         (history, &repository.head),
-        (&repository.policy, &repository.graph),
+        (&repository.policy, &graph),
         &request(&pending.edge, &pending.app),
-        &repository.settings,
+        &rendering,
         now,
     )?;
     let refusals: Vec<String> = promotion

@@ -251,17 +251,10 @@ impl Look<'_> {
         if !repository.policy.environments.contains_key(name) {
             return Err(format!("`environments` in weir.yaml gives {name} no key"));
         }
-        let environments = &repository.graph.environments;
-        environments
-            .iter()
-            .find(|it| it.name == *name)
-            .ok_or_else(|| {
-                let names: Vec<&str> = environments.iter().map(|it| it.name.as_str()).collect();
-                format!(
-                    "the repository has no environment {name}; it has {}",
-                    names.join(", ")
-                )
-            })
+        repository.own.as_ref().map_err(|names| {
+            let names = names.join(", ");
+            format!("the repository has no environment {name}; it has {names}")
+        })
     }
 
     /// What this environment published before the process began.

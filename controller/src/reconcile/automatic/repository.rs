@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::environments::{self, Graph, graph};
+use crate::environments::{Environment, Settings, graph};
 use crate::promotion::auto::Pending;
 use crate::promotion::auto::pending::{Site, pending};
 use crate::promotion::policy::{self, Policy};
@@ -16,10 +16,8 @@ pub(super) struct Repository {
     pub(super) head: Point,
     /// Its `weir.yaml`.
     pub(super) policy: Policy,
-    /// Its environments.
-    pub(super) graph: Graph,
-    /// How graphs are built.
-    pub(super) settings: environments::Settings,
+    /// This environment in it; else the names of those that there are. All of them would be large to keep.
+    pub(super) own: Result<Environment, Vec<String>>,
     /// What would be promoted.
     pub(super) pending: Vec<Pending>,
     /// Stages with waves that name this environment.
@@ -52,7 +50,7 @@ pub(super) fn read(
         return Ok(known);
     }
     let policy = policy::read(&head.tree).map_err(text)?;
-    let settings = environments::Settings::default();
+    let settings = Settings::default();
     let graph = graph(&head.tree, &settings).map_err(text)?;
     let site = Site {
         history,
@@ -60,17 +58,23 @@ pub(super) fn read(
         graph: &graph,
         policy: &policy,
         settings: &settings,
+        driver: Some(environment),
     };
     let pending = pending(&site);
     let waves = waves(&head, &policy, environment)?;
     Ok(Repository {
         head,
         policy,
-        graph,
-        settings,
+        own: own(graph.environments, environment),
         pending,
         waves,
     })
+}
+
+fn own(environments: Vec<Environment>, name: &str) -> Result<Environment, Vec<String>> {
+    let names = environments.iter().map(|it| it.name.clone()).collect();
+    let mut own = environments.into_iter().filter(|it| it.name == name);
+    own.next().ok_or(names)
 }
 
 /// The stages whose waves name an environment.
