@@ -8,7 +8,8 @@ use serde_json::Value;
 use weir_tests::objects::{api, kind};
 use weir_tests::{ControlPlane, ControlPlaneOptions};
 
-const CONNECTIONS: usize = 20;
+/// How many requests it has in flight.
+pub(crate) const CONNECTIONS: usize = 20;
 
 /// How long it takes to apply objects once, on a control plane of its own that is as new as Weir's.
 pub(crate) async fn floor(objects: Vec<Value>) -> Duration {

@@ -17,6 +17,7 @@ mod fleet;
 mod floor;
 mod large;
 mod many;
+mod plan;
 mod process;
 mod site;
 mod size;
@@ -32,9 +33,10 @@ type Measurement = (
 );
 
 /// In the order in which they run: the quick look first.
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 7] = [
     ("fleet of 100", || Box::pin(many::measure(100))),
     ("chain of 10", || Box::pin(chain::measure(10))),
+    ("plan 3000", || Box::pin(plan::measure(3_000))),
     ("large 10000", || Box::pin(large::measure(10_000))),
     ("repository size", || {
         Box::pin(size::measure(1_000, 100_000))

@@ -25,7 +25,8 @@ pub(crate) struct Site {
     pub(crate) scene: Scene,
     /// Every request.
     pub(crate) log: AuditLog,
-    _control_plane: ControlPlane,
+    /// The cluster itself.
+    pub(crate) control_plane: ControlPlane,
 }
 
 impl Site {
@@ -47,7 +48,7 @@ impl Site {
         Site {
             scene,
             log,
-            _control_plane: control_plane,
+            control_plane,
         }
     }
 
