@@ -190,3 +190,34 @@ fn an_environment_that_no_longer_builds_is_told_there_and_is_an_error() {
     let comment = server.state().comments[0].2.clone();
     assert!(comment.contains("does not build any more"), "{comment}");
 }
+
+#[test]
+fn a_pull_request_from_a_fork_is_told_without_a_cluster() {
+    let (repository, head) = repository();
+    let server = forge(Kind::GitHub, &head);
+    server.state().requests[0].repository = "mallory/fleet".to_owned();
+    let api = server.api();
+    let job = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_API_URL", &*api),
+        ("GITHUB_REPOSITORY", REPOSITORY),
+        ("GITHUB_REF", "refs/pull/1/merge"),
+        ("GITHUB_TOKEN", TOKEN),
+    ];
+    // The kubeconfig is not even read.
+    let flags = ["--kubeconfig", "absent.yaml"];
+    let output = run(&repository, &job, &flags);
+    assert!(output.status.success(), "{}", said(&output));
+    let comment = server.state().comments[0].2.clone();
+    let note = "From a fork: told without keys and without a cluster.";
+    assert!(
+        comment.contains(note) && comment.contains("Plan: 2 change"),
+        "{comment}"
+    );
+
+    // One of the repository itself is, and then it is missed.
+    server.state().requests[0].repository = REPOSITORY.to_owned();
+    let output = run(&repository, &job, &flags);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("absent.yaml"), "{}", said(&output));
+}

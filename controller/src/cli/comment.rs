@@ -7,9 +7,12 @@ use anstream::println;
 use super::ci_job::job;
 use super::fleet::Fleet;
 use super::forge_flags::ForgeFlags;
+use super::plan::live::{Files, LiveFlags, Site};
 use super::plan::offline::compared;
+use super::plan::printing::exit;
 use super::promote::git::Git;
 use super::{Exit, Failure, Outcome};
+use crate::comparison::Comparison;
 use crate::comparison::json::Sides;
 use crate::comparison::markdown::{self, Heading};
 use crate::forge::{self, Forge, ForgeError, Kept, PullRequest, keep_comment};
@@ -18,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   weir comment                                    in a CI job of GitHub, GitLab, Gitea or Forgejo: all is in its environment
   weir comment prod                               only what one stage gets
+  weir comment --context prod-eu                  against the cluster; from a fork without it, and without keys
   weir comment --pull-request 12 --forge gitea    by hand; the server is that of the remote `origin`
 
 The repository must hold both branches with their history: actions/checkout needs `fetch-depth: 0`. Nothing of the
@@ -46,8 +50,13 @@ pub(super) struct Args {
     #[command(flatten)]
     fleet: Fleet,
     #[command(flatten)]
+    live: LiveFlags,
+    #[command(flatten)]
     forge: ForgeFlags,
 }
+
+/// What readers are told above the plan of a pull request from a fork.
+const FROM_FORK: &str = "From a fork: told without keys and without a cluster.";
 
 /// Compares, and writes the comment.
 pub(super) async fn run(args: Args) -> Outcome {
@@ -67,23 +76,45 @@ pub(super) async fn run(args: Args) -> Outcome {
         Some(from) => from.clone(),
         None => before(folder, &request, &to),
     };
-    let comparison = compared(&args.fleet, args.target.as_deref(), &from, Some(&to));
+    let files = Files {
+        fleet: &args.fleet,
+        target: args.target.as_deref(),
+        from: Some(&from),
+        to: Some(&to),
+    };
+    // Whoever opens a pull request from a fork must learn nothing of a cluster, nor have a key at work on their files.
+    let is_live = args.live.is_asked() && !request.is_from_fork;
+    let comparison = match is_live {
+        true => against_cluster(&args.live, &files).await,
+        false => compared(files.fleet, files.target, &from, files.to),
+    };
     let comparison = comparison.map_err(|failure| absent(failure, &request))?;
     let sides = Sides {
-        from: request.target.clone(),
+        from: match is_live {
+            true => args.live.name(),
+            false => request.target.clone(),
+        },
         to: request.source.clone(),
-        is_live: false,
+        is_live,
     };
     let heading = Heading {
         name: args.name.clone(),
-        note: String::new(),
+        note: match request.is_from_fork {
+            true => FROM_FORK.to_owned(),
+            false => String::new(),
+        },
     };
     let text = markdown::render(&comparison, &sides, &heading);
     write(&forge, &request, &heading, &text).await?;
-    match comparison.breaks() {
-        true => Err(Failure::new("an environment no longer builds")),
-        false => Ok(Exit::Success),
-    }
+    // Changes are what a pull request is for; what cannot be is an error here too.
+    exit(&comparison).map(|_| Exit::Success)
+}
+
+async fn against_cluster(live: &LiveFlags, files: &Files<'_>) -> Result<Comparison, Failure> {
+    let site = Site::open(live, files).await?;
+    let scope = site.scope(files.target, &live.connection.namespace)?;
+    let plan = site.plan(&scope).await?;
+    Ok(site.compared(&plan))
 }
 
 async fn write(

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use overlay::build::{Opened, Opener, Purpose, Sealed};
 use overlay::unknown::{Marker, Unknown};
 use overlay::yaml::{Dialect, Node, Scalar, Style, Tag, Value, read_documents};
-use overlay::{Error, ObjectHash};
+use overlay::{Error, ObjectHash, ObjectId};
 use sops::Format;
 use zeroize::Zeroizing;
 
@@ -18,6 +18,11 @@ const METADATA: &str = "sops";
 
 /// What stands for the objects of a file of which nothing can be read: its version and kind.
 const STAND_IN: (&str, &str) = ("unknown.weir/v1", "EncryptedFile");
+
+/// Whether an object stands for those of a file of which nothing can be read.
+pub fn is_stand_in(id: &ObjectId) -> bool {
+    format!("{}/{}", id.group, id.version) == STAND_IN.0 && id.kind == STAND_IN.1
+}
 
 /// Opens encrypted files without a key.
 pub(super) struct Door<'a> {

@@ -36,6 +36,11 @@ pub fn unready(ground: &Ground<'_>, live: &Live) -> Vec<String> {
         let object = ground.living.get(name).filter(|_| writes(leaf))?;
         let lent = Loan::of(object).filter(|loan| !loan.left().is_zero());
         match (lent, object.spec.suspend) {
+            // Its inventory would no longer hold what is in there.
+            _ if !leaf.closed.is_empty() => Some(format!(
+                "{name}: {} cannot be opened",
+                leaf.closed.join(", ")
+            )),
             (Some(loan), _) => Some(format!("{name} is lent to {loan}")),
             (None, Some(true)) => None,
             (None, _) => Some(format!("{name} is not suspended")),

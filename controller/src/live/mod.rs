@@ -120,6 +120,14 @@ async fn plan_place(
     })
 }
 
+impl Live {
+    /// Files of which only their key says which objects they hold.
+    pub fn closed(&self) -> impl Iterator<Item = &String> {
+        let leaves = self.places.iter().flat_map(|place| &place.leaves);
+        leaves.flat_map(|leaf| &leaf.closed)
+    }
+}
+
 /// The plan as a comparison, for all printers. What `earlier` holds differs in the cluster without this change too.
 pub fn comparison(ground: &Ground<'_>, live: &Live, changed: Option<&Comparison>) -> Comparison {
     let mut comparison = Comparison::default();

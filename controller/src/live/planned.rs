@@ -15,7 +15,9 @@ use crate::cluster::discovery::defined_by;
 use crate::cluster::redact::Redactor;
 use crate::cluster::{self, Beside, Change, Known, ObjectKey, Owner, Plan, Wanted};
 use crate::comparison::{Action, Problem};
-use crate::environments::{LeafName, UNKNOWN_SUFFIX, holds_token, is_of_stem, rename_all, stem};
+use crate::environments::{
+    LeafName, UNKNOWN_SUFFIX, holds_token, is_of_stem, is_stand_in, rename_all, stem,
+};
 use crate::reconcile::{run, support};
 use crate::report::failure::Failure;
 
@@ -32,6 +34,8 @@ pub struct Planned {
     pub problem: Option<Problem>,
     /// Its objects with values that are not known.
     pub unknown: BTreeSet<ObjectKey>,
+    /// Files of which only their key says which objects they hold.
+    pub closed: Vec<String>,
     /// Its objects that a generator names anew.
     pub renamed: Vec<Renamed>,
     /// What it no longer has, and what becomes of that, in the order of deletion.
@@ -90,6 +94,7 @@ pub(super) async fn plan(
         plan: None,
         problem,
         unknown: BTreeSet::new(),
+        closed: Vec::new(),
         renamed: Vec::new(),
         lost: Vec::new(),
     };
@@ -103,6 +108,12 @@ pub(super) async fn plan(
         Made::Objects(..) if grown.name.namespace.is_empty() => return Ok(nothing(grown, None)),
         Made::Objects(objects, _) => objects.clone(),
     };
+    let stands_in = |object: &&Object| is_stand_in(&object.id);
+    let closed = objects.iter().filter(stands_in);
+    let closed: Vec<String> = closed
+        .map(|object| object.origin.place.file.to_string())
+        .collect();
+    objects.retain(|object| !is_stand_in(&object.id));
     let living = ground.living.get(&grown.name);
     let inventory = living.map(run::applied).transpose()?.unwrap_or_default();
     name_as_before(&mut objects, &inventory.objects);
@@ -131,7 +142,8 @@ pub(super) async fn plan(
     let mut plan = cluster::plan(&client, wanted, &known)
         .await
         .map_err(refused)?;
-    if !grown.spec.prune {
+    // What it may have in a file that is closed cannot be told from what it no longer has.
+    if !grown.spec.prune || !closed.is_empty() {
         plan.prunes.clear();
     }
     let renamed = renamed(ground, &plan).await?;
@@ -140,6 +152,7 @@ pub(super) async fn plan(
         plan: Some(plan),
         problem: None,
         unknown,
+        closed,
         renamed,
         lost: Vec::new(),
     })

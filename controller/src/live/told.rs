@@ -82,6 +82,10 @@ fn told(ground: &Ground<'_>, leaf: &Planned, keepers: &Keepers) -> Told {
     let Some(plan) = &leaf.plan else {
         return told;
     };
+    let name = &leaf.grown.name;
+    told.warnings.extend(leaf.closed.iter().map(|file| {
+        format!("{name}: only its key says which objects {file} holds: neither they nor what is pruned are told")
+    }));
     let mut quiet = BTreeSet::new();
     let marker = &ground.settings.marker;
     for step in &plan.steps {

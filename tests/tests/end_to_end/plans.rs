@@ -585,4 +585,39 @@ async fn what_is_encrypted_is_opened_with_the_key_of_the_cluster_or_not_known() 
         line.contains("*** may change (known after apply: encrypted in "),
         "{line}"
     );
+
+    // A file of which not even the kinds can be read: what was in the other one may be in it.
+    let whole = "apiVersion: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\nkind: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\n\
+                 metadata:\n  name: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\nsops:\n  mac: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\n  \
+                 lastmodified: '2026-01-01T00:00:00Z'\n  version: 3.9.0\n";
+    scene
+        .repository
+        .write(
+            &format!("{folder}/kustomization.yaml"),
+            kustomization_file(&["whole.yaml"]),
+        )
+        .write(&format!("{folder}/whole.yaml"), whole);
+    let (text, code) = plan(&scene, &["app", "-n", &namespace, "--without-keys"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains(&format!(
+            "only its key says which objects {folder}/whole.yaml holds"
+        )),
+        "{text}"
+    );
+    // Such a plan is not carried out: what is in there would be nobody's.
+    scene.repository.commit("closed");
+    let target = [
+        "app",
+        "-n",
+        &*namespace,
+        "--without-keys",
+        "--save",
+        "plan.json",
+    ];
+    let (text, code) = plan(&scene, &target);
+    assert!(
+        code == Some(1) && text.contains("the plan is not saved"),
+        "{text}"
+    );
 }

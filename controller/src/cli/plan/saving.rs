@@ -37,7 +37,7 @@ pub(super) fn save(
     comparison: &Comparison,
     header: Header,
 ) -> Result<(), Failure> {
-    if !comparison.environments.iter().all(is_whole) {
+    if !comparison.environments.iter().all(is_whole) || live.closed().next().is_some() {
         return Err(Failure::with_hint(
             "the plan is not saved: parts of it are approximate, or cannot be planned",
             "an account that may apply, and the keys, are needed for a plan that is carried out",
