@@ -385,6 +385,7 @@ fn settings(args: &Args, features: Features) -> Settings {
             .clone()
             .filter(|name| !name.is_empty()),
         custom_stages: args.policy.custom_apply_stage_kinds.clone(),
+        leaves_sources: !args.scope.halves().contains(&Half::Sources),
         shares: !args.scope.watch_all_namespaces || args.scope.watch_label_selector.is_some(),
         additive_dependency_check: features.additive_dependency_check,
         fail_fast: features.fail_fast,

@@ -47,6 +47,8 @@ pub struct Known {
     pub recorded: Option<Recorded>,
     /// Whether every object is dry-run, whatever the rules would save: for showing the plan.
     pub check_all: bool,
+    /// Whether sources are left to Flux's source-controller, which is then applied like anything else.
+    pub leaves_sources: bool,
     /// What is known besides, for showing several plans together.
     pub beside: Beside,
 }

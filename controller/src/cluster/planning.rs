@@ -64,7 +64,7 @@ pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan
         warnings: Vec::new(),
     };
     let custom_stages = wanted.custom_stages.clone();
-    let mut steps = prepare(client, wanted, &definitions, &mut plan.errors);
+    let mut steps = prepare(client, wanted, known, &definitions, &mut plan.errors);
     for step in &mut steps {
         if known.kept_elsewhere.contains(&ObjectKey::from(&step.id)) {
             step.action = Action::Skip(Skip::KeptElsewhere);
@@ -144,6 +144,7 @@ fn unknown<'a>(ids: &[&'a ObjectId], definitions: &Definitions) -> Vec<&'a Objec
 fn prepare(
     client: &Client,
     wanted: Wanted,
+    known: &Known,
     definitions: &Definitions,
     errors: &mut Vec<ObjectError>,
 ) -> Vec<Step> {
@@ -155,7 +156,7 @@ fn prepare(
         normalise(&mut object, resource.as_ref(), &wanted.owner);
         let stage = order::stage(&object.id, &wanted.custom_stages);
         let ignored = ignored(&wanted.ignore, &object);
-        let action = match skip(&object) {
+        let action = match skip(&object, known.leaves_sources) {
             Some(skip) => Action::Skip(skip),
             None => match refuse(&object.id, resource.as_ref()) {
                 Some(message) => {
@@ -198,13 +199,13 @@ fn step(object: Object, stage: Stage, action: Action, resource: Option<Resource>
     }
 }
 
-fn skip(object: &Object) -> Option<Skip> {
+fn skip(object: &Object, leaves_sources: bool) -> Option<Skip> {
     let settings = Settings::of_node(&object.node);
     if settings.reconcile_disabled {
         Some(Skip::ReconcileDisabled)
     } else if settings.ssa == Ssa::Ignore {
         Some(Skip::Ignored)
-    } else if replaced::is_replaced(object) {
+    } else if replaced::is_replaced(object, leaves_sources) {
         Some(Skip::Replaced)
     } else {
         None

@@ -7,10 +7,13 @@ use overlay::Object;
 /// The label that Flux puts on all of its own parts.
 const PART_OF: [&str; 3] = ["metadata", "labels", "app.kubernetes.io/part-of"];
 
+/// The controller that Weir runs beside when it is told to leave sources alone.
+const SOURCES: (&str, &str, &str) = ("apps", "Deployment", "source-controller");
+
 /// The parts by group, kind and name; Flux's other controllers and definitions are applied.
 const PARTS: [(&str, &str, &str); 6] = [
     ("apps", "Deployment", "kustomize-controller"),
-    ("apps", "Deployment", "source-controller"),
+    SOURCES,
     (
         "apiextensions.k8s.io",
         "CustomResourceDefinition",
@@ -34,9 +37,10 @@ const PARTS: [(&str, &str, &str); 6] = [
 ];
 
 /// Whether Weir does the work of an object.
-pub(super) fn is_replaced(object: &Object) -> bool {
+pub(super) fn is_replaced(object: &Object, leaves_sources: bool) -> bool {
     let id = &object.id;
-    let is_one = PARTS.contains(&(id.group.as_str(), id.kind.as_str(), id.name.as_str()));
+    let part = (id.group.as_str(), id.kind.as_str(), id.name.as_str());
+    let is_one = PARTS.contains(&part) && !(leaves_sources && part == SOURCES);
     is_one && object.node.find_str(&PART_OF) == Some("flux")
 }
 
@@ -101,7 +105,9 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(is_replaced(&object), expected, "{}", object.id);
+            assert_eq!(is_replaced(&object, false), expected, "{}", object.id);
         }
+        let half = object("Deployment", "apps", "source-controller", "flux");
+        assert!(!is_replaced(&half, true));
     }
 }

@@ -46,6 +46,8 @@ pub struct Settings {
     pub default_kubeconfig_service_account: Option<String>,
     /// Kinds with an apply stage of their own.
     pub custom_stages: Vec<GroupKind>,
+    /// Sources are left to Flux's source-controller.
+    pub leaves_sources: bool,
     /// Other processes look after other Kustomizations: what those have applied is asked of the API server.
     pub shares: bool,
     /// An object that has failed ends a health check before its time is over.

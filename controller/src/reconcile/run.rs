@@ -211,6 +211,7 @@ impl Run<'_> {
             kept_elsewhere: BTreeSet::new(),
             recorded: self.recorded().filter(|_| proofs.is_empty()),
             check_all: false,
+            leaves_sources: self.context.settings.leaves_sources,
             beside: Beside::default(),
         })
     }
