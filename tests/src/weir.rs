@@ -71,7 +71,13 @@ impl Weir {
 
     /// Runs a command of Weir to its end, for example `diff`.
     pub fn command() -> Command {
-        Command::new(binary())
+        let mut command = Command::new(binary());
+        // What commands remember stays out of the cache of whoever runs the tests.
+        command.env(
+            "XDG_CACHE_HOME",
+            std::env::temp_dir().join("weir-tests-cache"),
+        );
+        command
     }
 
     /// The same with one argument more.

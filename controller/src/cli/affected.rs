@@ -5,13 +5,15 @@ use std::fmt::Write as _;
 use anstream::{eprintln, print};
 use anstyle::Style;
 use clap::ValueEnum;
+use overlay::Tree;
 use serde_json::{Value, json};
 
+use super::cache::{self, Cache};
 use super::fleet::{Fleet, unreadable};
-use super::{Exit, Outcome};
+use super::{Exit, Failure, Outcome};
 use crate::comparison::show::visible;
 use crate::comparison::{Affected, Cause, Count, Reach, affected};
-use crate::environments;
+use crate::environments::{Index, Partial, Settings, graphs, partial};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +37,9 @@ pub(super) struct Args {
     /// Only what these of the touched files reach.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     files: Vec<String>,
+    /// Do not remember, between runs, which files each environment is made of.
+    #[arg(long)]
+    no_cache: bool,
     /// How to print.
     #[arg(long, short, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -57,8 +62,13 @@ pub(super) fn run(args: &Args) -> Outcome {
         args.fleet.open(args.to.as_deref())?,
     );
     let settings = args.fleet.settings()?;
-    let (before, after, changed) =
-        environments::graphs(before.as_ref(), after.as_ref(), &settings).map_err(unreadable)?;
+    let parts = parts(args, before.as_ref(), after.as_ref(), &settings)?;
+    let Partial {
+        before,
+        after,
+        changed,
+        untouched,
+    } = parts;
     for file in args
         .files
         .iter()
@@ -66,7 +76,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     {
         eprintln!("warning: {file} is not among the touched files");
     }
-    let affected = affected(&before, &after, &changed, &settings.marker, &args.files);
+    let mut affected = affected(&before, &after, &changed, &settings.marker, &args.files);
+    affected.untouched += untouched;
     match args.output {
         Format::Text => print!("{}", text(&affected)),
         Format::Json => print!("{:#}\n", value(&affected)),
@@ -81,6 +92,42 @@ pub(super) fn run(args: &Args) -> Outcome {
         (false, _) => Exit::Success,
         (true, 0 | 1) => Exit::Changes,
         (true, _) => Exit::GraveChanges,
+    })
+}
+
+/// What the change can reach, by what was remembered of the tree before; else everything, which is then remembered. With
+/// variables of the user's own nothing is: their values are nobody's business.
+fn parts(
+    args: &Args,
+    before: &dyn Tree,
+    after: &dyn Tree,
+    settings: &Settings,
+) -> Result<Partial, Failure> {
+    let is_allowed = !args.no_cache && settings.variables.is_empty();
+    let cache = Cache::of_user().filter(|_| is_allowed);
+    let id = before.id("").map_err(unreadable)?.map(|id| id.to_string());
+    let name = id.and_then(|id| cache::name("environments", &[&id]));
+    let place = cache.as_ref().zip(name.as_ref());
+    let remembered = place.and_then(|(cache, name)| cache.read(name));
+    let index: Option<Index> = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(index) = &index
+        && let Some(parts) = partial(before, after, settings, index).map_err(unreadable)?
+    {
+        return Ok(parts);
+    }
+    let (before, after, changed) = graphs(before, after, settings).map_err(unreadable)?;
+    if index.is_none()
+        && let Some((cache, name)) = place
+        && let Some(index) = Index::of(&before)
+        && let Ok(bytes) = serde_json::to_vec(&index)
+    {
+        cache.write(name, &bytes);
+    }
+    Ok(Partial {
+        before,
+        after,
+        changed,
+        untouched: 0,
     })
 }
 

@@ -4,6 +4,7 @@ mod affected;
 mod apply;
 mod bootstrap;
 mod build;
+mod cache;
 mod ci_job;
 mod comment;
 mod completion;

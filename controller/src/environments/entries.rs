@@ -312,11 +312,11 @@ pub(super) fn external<'a>(
 }
 
 fn builds_root(spec: &KustomizationSpec) -> bool {
-    folder(&spec).is_empty()
+    folder(spec).is_empty()
 }
 
 fn has_folder(site: &Site<'_>, spec: &KustomizationSpec) -> bool {
-    let path = folder(&spec);
+    let path = folder(spec);
     matches!(site.tree.kind(&path), Ok(Some(_)))
 }
 

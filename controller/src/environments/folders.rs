@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use overlay::path::{clean, join};
 use overlay::yaml::{Dialect, Mapping, Node, read_documents};
 use overlay::{EntryKind, ObjectHash, Tree, TreeError};
+use serde::{Deserialize, Serialize};
 
 use super::changed::Changed;
 
@@ -18,11 +19,12 @@ const SYNC_FILE: &str = "gotk-sync.yaml";
 const DEPTH: usize = 64;
 
 /// A folder with a kustomization file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
     /// The kustomization file's path.
     pub file: String,
     /// The file's blob.
+    #[serde(with = "hex_id")]
     pub id: ObjectHash,
     /// It is an option that others add (`kind: Component`).
     pub is_component: bool,
@@ -35,7 +37,7 @@ pub struct Folder {
 }
 
 /// What holds manifests in a tree.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folders {
     /// The folders with a kustomization file, by path.
     pub by_path: BTreeMap<String, Folder>,
@@ -45,6 +47,55 @@ pub struct Folders {
     pub included: BTreeSet<String>,
     /// The files in which `flux bootstrap` wrote what a cluster pulls.
     pub sync_files: Vec<String>,
+}
+
+/// Git's ids as people write them.
+mod hex_id {
+    use overlay::ObjectHash;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(id: &ObjectHash, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectHash, D::Error> {
+        let text = String::deserialize(from)?;
+        let mut id = [0; 20];
+        let digits = text.as_bytes().chunks(2);
+        let read = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        if text.len() != 2 * id.len() {
+            return Err(Error::custom("no id of Git"));
+        }
+        for (byte, pair) in id.iter_mut().zip(digits) {
+            *byte = read(pair).ok_or_else(|| Error::custom("no id of Git"))?;
+        }
+        Ok(ObjectHash(id))
+    }
+}
+
+impl Folder {
+    /// Whether it takes in the same folders in the same way.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let id = other.id;
+        Self { id, ..self.clone() } == *other
+    }
+}
+
+/// What a kustomization file takes in, of the folders that there are.
+pub(super) fn taken_in(
+    tree: &dyn Tree,
+    path: &str,
+    file: &str,
+    known: &Folders,
+) -> Result<Option<Folder>, TreeError> {
+    let mut read = folder(tree, path, file)?;
+    if let Some(folder) = &mut read {
+        for list in [&mut folder.bases, &mut folder.components] {
+            list.retain(|included| included != path && known.by_path.contains_key(included));
+        }
+    }
+    Ok(read)
 }
 
 impl Folders {

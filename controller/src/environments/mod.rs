@@ -15,9 +15,11 @@ mod entries;
 mod facts;
 mod folders;
 mod generated;
+mod index;
 mod leaf;
 mod name;
 mod parallel;
+mod partial;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,7 @@ use overlay::build::Reads;
 use overlay::unknown::Marker;
 use overlay::vars::Variables;
 use overlay::{Build, Object, Place, Shared, Tree, TreeError};
+use serde::{Deserialize, Serialize};
 
 use crate::api::kustomization::KustomizationSpec;
 
@@ -43,7 +46,9 @@ pub use door::is_stand_in;
 pub use facts::{Facts, facts};
 pub use folders::{Folder, Folders};
 pub use generated::{UNKNOWN_SUFFIX, is_of_stem, rename_all, stem};
+pub use index::Index;
 pub use leaf::Composer;
+pub use partial::{Partial, partial};
 pub use spec::{is_kustomization, spec_of};
 pub use values::{Entry, data_of, holds_token, token_in};
 pub use variables::{Lent, variables};
@@ -85,7 +90,7 @@ pub struct Graph {
 }
 
 /// How an environment was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// A cluster's entry leads to it.
     Cluster,

@@ -53,7 +53,7 @@ fn shown(path: &str) -> &str {
 }
 
 /// The environments of one entry.
-fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
+pub(super) fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
     let environment = |name: &str, leaves: Vec<Arc<Leaf>>| Environment {
         name: name.to_owned(),
         kind: entry.kind,

@@ -18,3 +18,4 @@ mod moves;
 mod offline;
 mod said;
 mod shapes;
+mod warm;

@@ -17,12 +17,17 @@ const RUNS: usize = 5;
 const PLAN_GOAL: f64 = 5.0;
 /// What the blast radius of one file may take, in seconds.
 const AFFECTED_GOAL: f64 = 3.0;
+/// The same, in seconds, when what the environments are made of is remembered from an earlier run.
+const WARM_GOAL: f64 = 0.05;
 
 /// Measures with so many environments.
 pub(crate) async fn measure(count: usize) -> Vec<Row> {
     let repository = Repository::create("http://127.0.0.1:1/none.git", None);
     write(&repository, count);
     repository.commit("first");
+    let own = "envs/env-7/size.yaml";
+    repository.write(own, size(9));
+    repository.commit("one environment");
     let stage = "stages/stage-0/app-0/deployment.yaml";
     repository.write(stage, deployment("app-0", "2.0.0"));
     repository.commit("one stage");
@@ -53,10 +58,31 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
         ),
         row(
             format!("blast radius of one file among {count} environments"),
-            run(&repository, "affected", &sides("main~2", "main~1")),
+            run(
+                &repository,
+                "affected",
+                &["--no-cache", "--from", "main~2", "--to", "main~1"],
+            ),
             AFFECTED_GOAL,
         ),
+        Row {
+            detail: format!(
+                "warm, median of {RUNS}: what the environments are made of is remembered"
+            ),
+            ..row(
+                format!("the same of one environment's own file, among {count}"),
+                warm(&repository),
+                WARM_GOAL,
+            )
+        },
     ]
+}
+
+/// The second time and later: the first one remembers.
+fn warm(repository: &Repository) -> f64 {
+    let sides = ["--from", "main~3", "--to", "main~2"];
+    run(repository, "affected", &sides);
+    run(repository, "affected", &sides)
 }
 
 fn run(repository: &Repository, command: &str, sides: &[&str]) -> f64 {
@@ -124,8 +150,15 @@ fn write_environment(repository: &Repository, number: usize) {
         )
         .write(
             &format!("{environment}/size.yaml"),
-            format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: app-0}}\nspec: {{replicas: {}}}\n", number % 7 + 1),
+            size(number % 7 + 1),
         );
+}
+
+/// The patch that one environment has of its own.
+fn size(replicas: usize) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: app-0}}\nspec: {{replicas: {replicas}}}\n"
+    )
 }
 
 fn write_stage(repository: &Repository, stage: usize) {

@@ -1,0 +1,158 @@
+//! `weir affected` with what it remembers says what it says without: for changes of content and of form, and when what
+//! it remembers is damaged.
+
+use std::fs;
+use std::path::Path;
+
+use weir_tests::{Repository, Weir};
+
+use crate::said::{kustomization, map, repository, sealed};
+
+const CLUSTERS: [&str; 4] = ["ap", "eu", "sa", "us"];
+
+/// A change, and what it is.
+type Change = (&'static str, fn(&Repository));
+
+const CHANGES: [Change; 9] = [
+    ("an environment's own file", |work| {
+        work.write("envs/eu/own.yaml", map("own", "{a: changed}"));
+    }),
+    ("a file of the stage", |work| {
+        work.write("stages/prod/map.yaml", map("shared", "{a: changed}"));
+    }),
+    ("a kustomization that takes in the same", |work| {
+        work.write(
+            "envs/us/kustomization.yaml",
+            "resources: [../../stages/prod, own.yaml]\nnamePrefix: x-\n",
+        );
+    }),
+    ("a file that nothing is made of", |work| {
+        work.write("README.md", "other words\n");
+    }),
+    ("a fact of one cluster", |work| {
+        work.write("clusters/sa/facts.yaml", facts("sa.example.org"));
+    }),
+    ("an option is added", |work| {
+        work.write(
+            "envs/ap/kustomization.yaml",
+            "resources: [../../stages/prod, own.yaml]\ncomponents: [../../option]\n",
+        );
+    }),
+    ("a cluster turns to another environment", |work| {
+        work.write("clusters/eu/apps.yaml", apps("us"));
+    }),
+    ("a new cluster", |work| {
+        write_cluster(work, "new");
+    }),
+    ("a cluster goes", |work| {
+        work.remove("clusters/ap");
+    }),
+];
+
+fn apps(name: &str) -> String {
+    let rest = "  decryption: {provider: sops}\n  postBuild: {substituteFrom: [{kind: ConfigMap, name: facts}]}\n";
+    kustomization("apps", &format!("./envs/{name}"), rest)
+}
+
+fn facts(domain: &str) -> String {
+    map("facts", &format!("{{domain: {domain}}}"))
+        .replace("name: facts", "name: facts, namespace: flux-system")
+}
+
+fn write_cluster(work: &Repository, name: &str) {
+    work.write(&format!("clusters/{name}/apps.yaml"), apps(name));
+    work.write(
+        &format!("clusters/{name}/facts.yaml"),
+        facts(&format!("{name}.example.com")),
+    );
+    work.write(
+        &format!("envs/{name}/kustomization.yaml"),
+        "resources: [../../stages/prod, own.yaml]\n",
+    );
+    work.write(
+        &format!("envs/{name}/own.yaml"),
+        map("own", "{host: 'a.${domain}'}"),
+    );
+}
+
+fn fleet() -> Repository {
+    let work = repository();
+    CLUSTERS.iter().for_each(|name| write_cluster(&work, name));
+    work.write(
+        "stages/prod/kustomization.yaml",
+        "resources: [map.yaml, secret.yaml]\n",
+    );
+    work.write("stages/prod/map.yaml", map("shared", "{a: '${domain}'}"));
+    work.write(
+        "stages/prod/secret.yaml",
+        sealed("keys", &[("token", "sealed")]),
+    );
+    work.write(
+        "option/kustomization.yaml",
+        "kind: Component\ncommonAnnotations: {option: 'on'}\n",
+    );
+    work.write("envs/nobody/kustomization.yaml", "resources: [map.yaml]\n");
+    work.write("envs/nobody/map.yaml", map("nobody", "{a: b}"));
+    work.write("README.md", "words\n");
+    work.commit("the fleet");
+    work
+}
+
+/// Exit code and output with a cache of its own.
+fn affected(work: &Repository, cache: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let output = Weir::command()
+        .args(["affected", "--from", "main~1", "--to", "main", "-o", "json"])
+        .args(more)
+        .env("XDG_CACHE_HOME", cache)
+        .current_dir(work.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+fn pieces(cache: &Path) -> Vec<std::path::PathBuf> {
+    let listed = fs::read_dir(cache.join("weir")).into_iter().flatten();
+    listed.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn what_is_remembered_changes_nothing_that_is_said() {
+    for (what, change) in CHANGES {
+        let work = fleet();
+        change(&work);
+        work.commit(what);
+        let cache = tempfile::tempdir().unwrap();
+        let cold = affected(&work, cache.path(), &["--no-cache"]);
+        assert_eq!(pieces(cache.path()).len(), 0, "{what}");
+        assert_eq!(
+            affected(&work, cache.path(), &[]),
+            cold,
+            "{what}, the first time"
+        );
+        let kept = pieces(cache.path());
+        assert_eq!(kept.len(), 1, "{what}");
+        assert_eq!(
+            affected(&work, cache.path(), &[]),
+            cold,
+            "{what}, remembered"
+        );
+        let text = fs::read(&kept[0]).unwrap();
+        for planted in ["example.com", "sealed"] {
+            let is_in = text
+                .windows(planted.len())
+                .any(|part| part == planted.as_bytes());
+            assert!(!is_in, "contents of files are not kept: {planted}");
+        }
+        fs::write(&kept[0], &text[..text.len() / 2]).unwrap();
+        assert_eq!(affected(&work, cache.path(), &[]), cold, "{what}, damaged");
+        assert_eq!(fs::read(&kept[0]).unwrap(), text, "{what}: made again");
+    }
+}
