@@ -62,22 +62,26 @@ impl Gone<'_> {
         let Some(fields) = own.as_object() else {
             return;
         };
-        for (name, below) in fields.iter().filter(|(name, _)| *name != ".") {
+        // What tells an item from others stays as long as the item does.
+        let own_keys = path.last().and_then(|name| item_keys(name));
+        let is_key = |name: &str| {
+            let keys = own_keys.iter().flat_map(Map::keys);
+            name.strip_prefix("f:")
+                .is_some_and(|field| keys.into_iter().any(|key| key == field))
+        };
+        let fields = fields.iter();
+        for (name, below) in fields.filter(|(name, _)| *name != "." && !is_key(name)) {
             path.push(name.clone());
-            let other = wanted.and_then(|wanted| part(wanted, name));
+            let other = wanted.and_then(|wanted| wanted_part(wanted, name));
             let is_leaf = below
                 .as_object()
                 .is_none_or(|map| map.keys().all(|key| key == "."));
-            if other.is_none() && is_leaf {
-                if !is_held_by_another(self.live, path) {
-                    remove(result, name);
-                }
-            } else if let Some(inner) = part_mut(result, name) {
+            let goes = other.is_none() && !is_held_by_another(self.live, path);
+            if goes && (is_leaf || item_keys(name).is_some()) {
+                remove(result, name);
+            } else if !is_leaf && let Some(inner) = part_mut(result, name) {
                 self.take_out(inner, below, other, path);
-                let is_bare = inner.as_object().is_some_and(Map::is_empty);
-                let was_item = name.starts_with("k:") && other.is_none();
-                if other.is_none() && (is_bare || was_item) && !is_held_by_another(self.live, path)
-                {
+                if goes && inner.as_object().is_some_and(Map::is_empty) {
                     remove(result, name);
                 }
             }
@@ -86,15 +90,29 @@ impl Gone<'_> {
     }
 }
 
-/// What a key of managed fields means in a value: `f:` a field, `k:` an item by its keys, `v:` one by its value.
-fn part<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
-    match (name.strip_prefix("f:"), value) {
-        (Some(field), Value::Object(map)) => map.get(field),
-        (None, Value::Array(items)) => items.get(position(items, name)?),
+/// The fields that tell an item of a list from others, in a key of managed fields.
+fn item_keys(name: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(name.strip_prefix("k:")?).ok()
+}
+
+/// What a key of managed fields means in what is wanted, where a key field with a default may be left out.
+fn wanted_part<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match (name.strip_prefix("f:"), item_keys(name), value) {
+        (Some(field), _, Value::Object(map)) => map.get(field),
+        (None, Some(keys), Value::Array(items)) => {
+            let keys = Value::Object(keys);
+            let is_it = |item: &&Value| {
+                let mut names = keys.as_object().into_iter().flat_map(Map::keys);
+                names.all(|key| same_key(&keys, item, key))
+            };
+            items.iter().find(is_it)
+        }
+        (None, None, Value::Array(items)) => items.get(position(items, name)?),
         _ => None,
     }
 }
 
+/// What a key of managed fields means in a value: `f:` a field, `k:` an item by its keys, `v:` one by its value.
 fn part_mut<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
     match (name.strip_prefix("f:"), value) {
         (Some(field), Value::Object(map)) => map.get_mut(field),
@@ -154,10 +172,8 @@ fn put_in_list(items: &mut Vec<Value>, wanted: &[Value], fields: &Value) {
         .as_object()
         .map(|map| map.keys().collect())
         .unwrap_or_default();
-    let keys = names.iter().find_map(|name| {
-        let keys = serde_json::from_str::<Map<String, Value>>(name.strip_prefix("k:")?).ok()?;
-        Some(keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>())
-    });
+    let keys = names.iter().find_map(|name| item_keys(name));
+    let keys = keys.map(|keys| keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
     if let Some(keys) = keys {
         for wanted in wanted {
             let is_it = |item: &&mut Value| keys.iter().all(|key| same_key(item, wanted, key));

@@ -33,6 +33,7 @@ pub fn place_of(remote: &str) -> Option<Place> {
             let host = port.map_or(name.clone(), |port| format!("{name}:{port}"));
             (host, url.path().to_owned(), url.scheme() == "http")
         }
+        _ if remote.contains("://") => return None,
         _ => {
             let (server, path) = remote.split_once(':')?;
             let host = server.rsplit_once('@').map_or(server, |(_, host)| host);
