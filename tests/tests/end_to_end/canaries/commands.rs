@@ -79,6 +79,35 @@ const ENTRIES: &[Entry] = &[
         runs: &["--from HEAD", "--from HEAD -o json"],
     },
     Entry {
+        command: "lint",
+        runs: &[".", ". -o json", ". -o sarif", "--rev HEAD ."],
+    },
+    Entry {
+        command: "init",
+        runs: &["--root . --dry-run", "--root . --dry-run --env new"],
+    },
+    Entry {
+        command: "env create",
+        runs: &[
+            "made --like ok --key-out made-env.agekey --dry-run --root .",
+            "made --like ok --recipient {recipient} --copy-secrets --key {key} --dry-run --root .",
+            "made --like ok --recipient {recipient} --copy-secrets --key {other} --root .",
+        ],
+    },
+    Entry {
+        // It stays until it is stopped, so it is stopped by what it refuses.
+        command: "dev",
+        runs: &["ok --context nobody", "absent"],
+    },
+    Entry {
+        // It would install Weir in a cluster that others test with.
+        command: "bootstrap",
+        runs: &[
+            "--path ok --context nobody",
+            "--path absent --context nobody",
+        ],
+    },
+    Entry {
         command: "comment",
         runs: &[
             "ok --pull-request 1 --forge gitea --forge-api http://127.0.0.1:1/api/v1 --forge-repository a/b",
