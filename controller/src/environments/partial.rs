@@ -121,8 +121,11 @@ fn entries_of(site: &Site<'_>, folders: &Folders, rows: &[&Row]) -> Vec<Entry> {
     rows.iter().filter_map(entry).collect()
 }
 
+/// An environment's name and path, and its Kustomizations with their folders.
+type Shape<'g> = (&'g str, &'g str, Vec<(&'g LeafName, &'g str)>);
+
 /// Which environments there are, and which Kustomizations with which folders they have.
-fn shape(graph: &Graph) -> Vec<(&str, &str, Vec<(&LeafName, &str)>)> {
+fn shape(graph: &Graph) -> Vec<Shape<'_>> {
     let environments = graph.environments.iter();
     environments
         .map(|it| {

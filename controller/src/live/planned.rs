@@ -230,7 +230,7 @@ fn conceal(node: &mut Node, marker: &Marker) {
     }
     match &mut node.value {
         Value::Scalar(scalar) => {
-            let text = scalar.text.to_string().into();
+            let text = scalar.text.to_string();
             node.value = Value::Secret(Secret::new(text, scalar.tag, scalar.style));
         }
         Value::Secret(_) => {}

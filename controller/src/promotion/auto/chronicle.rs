@@ -62,7 +62,7 @@ pub fn lines(published: &[Published], stage: &Stage, only: Option<&str>) -> Vec<
             }
         }
     }
-    lines.sort_by(|one, other| other.at.cmp(&one.at));
+    lines.sort_by_key(|line| std::cmp::Reverse(line.at));
     lines
 }
 
