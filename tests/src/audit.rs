@@ -1,9 +1,11 @@
 //! Who called what: the API server's audit log, read back.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
 /// The audit log of a control plane.
@@ -33,6 +35,10 @@ pub struct Call {
     pub uri: String,
     /// The status of the answer.
     pub status: u16,
+    /// When the API server received it.
+    pub received: Timestamp,
+    /// When it was answered; for a watch, when it began.
+    pub answered: Timestamp,
 }
 
 impl Call {
@@ -67,9 +73,12 @@ impl AuditLog {
     /// The calls of a user that were logged after a position. A request is logged just after it
     /// was answered, a watch when it begins.
     pub fn since(&self, position: u64, user: &str) -> Vec<Call> {
-        let content = fs::read(&self.path).expect("read the audit log");
-        let from = usize::try_from(position).expect("the audit log fits in memory");
-        content[from.min(content.len())..]
+        let mut file = File::open(&self.path).expect("open the audit log");
+        let mut content = Vec::new();
+        file.seek(SeekFrom::Start(position))
+            .and_then(|_| file.read_to_end(&mut content))
+            .expect("read the audit log");
+        content
             .split(|byte| *byte == b'\n')
             .filter_map(|line| serde_json::from_slice::<Event>(line).ok())
             .filter(|event| event.user.username == user && event.counts())
@@ -85,6 +94,8 @@ struct Event {
     verb: String,
     #[serde(rename = "requestURI")]
     request_uri: String,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
     user: User,
     impersonated_user: Option<User>,
     #[serde(default)]
@@ -133,6 +144,8 @@ impl From<Event> for Call {
             name: event.object_ref.name,
             uri: event.request_uri,
             status: event.response_status.code,
+            received: event.request_received_timestamp,
+            answered: event.stage_timestamp,
         }
     }
 }

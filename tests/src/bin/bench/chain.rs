@@ -28,12 +28,12 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
     site.kustomizations(specifications).await;
     site.silent(0).await;
     let position = site.log.position();
-    let took = site.deploy(count, &commit, json!({})).await;
+    let deploy = site.deploy(count, &commit, json!({})).await;
     vec![Row {
         what: format!("dependsOn chain of {count}, first deploy"),
         peer: "up to 30 s a hop",
         floor: None,
-        seen: took.as_secs_f64(),
+        seen: deploy.took.as_secs_f64(),
         goal: 2.0,
         unit: "s",
         detail: by_kind(&site.calls(position)),

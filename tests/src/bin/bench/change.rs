@@ -20,7 +20,8 @@ pub(crate) struct Change {
     pub(crate) lazy: usize,
 }
 
-/// Commits changes of the first application, one at a time, each after the last has come to rest.
+/// Commits changes of the first application, one at a time, each after the last has come to rest but for what is
+/// written lazily of the others.
 pub(crate) async fn commits(site: &Site, count: usize, change: impl Fn(&str)) -> Vec<Change> {
     let mut seen = Vec::new();
     for number in 0..count {
@@ -44,8 +45,10 @@ async fn bring(site: &Site, note: &str) -> Change {
     let begun = Instant::now();
     site.scene.request(&git_repository_kind(), SOURCE).await;
     let applied = arrived.end().await.duration_since(begun);
-    let (calls, _) = site.silent(position).await;
     let first = fleet::name(0);
+    let (calls, _) = site
+        .silent_but_for(position, |call| is_lazy(call, &first))
+        .await;
     let (calls, lazy): (Vec<Call>, Vec<Call>) =
         calls.into_iter().partition(|call| !is_lazy(call, &first));
     Change {

@@ -3,16 +3,27 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 use weir_tests::objects::{api, kind};
+use weir_tests::scene::{condition, deployment_kind};
 use weir_tests::{ControlPlane, ControlPlaneOptions};
+
+use crate::watching::Watching;
 
 /// How many requests it has in flight.
 pub(crate) const CONNECTIONS: usize = 20;
 
+/// What one client takes.
+pub(crate) struct Floor {
+    /// Until every object is applied.
+    pub(crate) applied: Duration,
+    /// Until every Deployment is as it should be, too: what `wait` adds, whoever applies.
+    pub(crate) settled: Duration,
+}
+
 /// How long it takes to apply objects once, on a control plane of its own that is as new as Weir's.
-pub(crate) async fn floor(objects: Vec<Value>) -> Duration {
+pub(crate) async fn floor(objects: Vec<Value>) -> Floor {
     let control_plane = ControlPlane::start(ControlPlaneOptions {
         audit: true,
         ..Default::default()
@@ -39,5 +50,25 @@ pub(crate) async fn floor(objects: Vec<Value>) -> Duration {
         }
     });
     applied.buffer_unordered(CONNECTIONS).collect::<()>().await;
-    begun.elapsed()
+    let applied = begun.elapsed();
+    let deployments = objects
+        .iter()
+        .filter(|object| object["kind"] == "Deployment")
+        .count();
+    if deployments > 0 {
+        let api = api(&client, &namespace, &deployment_kind());
+        let settled = Watching::begin(api, deployments, is_settled).await;
+        settled.end().await;
+    }
+    let settled = begun.elapsed();
+    Floor { applied, settled }
+}
+
+/// Whether a Deployment's controller has seen it and brought it about.
+fn is_settled(deployment: &DynamicObject) -> bool {
+    let status = &deployment.data["status"];
+    let seen = status["observedGeneration"].as_i64();
+    let available = condition(deployment, "Available");
+    seen == deployment.metadata.generation
+        && available.is_some_and(|available| available["status"] == "True")
 }

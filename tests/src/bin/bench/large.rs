@@ -7,7 +7,7 @@ use weir_tests::Call;
 
 use crate::fleet;
 use crate::floor::floor;
-use crate::site::{Site, by_kind};
+use crate::site::{Site, by_kind, shares};
 use crate::table::Row;
 
 /// The interval of the Kustomization, and so how often Flux would do everything again.
@@ -15,7 +15,9 @@ const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Measures with so many ConfigMaps.
 pub(crate) async fn measure(count: usize) -> Vec<Row> {
-    let floor = floor((0..count).map(fleet::config_map).collect()).await;
+    let floor = floor((0..count).map(fleet::config_map).collect())
+        .await
+        .applied;
     let mut site = Site::start("large").await;
     fleet::write_config_maps(&site.scene.repository, "settings", count);
     let commit = site.scene.repository.publish("first");
@@ -31,7 +33,7 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
 
 async fn deploy(site: &Site, count: usize, commit: &str, floor: Duration) -> Vec<Row> {
     let position = site.log.position();
-    let took = site.deploy(1, commit, json!({})).await.as_secs_f64();
+    let deploy = site.deploy(1, commit, json!({})).await;
     let (calls, _) = site.silent(position).await;
     let floor = floor.as_secs_f64();
     let usage = site.usage();
@@ -40,13 +42,14 @@ async fn deploy(site: &Site, count: usize, commit: &str, floor: Duration) -> Vec
             what: format!("one Kustomization of {count} ConfigMaps, first deploy"),
             peer: "146 s, 30,025 requests",
             floor: Some(floor),
-            seen: took,
+            seen: deploy.took.as_secs_f64(),
             goal: 1.3 * floor,
             unit: "s",
             detail: format!(
-                "{} requests: {}; processor {:.1} s",
+                "{} requests: {}; {}; processor {:.1} s",
                 calls.len(),
                 by_kind(&calls),
+                shares(&calls, &deploy),
                 usage.processor.as_secs_f64()
             ),
         },

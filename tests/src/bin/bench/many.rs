@@ -7,7 +7,7 @@ use crate::change::{commits, is_lazy, median};
 use crate::drift;
 use crate::fleet;
 use crate::floor::floor;
-use crate::site::{Site, by_kind};
+use crate::site::{Site, by_kind, shares};
 use crate::table::Row;
 
 const VERSION: &str = "1.0.0";
@@ -25,7 +25,8 @@ struct Peer {
 /// Measures with so many Kustomizations.
 pub(crate) async fn measure(count: usize) -> Vec<Row> {
     let objects = (0..count).flat_map(|number| fleet::application(number, VERSION, "first"));
-    let floor = floor(objects.collect()).await.as_secs_f64();
+    let floor = floor(objects.collect()).await;
+    let (floor, settled) = (floor.applied.as_secs_f64(), floor.settled.as_secs_f64());
     let site = Site::start("fleet").await;
     let repository = &site.scene.repository;
     (0..count).for_each(|number| fleet::write_application(repository, number, "first"));
@@ -34,7 +35,7 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
     site.silent(0).await;
 
     let position = site.log.position();
-    let deploy = site.deploy(count, &commit, json!({})).await.as_secs_f64();
+    let deploy = site.deploy(count, &commit, json!({})).await;
     let (calls, _) = site.silent(position).await;
     let after_deploy = site.usage();
     let peer = peer(count);
@@ -48,12 +49,13 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
         what: format!("{count} Kustomizations, first deploy"),
         peer: peer.deploy,
         floor: Some(floor),
-        seen: deploy,
+        seen: deploy.took.as_secs_f64(),
         goal,
         unit: "s",
         detail: format!(
-            "{requests} requests: {}; processor {:.1} s",
+            "the floor's Deployments are there after {settled:.2} s; {requests} requests: {}; {}; processor {:.1} s",
             by_kind(&calls),
+            shares(&calls, &deploy),
             after_deploy.processor.as_secs_f64()
         ),
     }];

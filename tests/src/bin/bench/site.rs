@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 use weir_tests::objects::{kustomization, kustomization_kind};
@@ -27,6 +28,14 @@ pub(crate) struct Site {
     pub(crate) log: AuditLog,
     /// The cluster itself.
     pub(crate) control_plane: ControlPlane,
+}
+
+/// A deploy, from the source's creation to the last Ready.
+pub(crate) struct Deploy {
+    /// When the source was created.
+    pub(crate) begun: Timestamp,
+    /// How long it took.
+    pub(crate) took: Duration,
 }
 
 impl Site {
@@ -71,14 +80,15 @@ impl Site {
         created.buffer_unordered(20).collect::<()>().await;
     }
 
-    /// Creates the source, and waits until so many Kustomizations are Ready at a commit. How long that took.
-    pub(crate) async fn deploy(&self, count: usize, commit: &str, source: Value) -> Duration {
+    /// Creates the source, and waits until so many Kustomizations are Ready at a commit.
+    pub(crate) async fn deploy(&self, count: usize, commit: &str, source: Value) -> Deploy {
         let revision = format!("main@sha1:{commit}");
         let api = self.scene.api(&kustomization_kind());
         let ready = Watching::begin(api, count, move |object| is_ready(object, &revision)).await;
-        let begun = Instant::now();
+        let (begun, clock) = (Timestamp::now(), Instant::now());
         self.scene.source(source).await;
-        ready.end().await.duration_since(begun)
+        let took = ready.end().await.duration_since(clock);
+        Deploy { begun, took }
     }
 
     /// What Weir has used.
@@ -88,14 +98,24 @@ impl Site {
 
     /// Waits until Weir asks nothing any more. The requests since a position, and when the last of them was seen.
     pub(crate) async fn silent(&self, position: u64) -> (Vec<Call>, Instant) {
-        let mut length = self.count(position);
+        self.silent_but_for(position, |_| false).await
+    }
+
+    /// The same, where some requests may go on.
+    pub(crate) async fn silent_but_for(
+        &self,
+        position: u64,
+        may_go_on: impl Fn(&Call) -> bool,
+    ) -> (Vec<Call>, Instant) {
+        let mut seen = position;
         let mut last = Instant::now();
         while last.elapsed() < SILENCE {
             tokio::time::sleep(LOOK).await;
-            let now = self.count(position);
-            if now != length {
-                (length, last) = (now, Instant::now());
+            let now = self.log.position();
+            if !self.calls(seen).iter().all(&may_go_on) {
+                last = Instant::now();
             }
+            seen = now;
         }
         (self.calls(position), last)
     }
@@ -104,16 +124,31 @@ impl Site {
     pub(crate) fn calls(&self, position: u64) -> Vec<Call> {
         self.log.since(position, ControlPlane::WEIR)
     }
-
-    fn count(&self, position: u64) -> usize {
-        self.calls(position).len()
-    }
 }
 
 /// Whether a Kustomization is Ready at a revision.
 pub(crate) fn is_ready(object: &DynamicObject, revision: &str) -> bool {
     let ready = condition(object, "Ready").is_some_and(|ready| ready["status"] == "True");
     ready && object.data["status"]["lastAppliedRevision"] == revision
+}
+
+/// When Weir wrote objects in a deploy, in seconds from its beginning: what lies before, between and after.
+pub(crate) fn shares(calls: &[Call], deploy: &Deploy) -> String {
+    let since = |at: Timestamp| at.duration_since(deploy.begun).as_secs_f64();
+    let writes = calls.iter().filter(|call| {
+        call.verb == "patch" && call.subresource.is_empty() && !is_own(call) && !call.is_dry_run()
+    });
+    let (mut first, mut last) = (f64::INFINITY, 0.0_f64);
+    for call in writes {
+        first = first.min(since(call.received));
+        last = last.max(since(call.answered));
+    }
+    format!("first object written after {first:.2} s, last after {last:.2} s")
+}
+
+/// Whether a request is about Weir's own resources or its events.
+fn is_own(call: &Call) -> bool {
+    ["kustomizations", "gitrepositories", "events"].contains(&call.resource.as_str())
 }
 
 /// Requests by verb and resource, the most frequent first.
