@@ -26,6 +26,14 @@ const HASHED: &str = "ada:$2a$04$cgshM0YTK/2qWBOXeABpdeyKTzPGGmfDlIDFAmhAIwMgB84
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// What cosign 3 keeps signatures in.
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// What the statement of a signature says that it is.
+pub const COSIGN_SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
+
 /// A registry that keeps what is pushed to it for as long as it lives.
 #[derive(Debug)]
 pub struct Registry {
@@ -178,6 +186,49 @@ impl Registry {
         self.push_layers(repository, &tag, vec![layer]).await;
     }
 
+    /// Signs a manifest as cosign 3 does: a bundle that refers to it. The registry does not list referrers, so that they are
+    /// noted under a tag. `predicate` is what the statement says that it is.
+    pub async fn sign_bundle(
+        &self,
+        repository: &str,
+        manifest: &str,
+        predicate: &str,
+        key: &CosignKey,
+    ) -> Value {
+        let bundle = bundle(manifest, predicate, key);
+        let mut layer = self.blob(repository, &bundle).await;
+        layer["mediaType"] = json!(BUNDLE);
+        let mut config = self.blob(repository, b"{}").await;
+        config["mediaType"] = json!("application/vnd.oci.empty.v1+json");
+        let referrer = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE,
+            "config": config,
+            "layers": [layer],
+        })
+        .to_string();
+        let found = digest(referrer.as_bytes());
+        let path = format!("/v2/{repository}/manifests/{found}");
+        let headers = [("Content-Type", MANIFEST)];
+        self.send("PUT", &path, &headers, referrer.as_bytes(), 201)
+            .await;
+        let entry = json!({
+            "mediaType": MANIFEST, "digest": found, "size": referrer.len(), "artifactType": BUNDLE,
+        });
+        json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] })
+    }
+
+    /// Notes the referrers of a manifest under a tag.
+    pub async fn note(&self, repository: &str, manifest: &str, referrers: &Value) {
+        let tag = manifest.replace(':', "-");
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let headers = [("Content-Type", INDEX)];
+        let text = referrers.to_string();
+        self.send("PUT", &path, &headers, text.as_bytes(), 201)
+            .await;
+    }
+
     async fn blob(&self, repository: &str, bytes: &[u8]) -> Value {
         let path = format!("/v2/{repository}/blobs/uploads/");
         let location = self.send("POST", &path, &[], b"", 202).await;
@@ -237,6 +288,32 @@ async fn serve(folder: &Path, name: &str, http: Value, auth: Value) -> Program {
             .env("OTEL_TRACES_EXPORTER", "none");
     });
     program.await
+}
+
+/// A bundle with a signed statement on a manifest.
+fn bundle(manifest: &str, predicate: &str, key: &CosignKey) -> Vec<u8> {
+    const PAYLOAD: &str = "application/vnd.in-toto+json";
+    let hex = manifest.trim_start_matches("sha256:");
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{ "digest": { "sha256": hex }, "annotations": {} }],
+        "predicateType": predicate,
+        "predicate": {},
+    })
+    .to_string();
+    let length = statement.len();
+    let signed = format!("DSSEv1 {} {PAYLOAD} {length} {statement}", PAYLOAD.len());
+    let signature = key.0.sign(signed.as_bytes()).expect("sign");
+    let bundle = json!({
+        "mediaType": BUNDLE,
+        "verificationMaterial": { "publicKey": { "hint": "a-hint" } },
+        "dsseEnvelope": {
+            "payload": BASE64.encode(&statement),
+            "payloadType": PAYLOAD,
+            "signatures": [{ "sig": BASE64.encode(signature) }],
+        },
+    });
+    bundle.to_string().into_bytes()
 }
 
 /// A pair of keys of cosign.

@@ -236,68 +236,6 @@ async fn a_proxy_is_asked_in_place_of_the_server() {
     );
 }
 
-fn exactly(mut stream: &TcpStream, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes).unwrap();
-    bytes
-}
-
-/// A SOCKS server that takes every connection, says yes, and hands it to another address, whatever was asked for.
-fn socks(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let seen = asked.clone();
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().map_while(Result::ok) {
-            let (seen, target) = (seen.clone(), target.clone());
-            std::thread::spawn(move || {
-                let methods = exactly(&client, 2)[1];
-                exactly(&client, methods.into());
-                client.write_all(&[5, 0]).unwrap();
-                let head = exactly(&client, 5);
-                assert_eq!(head[3], 3, "a name, not an address: the proxy resolves it");
-                let name = exactly(&client, head[4].into());
-                exactly(&client, 2);
-                seen.lock().unwrap().push(String::from_utf8(name).unwrap());
-                client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
-                let server = TcpStream::connect(target).unwrap();
-                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-                let (mut from, mut to) = (server, client);
-                let _ = std::io::copy(&mut from, &mut to);
-            });
-        }
-    });
-    (address, asked)
-}
-
-#[tokio::test]
-async fn a_socks_proxy_is_gone_through() {
-    let open = forge(false);
-    let url = open.url("real");
-    let target = url.trim_start_matches("http://").split('/').next().unwrap();
-    let (address, asked) = socks(target.to_owned());
-    let access = Access {
-        proxy: Some(Proxy {
-            address: format!("socks5h://{address}"),
-            account: None,
-        }),
-        ..Access::default()
-    };
-    look("http://git.example.org/real.git", access, PATIENCE)
-        .await
-        .unwrap();
-    assert!(
-        asked
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|name| name == "git.example.org")
-    );
-    assert!(!asked.lock().unwrap().is_empty());
-}
-
 #[tokio::test]
 async fn proxies_of_the_process_are_for_those_that_name_none() {
     let answer = "HTTP/1.1 502 Bad\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";

@@ -66,11 +66,6 @@ pub async fn remote(
     };
     let app = app(key, spec, secret.as_ref())?;
     let mut access = Access::from_secret(&url, &info, secret.as_ref())?;
-    if let (RemoteUrl::Ssh(_), Some(_)) = (&url, &spec.proxy_secret_ref) {
-        return Err(SourceError::Unsupported {
-            field: "proxySecretRef with an ssh:// address",
-        });
-    }
     if let Some(reference) = &spec.proxy_secret_ref {
         let data = self::secret(context, key, secrets, &reference.name).await?;
         let name = format!("{}/{}", key.namespace, reference.name);

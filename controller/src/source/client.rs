@@ -24,12 +24,20 @@ impl EnvironmentProxies {
     /// The same for an HTTP client.
     pub(crate) fn proxies(&self) -> Result<Vec<reqwest::Proxy>, reqwest::Error> {
         let except = self.none.as_deref().and_then(reqwest::NoProxy::from_string);
-        let http = self.http.as_deref().map(reqwest::Proxy::http);
-        let https = self.https.as_deref().map(reqwest::Proxy::https);
+        let http = self.http.as_deref().map(far).map(reqwest::Proxy::http);
+        let https = self.https.as_deref().map(far).map(reqwest::Proxy::https);
         let proxies = http.into_iter().chain(https);
         proxies
             .map(|proxy| Ok(proxy?.no_proxy(except.clone())))
             .collect()
+    }
+}
+
+/// The address of a proxy, which looks up the names of servers itself: Go, and so Flux, asks it to under either name.
+fn far(address: &str) -> String {
+    match address.strip_prefix("socks5://") {
+        Some(rest) => format!("socks5h://{rest}"),
+        None => address.to_owned(),
     }
 }
 
@@ -67,7 +75,7 @@ pub(super) fn client(
         builder = builder.identity(identity);
     }
     if let Some(proxy) = &access.proxy {
-        let mut through = reqwest::Proxy::all(&proxy.address)
+        let mut through = reqwest::Proxy::all(far(&proxy.address))
             .map_err(|_| refuse("proxy", "its address is not one"))?;
         if let Some((user, password)) = &proxy.account {
             through = through.basic_auth(user, password);

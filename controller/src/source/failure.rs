@@ -29,6 +29,7 @@ impl fmt::Display for Failure {
             Self::Unauthorized => f.write_str("authentication required"),
             Self::Forbidden => f.write_str("authorization failed"),
             Self::NotFound => f.write_str("repository not found"),
+            Self::Status(407) => f.write_str("proxy: authentication required"),
             Self::Status(status) => write!(f, "unexpected status {status}"),
             Self::Network(problem) | Self::Protocol(problem) => f.write_str(problem),
             Self::Timeout => f.write_str("context deadline exceeded"),

@@ -39,6 +39,7 @@ mod ssh;
 pub mod storage;
 pub mod submodules;
 pub mod subtree;
+mod tunnel;
 pub mod unpacked;
 pub mod verification;
 mod version;

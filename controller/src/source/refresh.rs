@@ -123,7 +123,8 @@ impl Repositories {
     pub(super) fn way(&self, remote: &Remote) -> Result<Way, SourceError> {
         match (&remote.url, &remote.access.credentials) {
             (RemoteUrl::Ssh(url), Credentials::Ssh(identity)) => {
-                Ok(Way::Ssh(SshServer::new(SshAddress::of(url)?, identity)?))
+                let (address, proxy) = (SshAddress::of(url)?, remote.access.proxy.as_ref());
+                Ok(Way::Ssh(SshServer::new(address, identity, proxy)?))
             }
             (RemoteUrl::Ssh(_), _) => Err(access::missing("identity")),
             (RemoteUrl::Http(_), credentials) => Ok(Way::Http(Http {

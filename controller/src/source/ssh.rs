@@ -11,17 +11,18 @@ use bytes::Bytes;
 use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::git::ConnectMode;
 use gix::protocol::transport::client::git::blocking_io::Connection;
-use russh::client::{Config, Handle, Handler, Msg, connect};
+use russh::client::{Config, Handle, Handler, Msg, connect, connect_stream};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate, decode_secret_key};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Preferred};
 use tokio::runtime::Handle as Runtime;
 use tokio::time::Instant;
 
-use super::access::SshIdentity;
+use super::access::{Proxy, SshIdentity};
 use super::error::SourceError;
 use super::failure::{Failure, Noted};
 use super::known_hosts::{HostKeys, Verdict};
 use super::remote::SshAddress;
+use super::tunnel::Tunnel;
 
 /// As much of what the server's program complains about as is kept.
 const COMPLAINT_LIMIT: usize = 2048;
@@ -29,6 +30,8 @@ const COMPLAINT_LIMIT: usize = 2048;
 /// A server that is reached by SSH, and what lets us in.
 pub(super) struct SshServer {
     address: SshAddress,
+    /// The proxy on the way.
+    tunnel: Option<Tunnel>,
     key: Arc<PrivateKey>,
     hosts: HostKeys,
     connection: Mutex<Option<Arc<Handle<Doorkeeper>>>>,
@@ -73,8 +76,13 @@ impl Handler for Doorkeeper {
 
 impl SshServer {
     /// Reads the key; an encrypted one takes a moment.
-    pub(super) fn new(address: SshAddress, identity: &SshIdentity) -> Result<Self, SourceError> {
+    pub(super) fn new(
+        address: SshAddress,
+        identity: &SshIdentity,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self, SourceError> {
         Ok(Self {
+            tunnel: proxy.map(Tunnel::through).transpose()?,
             hosts: HostKeys::of(&identity.known_hosts, &address.host, address.port),
             key: Arc::new(private_key(identity)?),
             address,
@@ -154,13 +162,19 @@ impl SshServer {
             hosts: self.hosts.clone(),
             verdict: verdict.clone(),
         };
-        let address = (self.address.host.as_str(), self.address.port);
-        let mut connection = connect(Arc::new(config), address, doorkeeper)
-            .await
-            .map_err(|error| match verdict.get() {
-                Some(verdict) if *verdict != Verdict::Known => handshake_failed(verdict),
-                _ => said(&error),
-            })?;
+        let (host, port) = (self.address.host.as_str(), self.address.port);
+        let config = Arc::new(config);
+        let connected = match &self.tunnel {
+            None => connect(config, (host, port), doorkeeper).await,
+            Some(tunnel) => {
+                let stream = tunnel.open(host, port).await?;
+                connect_stream(config, stream, doorkeeper).await
+            }
+        };
+        let mut connection = connected.map_err(|error| match verdict.get() {
+            Some(verdict) if *verdict != Verdict::Known => handshake_failed(verdict),
+            _ => said(&error),
+        })?;
         let hash = match self.key.algorithm().is_rsa() {
             true => connection.best_supported_rsa_hash().await,
             false => Ok(None),

@@ -54,6 +54,7 @@ impl GitServer {
         let forge = Forge {
             root: folder.path().to_owned(),
             credentials: options.credentials,
+            token: Arc::default(),
             requests: Arc::default(),
             holds: Arc::default(),
             held: Arc::default(),
@@ -110,6 +111,16 @@ impl GitServer {
         Repository::create(&remote, self.certificate())
     }
 
+    /// Host and port.
+    pub fn address(&self) -> String {
+        self.http.address.to_string()
+    }
+
+    /// Lets in nobody but who shows this token, from now on.
+    pub fn admit_bearer(&self, token: &str) {
+        *self.forge.token.lock().unwrap() = Some(token.to_owned());
+    }
+
     /// Installs a hook in a repository: a program that Git runs on the server.
     pub fn hook(&self, repository: &str, name: &str, program: &str) {
         let hooks = self.folder.path().join(format!("{repository}.git/hooks"));
@@ -141,6 +152,7 @@ impl GitServer {
 struct Forge {
     root: PathBuf,
     credentials: Option<Credentials>,
+    token: Arc<Mutex<Option<String>>>,
     requests: Arc<Mutex<Vec<String>>>,
     holds: Arc<Mutex<Option<usize>>>,
     held: Arc<AtomicUsize>,
@@ -191,10 +203,14 @@ impl Forge {
     }
 
     fn lets_in(&self, request: &Request<Incoming>) -> bool {
-        let Some(Credentials { username, password }) = &self.credentials else {
-            return true;
+        let token = self.token.lock().unwrap().clone();
+        let wanted = match (token, &self.credentials) {
+            (Some(token), _) => format!("Bearer {token}"),
+            (None, None) => return true,
+            (None, Some(Credentials { username, password })) => {
+                format!("Basic {}", BASE64.encode(format!("{username}:{password}")))
+            }
         };
-        let wanted = format!("Basic {}", BASE64.encode(format!("{username}:{password}")));
         request
             .headers()
             .get(AUTHORIZATION)

@@ -81,6 +81,7 @@ mod owners;
 mod packages;
 mod plans;
 mod policies;
+mod proxies;
 mod prune;
 mod published_schema;
 mod quiet;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use weir_tests::http_client::ask;
 use weir_tests::objects::{config_map, kind, kustomization, object};
-use weir_tests::registry::{ACCOUNT, CosignKey, FLUX_CONTENT, Layer, archive};
+use weir_tests::registry::{ACCOUNT, COSIGN_SIGNATURE, CosignKey, FLUX_CONTENT, Layer, archive};
 use weir_tests::scene::{condition, config_map_kind};
-use weir_tests::{ObjectStorage, Registry, STORAGE_KEY, Scene};
+use weir_tests::{ObjectStorage, ReferrersFront, Registry, STORAGE_KEY, Scene, TlsDoor};
 
 const GROUP: &str = "source.toolkit.fluxcd.io";
 const OCI: &str = "OCIRepository";
@@ -388,6 +388,45 @@ async fn a_registry_behind_tls_needs_an_authority_that_is_named() {
 }
 
 #[tokio::test]
+async fn a_certificate_opens_a_registry_and_a_storage() {
+    let scene = Scene::start("package-tls").await;
+    let (registry, storage) = (Registry::start(false).await, ObjectStorage::start().await);
+    let digest = push(&registry, "latest", "1").await;
+    storage.create("fleet").await;
+    storage.put("fleet", "a.yaml", "a: 1\n").await;
+    let key = json!({ "accesskey": STORAGE_KEY.0, "secretkey": STORAGE_KEY.1 });
+    scene.create(&secret("key", key)).await;
+    let doors = [
+        (OCI, TlsDoor::before(registry.address())),
+        (BUCKET, TlsDoor::before(storage.address())),
+    ];
+    for (of, door) in doors {
+        let address = door.address();
+        let spec = match of {
+            OCI => json!({ "url": format!("oci://{address}/fleet/apps") }),
+            _ => {
+                json!({ "bucketName": "fleet", "endpoint": address, "secretRef": { "name": "key" } })
+            }
+        };
+        source(&scene, of, spec).await;
+        let reason = match of {
+            OCI => "OCIArtifactPullFailed",
+            _ => "BucketOperationFailed",
+        };
+        failed(&scene, of, reason).await;
+        let name = of.to_lowercase();
+        let (certificate, key) = &door.certificate;
+        let data = json!({ "ca.crt": door.authority, "tls.crt": certificate, "tls.key": key });
+        scene.create(&secret(&name, data)).await;
+        respec(&scene, of, json!({ "certSecretRef": { "name": name } })).await;
+        match of {
+            OCI => drop(ready(&scene, of, &format!("latest@{digest}")).await),
+            _ => drop(other_than(&scene, "").await),
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_what_somebody_trusted_has_signed_with_cosign_is_taken() {
     let scene = Scene::start("oci-signed").await;
     let registry = Registry::start(false).await;
@@ -493,6 +532,76 @@ async fn what_is_not_carried_out_is_refused_by_name() {
     source(&scene, BUCKET, bucket).await;
     let (_, message) = failed(&scene, BUCKET, "FeatureGateDisabled").await;
     assert_eq!(message, "spec.provider: gcp is not supported");
+}
+
+/// Waits until a request is answered with a refusal of the signature.
+async fn unsigned(scene: &Scene) {
+    let token = scene.request(&kind(GROUP, "v1", OCI), "their").await;
+    let what = "the request is answered";
+    scene
+        .until(what, &kind(GROUP, "v1", OCI), "their", |object| {
+            match object.data["status"]["lastHandledReconcileAt"] == token {
+                true => Ok(()),
+                false => Err("it is not"),
+            }
+        })
+        .await;
+    let (_, message) = failed(scene, OCI, "VerificationError").await;
+    let none = "no matching signatures were found";
+    assert!(message.contains(none), "{message}");
+}
+
+#[tokio::test]
+async fn bundles_of_cosign_are_found_among_the_referrers() {
+    let scene = Scene::start("oci-bundle").await;
+    let registry = Registry::start(false).await;
+    let (ours, theirs) = (CosignKey::generate(), CosignKey::generate());
+    let digest = push(&registry, "latest", "1").await;
+    let revision = format!("latest@{digest}");
+    scene
+        .create(&secret("keys", json!({ "cosign.pub": ours.public() })))
+        .await;
+    let verify = json!({ "provider": "cosign", "secretRef": { "name": "keys" } });
+    let url = registry.url("fleet/apps");
+    let spec = json!({ "url": url, "insecure": true, "verify": verify });
+    source(&scene, OCI, spec).await;
+    unsigned(&scene).await;
+
+    // Signed by somebody else; an SBOM, signed with the right key; the right signature of something else.
+    let repository = "fleet/apps";
+    let spdx = "https://spdx.dev/Document";
+    let other = format!("sha256:{}", "0a".repeat(32));
+    for referrers in [
+        registry
+            .sign_bundle(repository, &digest, COSIGN_SIGNATURE, &theirs)
+            .await,
+        registry.sign_bundle(repository, &digest, spdx, &ours).await,
+        registry
+            .sign_bundle(repository, &other, COSIGN_SIGNATURE, &ours)
+            .await,
+    ] {
+        registry.note(repository, &digest, &referrers).await;
+        unsigned(&scene).await;
+    }
+    let right = registry
+        .sign_bundle(repository, &digest, COSIGN_SIGNATURE, &ours)
+        .await;
+    registry.note(repository, &digest, &right).await;
+    scene.request(&kind(GROUP, "v1", OCI), "their").await;
+    let object = ready(&scene, OCI, &revision).await;
+    let verified = condition(&object, "SourceVerified").unwrap();
+    let expected = format!("verified signature of revision {revision}");
+    assert_eq!(verified["message"], expected);
+
+    // A registry that lists referrers itself is asked for them.
+    let again = push(&registry, "latest", "2").await;
+    let right = registry
+        .sign_bundle(repository, &again, COSIGN_SIGNATURE, &ours)
+        .await;
+    unsigned(&scene).await;
+    let front = ReferrersFront::start(registry.address(), right);
+    respec(&scene, OCI, json!({ "url": front.url(repository) })).await;
+    ready(&scene, OCI, &format!("latest@{again}")).await;
 }
 
 #[tokio::test]

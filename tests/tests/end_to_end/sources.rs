@@ -6,6 +6,7 @@ use weir_tests::objects::{config_map, git_repository, git_repository_kind};
 use weir_tests::scene::{SOURCE, condition, config_map_kind};
 use weir_tests::{
     ControlPlane, Credentials, GitServerOptions, Scene, SshKey, SshServer, SshServerOptions,
+    TlsDoor,
 };
 
 /// Waits until the source has an artifact of a revision.
@@ -200,6 +201,46 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
         .await;
     let change = json!({ "spec": { "secretRef": { "name": "authority" } } });
     scene.merge(&git_repository_kind(), SOURCE, change).await;
+    fetched(&scene, &format!("main@sha1:{commit}")).await;
+}
+
+#[tokio::test]
+async fn a_token_opens_the_repository() {
+    let scene = Scene::start("token").await;
+    let commit = scene.repository.write("file", "1").publish("first");
+    scene.server.admit_bearer("s3cret-token");
+    scene
+        .create(&secret("token", json!({ "bearerToken": "wrong-token" })))
+        .await;
+    let spec = json!({ "secretRef": { "name": "token" } });
+    scene.source(spec).await;
+    let message = refused(&scene, "GitOperationFailed").await;
+    assert!(message.ends_with("authentication required"), "{message}");
+    // The token wins over a user and a password, and counts as soon as it is there.
+    let data = json!({ "bearerToken": "s3cret-token\n", "username": "ada", "password": "no" });
+    let secrets = weir_tests::objects::kind("", "v1", "Secret");
+    let right = json!({ "stringData": data });
+    scene.merge(&secrets, "token", right).await;
+    fetched(&scene, &format!("main@sha1:{commit}")).await;
+    let log = scene.weir.log();
+    assert!(!log.contains("s3cret-token") && !log.contains("wrong-token"));
+}
+
+#[tokio::test]
+async fn a_certificate_opens_the_repository() {
+    let scene = Scene::start("certificate").await;
+    let commit = scene.repository.write("file", "1").publish("first");
+    let door = TlsDoor::before(&scene.server.address());
+    let authority = json!({ "ca.crt": door.authority });
+    scene.create(&secret("door", authority)).await;
+    let url = format!("https://{}/{SOURCE}.git", door.address());
+    let spec = json!({ "secretRef": { "name": "door" } });
+    scene.create(&git_repository(SOURCE, &url, spec)).await;
+    refused(&scene, "GitOperationFailed").await;
+    let (certificate, key) = &door.certificate;
+    let both = json!({ "stringData": { "tls.crt": certificate, "tls.key": key } });
+    let secrets = weir_tests::objects::kind("", "v1", "Secret");
+    scene.merge(&secrets, "door", both).await;
     fetched(&scene, &format!("main@sha1:{commit}")).await;
 }
 

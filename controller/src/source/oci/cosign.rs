@@ -1,14 +1,14 @@
 //! Whether somebody trusted has signed an artifact with cosign and a key: checked in this process.
 //!
-//! The signature lies beside the artifact, under the tag `sha256-….sig`: each layer is a statement on one digest, and its
-//! annotation the signature of that.
+//! Signatures of cosign 2 lie beside the artifact, under the tag `sha256-….sig`: each layer is a statement on one digest, and
+//! its annotation the signature of that. Those of cosign 3 are its referrers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::pki_types::{SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, pem::PemObject};
 use serde::Deserialize;
 
-use super::{Descriptor, Registry};
+use super::{Descriptor, Registry, bundle};
 use crate::source::access::SecretData;
 
 /// What statements are.
@@ -22,6 +22,9 @@ const KEY: &str = ".pub";
 
 /// As many statements as are looked at.
 const STATEMENTS: usize = 64;
+
+/// As many bytes as a statement may have.
+const STATEMENT_LIMIT: usize = 1 << 20;
 
 /// The keys of those who are trusted.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +67,7 @@ impl Keys {
         }
     }
 
-    fn have_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn have_signed(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.iter().any(|key| key.has_signed(message, signature))
     }
 }
@@ -116,16 +119,27 @@ fn der(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Whether somebody trusted has signed the manifest of a digest; the error says why it cannot be said.
 pub async fn verify(registry: &Registry, digest: &str, keys: &Keys) -> Result<(), String> {
+    // A registry that does not know what referrers are may say so in any way.
+    let among_referrers = bundle::is_signed(registry, digest, keys).await;
+    if among_referrers == Ok(true) || is_signed(registry, digest, keys).await? {
+        return Ok(());
+    }
+    let none = format!(
+        "no matching signatures were found for '{}@{digest}'",
+        registry.url()
+    );
+    Err(match among_referrers {
+        Ok(_) => none,
+        Err(problem) => format!("{none} (reading the referrers: {problem})"),
+    })
+}
+
+/// Whether one of the statements under the artifact's own tag is by somebody trusted.
+async fn is_signed(registry: &Registry, digest: &str, keys: &Keys) -> Result<bool, String> {
     let tag = format!("{}.sig", digest.replace(':', "-"));
-    let none = || {
-        format!(
-            "no matching signatures were found for '{}@{digest}'",
-            registry.url()
-        )
-    };
     let manifest = match registry.manifest(&tag).await {
         Ok(manifest) => manifest,
-        Err(problem) if problem == "not found" => return Err(none()),
+        Err(problem) if problem == "not found" => return Ok(false),
         Err(problem) => return Err(format!("reading the signatures: {problem}")),
     };
     let is_statement = |layer: &&Descriptor| layer.media_type == STATEMENT;
@@ -137,13 +151,13 @@ pub async fn verify(registry: &Registry, digest: &str, keys: &Keys) -> Result<()
         let Some(Ok(signature)) = signature else {
             continue;
         };
-        let statement = registry.blob(&layer.digest).await;
+        let statement = registry.blob(&layer.digest, STATEMENT_LIMIT).await;
         let statement = statement.map_err(|problem| format!("reading a signature: {problem}"))?;
         if keys.have_signed(&statement, &signature) && speaks_of(&statement, digest) {
-            return Ok(());
+            return Ok(true);
         }
     }
-    Err(none())
+    Ok(false)
 }
 
 fn speaks_of(statement: &[u8], digest: &str) -> bool {

@@ -6,6 +6,7 @@
 //! ```
 
 mod address;
+mod bundle;
 mod challenge;
 pub mod cosign;
 mod login;
@@ -27,6 +28,9 @@ const LATEST: &str = "latest";
 
 /// The platform that is taken of an artifact for several.
 const PLATFORM: (&str, &str) = ("linux", "amd64");
+
+/// As many bytes as a layer may have.
+const LAYER_LIMIT: usize = 256 << 20;
 
 /// Why an artifact could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +223,9 @@ pub struct Descriptor {
     /// What its maker says about it.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
+    /// What kind of artifact it is.
+    #[serde(default)]
+    artifact_type: Option<String>,
     #[serde(default)]
     platform: Option<Platform>,
 }
@@ -266,7 +273,7 @@ pub async fn layer(
             "failed to find layer with media type '{wanted}' in artifact"
         ))
     })?;
-    let blob = registry.blob(&found.digest).await;
+    let blob = registry.blob(&found.digest, LAYER_LIMIT).await;
     blob.map_err(|problem| {
         refused(format!(
             "failed to extract layer contents from artifact: {problem}"

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::challenge::Challenge;
-use super::{Address, Logins, Manifest};
+use super::{Address, Descriptor, Logins, Manifest};
 use crate::source::SourceError;
 use crate::source::access::{Access, Credentials};
 use crate::source::client::{authorization, innermost};
@@ -20,14 +20,14 @@ const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// The kind of a list of referrers.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 /// Who asks.
 const AGENT: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
 
 /// As many bytes as a manifest, or a list of tags, may have.
 const MANIFEST_LIMIT: usize = 4 << 20;
-
-/// As many bytes as a layer may have.
-const BLOB_LIMIT: usize = 256 << 20;
 
 /// As many pages as a list of tags may have.
 const PAGES: usize = 100;
@@ -125,14 +125,36 @@ impl Registry {
         serde_json::from_slice(&bytes).map_err(|error| format!("parsing the manifest: {error}"))
     }
 
-    /// The bytes of a digest.
-    pub(super) async fn blob(&self, digest: &str) -> Result<Vec<u8>, String> {
+    /// What refers to the manifest of a digest: as the registry knows it, else as those who referred to it have noted it
+    /// under a tag.
+    pub(super) async fn referrers(&self, digest: &str) -> Result<Vec<Descriptor>, String> {
+        let url = self.at(&format!("referrers/{digest}"))?;
+        match self.ask(Method::GET, &url, INDEX).await {
+            Ok(response) => {
+                let bytes = body(response, MANIFEST_LIMIT).await?;
+                let index: Manifest = serde_json::from_slice(&bytes)
+                    .map_err(|error| format!("parsing the referrers: {error}"))?;
+                Ok(index.manifests)
+            }
+            Err(problem) if problem == "not found" => {
+                match self.manifest(&digest.replace(':', "-")).await {
+                    Ok(index) => Ok(index.manifests),
+                    Err(problem) if problem == "not found" => Ok(Vec::new()),
+                    Err(problem) => Err(problem),
+                }
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The bytes of a digest, if there are no more than so many.
+    pub(super) async fn blob(&self, digest: &str, limit: usize) -> Result<Vec<u8>, String> {
         if !super::is_digest(digest) {
             return Err(format!("{digest:?} is not sha256:<hex>"));
         }
         let url = self.at(&format!("blobs/{digest}"))?;
         let response = self.ask(Method::GET, &url, "*/*").await?;
-        let bytes = body(response, BLOB_LIMIT).await?;
+        let bytes = body(response, limit).await?;
         check(&bytes, digest)?;
         Ok(bytes)
     }
@@ -251,6 +273,9 @@ fn answered(response: Response) -> Result<Response, String> {
         StatusCode::UNAUTHORIZED => Err("authentication required".to_owned()),
         StatusCode::FORBIDDEN => Err("authorization failed".to_owned()),
         StatusCode::NOT_FOUND => Err("not found".to_owned()),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err("proxy: authentication required".to_owned())
+        }
         StatusCode::TOO_MANY_REQUESTS => Err("too many requests".to_owned()),
         status => Err(format!("unexpected status {}", status.as_u16())),
     }
