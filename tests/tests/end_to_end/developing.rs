@@ -10,9 +10,9 @@ use kube::api::{Api, DynamicObject};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use weir_tests::objects::{config_map, kustomization_file, kustomization_kind};
+use weir_tests::objects::{config_map, deployment, kustomization_file, kustomization_kind};
 use weir_tests::scene::{PATIENCE, config_map_kind, deployment_kind};
-use weir_tests::{ControlPlane, Scene, Weir, eventually};
+use weir_tests::{ControlPlane, Scene, Terminal, Weir, eventually};
 
 const LENT: &str = "weir.dev/lent-to";
 
@@ -410,7 +410,97 @@ async fn reader(scene: &Scene, rules: Value) -> tempfile::NamedTempFile {
     file
 }
 
-/// One environment of two hundred; the figure is for a release build, the bound for any.
+/// A terminal whose screen `weir dev` draws on.
+async fn drawn(terminal: &Terminal, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
+    eventually(PATIENCE, what, async || {
+        let rows = terminal.rows();
+        match is_so(&rows) {
+            true => Ok(rows),
+            false => Err(rows.join("\n")),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_terminal_shows_the_last_save_and_what_is_not_ready() {
+    let (scene, folder, _) = deployed("dev-screen", "1h").await;
+    let mut command = Weir::command();
+    command
+        .current_dir(scene.repository.path())
+        .args(["dev", &folder, "--apply", "--context", "controlplane"])
+        .env(
+            "KUBECONFIG",
+            ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR),
+        );
+    // Narrower than what is said of health, so that lines that are not cut would leave something behind.
+    let mut terminal = Terminal::start(command, 50, 30);
+    let has = |rows: &[String], part: &str| rows.concat().contains(part);
+    let what = "the first plan is shown";
+    drawn(&terminal, what, |rows| has(rows, "Plan: 1 unchanged")).await;
+
+    // A save begins a page: the headline, the file, the plan, what was done.
+    let write = |name: &str, text: String| {
+        scene.repository.write(&format!("{folder}/{name}"), text);
+    };
+    write("a.yaml", config_map("a", "level", "saved"));
+    let what = "the save is on a page of its own";
+    let rows = drawn(&terminal, what, |rows| has(rows, "is ready,")).await;
+    assert!(rows[0].contains("every save is"), "{rows:#?}");
+    assert!(has(&rows, "► "), "{rows:#?}");
+    assert!(has(&rows, "~ ConfigMap/"), "{rows:#?}");
+    assert!(has(&rows, "git → saved"), "{rows:#?}");
+    assert!(has(&rows, "Plan: 1 change"), "{rows:#?}");
+    assert!(has(&rows, "✔ ConfigMap/"), "{rows:#?}");
+    assert_eq!(
+        rows.iter().filter(|row| row.starts_with("Plan: ")).count(),
+        1,
+        "the page before is gone: {rows:#?}"
+    );
+
+    // What is not ready stands below, once, however often it changes.
+    let web = |selector: Value| {
+        let mut object: Value = serde_json::from_str(&deployment("web", "nginx:1", 1)).unwrap();
+        object["spec"]["template"]["spec"]["nodeSelector"] = selector;
+        object.to_string()
+    };
+    write("web.yaml", web(json!({ "example.org/none": "here" })));
+    write(
+        "kustomization.yaml",
+        kustomization_file(&["a.yaml", "web.yaml"]),
+    );
+    let standing = |rows: &[String]| -> Vec<String> {
+        let below = rows.iter().skip_while(|row| !row.starts_with("… "));
+        below.cloned().collect()
+    };
+    let what = "the Deployment stands below";
+    drawn(&terminal, what, |rows| {
+        standing(rows).len() == 1 && standing(rows)[0].ends_with('1')
+    })
+    .await;
+    for (replicas, last) in [(2, '2'), (3, '3')] {
+        let scaled = json!({ "spec": { "replicas": replicas } });
+        scene.merge(&deployment_kind(), "web", scaled).await;
+        let what = "the line is another one";
+        let rows = drawn(&terminal, what, |rows| {
+            standing(rows).iter().any(|row| row.ends_with(last))
+        })
+        .await;
+        assert_eq!(standing(&rows).len(), 1, "{rows:#?}");
+    }
+    write("web.yaml", web(json!({})));
+    let what = "nothing stands below any more";
+    let rows = drawn(&terminal, what, |rows| has(rows, "is ready,")).await;
+    assert_eq!(standing(&rows), Vec::<String>::new(), "{rows:#?}");
+
+    let id = Pid::from_raw(terminal.id().cast_signed());
+    kill(id, Signal::SIGINT).expect("signal weir dev");
+    assert_eq!(terminal.end(), Some(0));
+    let rows = drawn(&terminal, "it says goodbye", |rows| has(rows, "goes on")).await;
+    println!("{}", rows.join("\n"));
+}
+
+/// One environment of two hundred. A machine is never quicker than it is, so that the quickest tells most.
 #[tokio::test]
 async fn from_save_to_plan_takes_a_moment() {
     const ENVIRONMENTS: usize = 200;
@@ -448,9 +538,10 @@ async fn from_save_to_plan_takes_a_moment() {
     }
     times.sort();
     println!(
-        "from save to plan: median {:?}, longest {:?}",
+        "from save to plan: quickest {:?}, median {:?}, longest {:?}",
+        times[0],
         times[times.len() / 2],
         times[times.len() - 1]
     );
-    assert!(times[times.len() / 2] < Duration::from_secs(2), "{times:?}");
+    assert!(times[0] <= Duration::from_millis(100), "{times:?}");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use anstream::print;
+use anstream::{AutoStream, ColorChoice, print};
 use anstyle::{AnsiColor, Style};
 
 use super::super::plan_text;
@@ -19,8 +19,12 @@ const NAMED: usize = 3;
 /// Clears a terminal and begins at its top.
 const CLEAR: &str = "\x1b[2J\x1b[3J\x1b[H";
 
+/// Around what is taken back later: a line that is longer than the terminal is cut there, as it would else be several.
+const CUT: (&str, &str) = ("\x1b[?7l", "\x1b[?7h");
+
 /// Where things are written.
 pub(super) struct View {
+    /// What is drawn can be taken back.
     terminal: bool,
     /// What stands at the top of a terminal.
     headline: String,
@@ -37,8 +41,11 @@ fn colored(color: AnsiColor) -> Style {
 impl View {
     /// The view of standard output.
     pub(super) fn new(headline: String) -> Self {
+        let output = std::io::stdout();
+        // Where nothing but plain text may be written (`NO_COLOR`, `TERM=dumb`), nothing can be taken back either.
+        let is_plain = AutoStream::choice(&output) == ColorChoice::Never;
         Self {
-            terminal: std::io::stdout().is_terminal(),
+            terminal: output.is_terminal() && !is_plain,
             headline,
             standing: BTreeMap::new(),
             drawn: 0,
@@ -156,8 +163,9 @@ impl View {
         }
         let lines = self.standing.values().flatten();
         let lines: Vec<String> = lines.map(|(id, health)| line(id, health)).collect();
+        let (cut, whole) = CUT;
         for line in &lines {
-            print!("… {line}\n");
+            print!("{cut}… {line}{whole}\n");
         }
         self.drawn = lines.len();
     }
