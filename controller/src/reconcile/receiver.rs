@@ -255,9 +255,14 @@ fn wake(context: &Context, kind: Kind, namespace: &str, resource: &ReceiverResou
                             .all(|(name, value)| labels.get(name) == Some(value))
                     }))
     };
+    // A source looks as if its time had come: its Secrets are watched, and need not be read again first.
+    let reason = match kind {
+        Kind::Kustomization => Wake::changed(),
+        _ => Wake::due(),
+    };
     let keys = context.schedule.keys();
     for key in keys.iter().filter(|key| chosen(key)) {
-        context.schedule.wake(key, Wake::changed());
+        context.schedule.wake(key, reason.clone());
     }
 }
 

@@ -153,9 +153,12 @@ async fn a_push_is_looked_at_when_the_server_calls() {
         "nothing is written but the status"
     );
 
-    // A call is a look that has begun a moment later.
+    // A call is a look that has begun a moment later. Each begins when the look before is over: it would wait for it.
+    let runs =
+        format!("gotk_reconcile_duration_seconds_count{{kind=\"GitRepository\",name=\"{SOURCE}\",");
     let mut times = Vec::new();
     for _ in 0..20 {
+        let over = scene.metric(&runs).await;
         let before = scene.server.requests().len();
         let begin = Instant::now();
         assert_eq!(post(&address, &path, &headers, body).await, Ok(200));
@@ -164,14 +167,21 @@ async fn a_push_is_looked_at_when_the_server_calls() {
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
         times.push(begin.elapsed());
+        eventually(PATIENCE, "the look is over", async || {
+            match scene.metric(&runs).await > over {
+                true => Ok(()),
+                false => Err("it is not"),
+            }
+        })
+        .await;
     }
     times.sort();
-    let median = times[times.len() / 2];
     println!(
-        "from call to look: median {median:?}, longest {:?}",
-        times[times.len() - 1]
+        "from call to look: quickest {:?}, median {:?}, longest {:?}",
+        times[0], times[10], times[19]
     );
-    assert!(median < Duration::from_millis(500), "{times:?}");
+    // A machine is never quicker than it is; `make bench ONLY=call` measures the median of a release build.
+    assert!(times[0] < Duration::from_millis(10), "{times:?}");
 
     // The same call again does no more than the first.
     for _ in 0..50 {
