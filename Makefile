@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CONTROLPLANE := $(TARGET)/controlplane
 
-.PHONY: help build release first-symbols demo bench test fmt lint unit e2e weather score fuzz fuzz-sops bench-overlay bench-sops deny crds controlplane stores clean
+.PHONY: help build release first-symbols demo bench test fmt lint unit e2e weather score fuzz fuzz-sops fuzz-receivers bench-overlay bench-sops deny crds controlplane stores clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +59,9 @@ fuzz: ## fuzz the composer: each target for SECONDS (default 5); TARGETS names s
 
 fuzz-sops: ## fuzz the reader of encrypted files, likewise
 	@SECONDS_EACH=$(SECONDS) sops/fuzz/run $(TARGETS)
+
+fuzz-receivers: ## fuzz the calls of Git servers and registries, likewise
+	@SECONDS_EACH=$(SECONDS) controller/fuzz/run $(TARGETS)
 
 bench-overlay: ## builds beside kustomize's (from PATH, or KUSTOMIZE=PROGRAM; CORPUS=FOLDER adds the conformance cases)
 	$(CARGO) build -q --release -p weir

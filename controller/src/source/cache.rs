@@ -214,13 +214,14 @@ impl Current {
     }
 }
 
-/// Settings for repositories that only this program writes: no configuration but the repository's own, one thread.
+/// Settings for repositories that only this program writes: no configuration but the repository's own. Two threads
+/// find out the ids of a large pack's objects, as several repositories may be fetched at once.
 pub(super) fn opened(path: &Path) -> Result<gix::Repository, SourceError> {
     let options = gix::open::Options::isolated()
         .open_path_as_is(true)
         .with(gix::sec::Trust::Full)
         .config_overrides([
-            "pack.threads=1",
+            "pack.threads=2",
             "user.name=weir",
             "user.email=weir@localhost",
         ]);

@@ -9,6 +9,7 @@
     reason = "a benchmark that cannot be set up has nothing to show"
 )]
 
+mod call;
 mod chain;
 mod change;
 mod drift;
@@ -21,6 +22,7 @@ mod plan;
 mod process;
 mod site;
 mod size;
+mod source;
 mod table;
 mod watching;
 
@@ -33,9 +35,13 @@ type Measurement = (
 );
 
 /// In the order in which they run: the quick look first.
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 9] = [
     ("fleet of 100", || Box::pin(many::measure(100))),
     ("chain of 10", || Box::pin(chain::measure(10))),
+    ("receiver call", || Box::pin(call::measure())),
+    ("source 100000", || {
+        Box::pin(source::measure(100_000, 5_000))
+    }),
     ("plan 3000", || Box::pin(plan::measure(3_000))),
     ("large 10000", || Box::pin(large::measure(10_000))),
     ("repository size", || {
