@@ -72,6 +72,8 @@ pub struct Observed {
     pub has_managed_fields: bool,
     /// Whether its deletion has begun.
     pub deleting: bool,
+    /// Whether a controller has written into its status which generation it has seen.
+    pub reported: bool,
 }
 
 /// What a successful apply left behind: while the live object agrees with it, the object needs no request.
@@ -193,14 +195,12 @@ impl Live {
 impl Observed {
     /// Whether all that proofs look at is the same.
     pub fn agrees(&self, other: &Self) -> bool {
-        self.has_managed_fields
-            && Self {
-                resource_version: EcoString::new(),
-                ..self.clone()
-            } == Self {
-                resource_version: EcoString::new(),
-                ..other.clone()
-            }
+        let but_for_status = Self {
+            resource_version: other.resource_version.clone(),
+            reported: other.reported,
+            ..self.clone()
+        };
+        self.has_managed_fields && but_for_status == *other
     }
 }
 
@@ -267,6 +267,7 @@ mod tests {
             taken_over: None,
             has_managed_fields: true,
             deleting: false,
+            reported: false,
         }
     }
 

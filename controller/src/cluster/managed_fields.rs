@@ -190,6 +190,13 @@ pub fn last_writer(object: &Value) -> Option<String> {
     Some(text(newest, "manager").to_owned())
 }
 
+/// Whether somebody has written `status.observedGeneration`.
+pub fn is_reported(object: &Value) -> bool {
+    let field = "/fieldsV1/f:status/f:observedGeneration";
+    let mut entries = entries(object).iter();
+    entries.any(|entry| entry.pointer(field).is_some())
+}
+
 /// Whether the server keeps managed fields for this object at all; some aggregated API servers do not.
 pub fn has_managed_fields(object: &Value) -> bool {
     !entries(object).is_empty()
@@ -315,6 +322,20 @@ mod tests {
 
     fn object(entries: Value) -> Value {
         json!({"metadata": {"managedFields": entries}})
+    }
+
+    #[test]
+    fn a_controller_that_has_only_begun_has_not_reported() {
+        let written = |fields: Value| {
+            object(json!([
+                {"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status",
+                 "fieldsV1": {"f:status": fields}},
+            ]))
+        };
+        let begun = json!({"f:conditions": {"k:{\"type\":\"Progressing\"}": {".": {}}}});
+        assert!(!is_reported(&written(begun)));
+        assert!(is_reported(&written(json!({"f:observedGeneration": {}}))));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::client::Client;
 use super::discovery::Resource;
 use super::live::{Live, ObjectKey, Observed, Uid};
 use super::managed_fields::{
-    TakenOver, has_managed_fields, own_entry, own_fields, taken_over_digest,
+    TakenOver, has_managed_fields, is_reported, own_entry, own_fields, taken_over_digest,
 };
 use super::owner::{NAME_LABEL, Owner};
 
@@ -362,5 +362,6 @@ fn observed(object: &Metadata, managers: &[TakenOver]) -> Observed {
         taken_over: taken_over_digest(&value, managers),
         has_managed_fields: has_managed_fields(&value),
         deleting: metadata.deletion_timestamp.is_some(),
+        reported: is_reported(&value),
     }
 }

@@ -105,6 +105,12 @@ fn always_current(_: &Value) -> Health {
     Health::current("Resource is always ready")
 }
 
+/// Whether objects of a kind can only be as they should be once their controller has written into the status which
+/// generation it has seen: a Deployment is Available by a condition that comes with it.
+pub fn waits_for_report(group: &str, kind: &str) -> bool {
+    (group, kind) == ("apps", "Deployment")
+}
+
 /// The health of a live object.
 pub fn assess(object: &Value) -> Health {
     let (group, kind) = group_and_kind(object);

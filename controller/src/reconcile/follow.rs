@@ -21,9 +21,9 @@ use super::run::{Run, Times};
 use super::schedule::{Key, Schedule, Wake};
 use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
 use crate::cluster::discovery::Resource;
-use crate::cluster::{Action, ChangeSet, Client, Live, ObjectKey, Plan, Step};
+use crate::cluster::{Action, ChangeSet, Client, Live, ObjectKey, Observed, Plan, Step};
 use crate::health::custom::Rules;
-use crate::health::{Health, Status};
+use crate::health::{Health, Status, waits_for_report};
 use crate::report::failure::Failure;
 
 /// The shortest time between two looks at one object.
@@ -177,6 +177,12 @@ fn is_always_current(rules: &Rules, id: &ObjectId) -> bool {
     ALWAYS_CURRENT.contains(&(&id.group, &id.kind)) && !rules.cover(&id.group, &id.kind)
 }
 
+/// Whether an object's controller has yet to say anything that could make it as it should be.
+fn is_unreported(rules: &Rules, id: &ObjectId, seen: &Observed) -> bool {
+    let waits = waits_for_report(&id.group, &id.kind) && !rules.cover(&id.group, &id.kind);
+    waits && seen.has_managed_fields && !seen.reported
+}
+
 /// A Kustomization that applies itself cannot wait for itself.
 fn is_itself(key: &Key, id: &ObjectId) -> bool {
     id.group == crate::api::kustomization::GROUP
@@ -260,12 +266,15 @@ impl Following {
             let Some(object) = self.objects.get_mut(key) else {
                 continue;
             };
-            let seen = live.get(key).map(|observed| observed.resource_version);
+            let seen = live.get(key);
             let is_judged = match (&seen, &object.version) {
-                (Some(seen), Some(judged)) => is_judged(seen, judged),
+                (Some(seen), Some(judged)) => is_judged(&seen.resource_version, judged),
                 _ => false,
             };
-            object.asked |= !is_judged && !is_always_current(&self.rules, &object.id);
+            let is_unreported =
+                seen.is_some_and(|seen| is_unreported(&self.rules, &object.id, &seen));
+            let tells_nothing = is_unreported || is_always_current(&self.rules, &object.id);
+            object.asked |= !is_judged && !tells_nothing;
         }
     }
 

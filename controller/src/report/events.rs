@@ -10,6 +10,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::notify::{self, Poster};
 
@@ -17,7 +18,10 @@ use super::notify::{self, Poster};
 const QUEUE: usize = 4096;
 
 /// How long an event waits at most for the end of all runs.
-const LATEST: Duration = Duration::from_secs(2);
+const LATEST: Duration = Duration::from_secs(5);
+
+/// How long no run must have been under way: between an apply and a look at health there is only a moment.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// An event that comes again within this time raises the count of the first.
 const SERIES: Duration = Duration::from_secs(10 * 60);
@@ -65,23 +69,35 @@ pub struct Events {
     queue: mpsc::Sender<(Event, Timestamp)>,
     posts: Option<notify::Queue>,
     dropped: Counter,
-    /// How many runs are under way.
-    runs: watch::Sender<usize>,
+    runs: watch::Sender<Runs>,
+}
+
+/// What is under way.
+#[derive(Clone, Copy, Debug)]
+struct Runs {
+    count: usize,
+    /// When the last one ended.
+    ended: Instant,
 }
 
 /// While this lives, events wait.
-pub struct Run(watch::Sender<usize>);
+pub struct Run(watch::Sender<Runs>);
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.0.send_modify(|runs| *runs -= 1);
+        self.0.send_modify(|runs| {
+            *runs = Runs {
+                count: runs.count - 1,
+                ended: Instant::now(),
+            };
+        });
     }
 }
 
 /// The other end of the queue, which writes.
 pub struct Writer {
     queue: mpsc::Receiver<(Event, Timestamp)>,
-    runs: watch::Receiver<usize>,
+    runs: watch::Receiver<Runs>,
     client: kube::Client,
     instance: String,
     series: HashMap<SeriesKey, Written>,
@@ -108,7 +124,10 @@ struct Written {
 pub fn channel(client: kube::Client, instance: String, dropped: Counter) -> (Events, Writer) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let series = HashMap::new();
-    let runs = watch::Sender::new(0);
+    let runs = watch::Sender::new(Runs {
+        count: 0,
+        ended: Instant::now(),
+    });
     let writer = Writer {
         queue: receiver,
         runs: runs.subscribe(),
@@ -135,7 +154,7 @@ impl Events {
 
     /// A run begins: its requests go first.
     pub fn begin_run(&self) -> Run {
-        self.runs.send_modify(|runs| *runs += 1);
+        self.runs.send_modify(|runs| runs.count += 1);
         Run(self.runs.clone())
     }
 
@@ -181,9 +200,7 @@ impl Writer {
     /// Waits until no run is under way, or the event is old enough.
     async fn turn(&self, at: Timestamp) {
         let age = Timestamp::now().duration_since(at).unsigned_abs();
-        let mut runs = self.runs.clone();
-        let _ = tokio::time::timeout(LATEST.saturating_sub(age), runs.wait_for(|runs| *runs == 0))
-            .await;
+        let _ = tokio::time::timeout(LATEST.saturating_sub(age), quiet(self.runs.clone())).await;
     }
 
     async fn write(&mut self, event: &Event, at: Timestamp) {
@@ -220,6 +237,21 @@ impl Writer {
             },
         );
         Ok(())
+    }
+}
+
+/// Waits until no run has been under way for a while.
+async fn quiet(mut runs: watch::Receiver<Runs>) {
+    loop {
+        let ended = match runs.wait_for(|runs| runs.count == 0).await {
+            Ok(runs) => runs.ended,
+            Err(_) => return,
+        };
+        let rest = QUIET.saturating_sub(ended.elapsed());
+        if rest.is_zero() {
+            return;
+        }
+        let _ = tokio::time::timeout(rest, runs.changed()).await;
     }
 }
 

@@ -73,17 +73,8 @@ async fn an_account_without_rights_is_waited_for_as_long_as_the_timeout() {
     scene.delete(&kustomization_kind(), "app").await;
     scene.gone(&kustomization_kind(), "app").await;
     assert!(scene.find(&config_map_kind(), "settings").await.is_some());
-    let events = scene
-        .api(&kind("", "v1", "Event"))
-        .list(&Default::default())
-        .await
-        .unwrap();
-    let left = events
-        .items
-        .iter()
-        .filter_map(|event| event.data["message"].as_str());
-    let mut left = left.filter(|message| message.contains("left behind"));
-    assert!(left.any(|message| message.contains("ConfigMap") && message.contains("settings")));
+    let left = format!("left behind: ConfigMap/{}/settings", scene.namespace);
+    scene.told("Warning", "app", &left).await;
 }
 
 #[tokio::test]
