@@ -27,7 +27,7 @@ demo: need ## watch a Git commit become running objects in a real API server (KE
 	@WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) $(TARGET)/debug/demo $(if $(KEEP),--keep)
 
 bench: need controlplane ## what Weir costs beside its goals, on a real control plane (ONLY=100 for a quick look)
-	$(CARGO) build --release -p weir -p weir-tests --bin weir --bin bench
+	$(CARGO) build --release -p weir -p weir-tests --bin weir --bin bench --features weir/jemalloc
 	@WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/release/weir) $(TARGET)/release/bench $(ONLY)
 
 test: need fmt lint unit e2e ## everything that CI runs

@@ -11,11 +11,12 @@ use tempfile::TempDir;
 use crate::eventually;
 use crate::scene::PATIENCE;
 
-/// How the allocator is set where Weir is deployed: see `deploy/deployment.yaml`.
-const ALLOCATOR: [(&str, &str); 2] = [
-    ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_TRIM_THRESHOLD_", "131072"),
-];
+/// How the allocator of a binary that has the `jemalloc` feature is set where Weir is deployed: see
+/// `deploy/deployment.yaml`.
+const ALLOCATOR: (&str, &str) = (
+    "_RJEM_MALLOC_CONF",
+    "narenas:1,dirty_decay_ms:0,muzzy_decay_ms:0",
+);
 
 /// A process of the controller. It is killed when this value is dropped, and shows the end of its
 /// log when that happens in a failing test.
@@ -104,7 +105,7 @@ impl Weir {
         command
             .arg("run")
             .args(&self.arguments)
-            .envs(ALLOCATOR)
+            .env(ALLOCATOR.0, ALLOCATOR.1)
             .env("KUBECONFIG", &self.kubeconfig);
         if let Some(namespace) = &self.namespace {
             command
