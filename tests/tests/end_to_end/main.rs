@@ -41,7 +41,7 @@
 //! | 33 | a missing kubeconfig, and its coming | `remote` |
 //! | 34 | tags, versions, commits, names | `sources::tags_versions_and_commits_are_found`; test `source_fetch` |
 //! | 35 | ignore rules, default exclusions, links | tests `source_tree`, `source_artifact` |
-//! | 36 | passwords, tokens, private authorities, SSH keys and known hosts | `sources::a_password_opens_the_repository`, `sources::a_private_authority_is_trusted_when_it_is_named`, `sources::a_key_opens_a_repository_over_ssh`; tests `source_fetch`, `source_ssh` |
+//! | 36 | passwords, tokens, private authorities, SSH keys and known hosts | `sources::a_password_opens_the_repository`, `sources::a_private_authority_is_trusted_when_it_is_named`, `sources::a_key_opens_a_repository_over_ssh`, `sources::a_token_opens_the_repository`, `sources::a_certificate_opens_the_repository`, `proxies`; tests `source_fetch`, `source_ssh`, `source_proxied` |
 //! | 37 | signatures of commits and tags, OpenPGP and SSH | `revisions::only_what_is_signed_by_somebody_trusted_is_applied`; test `source_verified` |
 //! | 38 | a ConfigMap's change triggers, labelled or not | `states::a_config_map_that_values_come_from_is_followed_without_a_label` |
 //! | 39 | what the `flux` command line reads and writes | `looking::the_flux_command_finds_all_that_it_reads`, `deploy::an_annotation_is_answered`, `deploy::a_suspended_kustomization_waits`, `states` |

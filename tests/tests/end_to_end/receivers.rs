@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, Mac};
 use kube::api::DynamicObject;
 use serde_json::json;
+use sha1::Sha1;
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -212,6 +213,103 @@ async fn a_push_is_looked_at_when_the_server_calls() {
         },
     )
     .await;
+}
+
+/// The proof of one caller over a body: a header and its value.
+fn proof(caller: &str, body: &str) -> Option<(&'static str, String)> {
+    let sha1 = || {
+        let mac = Hmac::<Sha1>::new_from_slice(TOKEN.as_bytes()).unwrap();
+        format!("{:x}", mac.chain_update(body).finalize().into_bytes())
+    };
+    Some(match caller {
+        "generic-hmac" => ("X-Signature", signature(body)),
+        "github" => ("X-Hub-Signature-256", signature(body)),
+        "gitlab" => ("X-Gitlab-Token", TOKEN.to_owned()),
+        "bitbucket" => ("X-Hub-Signature", signature(body)),
+        "harbor" => ("Authorization", TOKEN.to_owned()),
+        "nexus" => ("X-Nexus-Webhook-Signature", sha1()),
+        _ => return None,
+    })
+}
+
+#[tokio::test]
+async fn every_kind_of_caller_is_heard_with_its_proof_and_not_without() {
+    let resources = json!([{ "kind": "GitRepository", "name": SOURCE }]);
+    let (scene, _) = start("callers", github(resources.clone())).await;
+    let address = scene.weir.address("receivers").await;
+    let receivers = kind(GROUP, "v1", "Receiver");
+    for (caller, event, body) in [
+        ("generic", None, ""),
+        ("generic-hmac", None, "anything"),
+        ("github", Some(("X-GitHub-Event", "push")), "{}"),
+        ("gitlab", Some(("X-Gitlab-Event", "Push Hook")), "{}"),
+        (
+            "bitbucket",
+            Some(("X-Event-Key", "repo:refs_changed")),
+            "{}",
+        ),
+        ("harbor", None, "{}"),
+        (
+            "dockerhub",
+            None,
+            r#"{"repository":{"repo_url":"https://example.org/a"}}"#,
+        ),
+        ("quay", None, r#"{"docker_url":"quay.io/a"}"#),
+        ("nexus", None, r#"{"action":"UPDATED"}"#),
+        ("acr", None, r#"{"action":"push"}"#),
+    ] {
+        let events: Vec<&str> = event.iter().map(|(_, event)| *event).collect();
+        let spec = json!({
+            "type": caller, "events": events, "secretRef": { "name": "token" },
+            "resources": resources,
+        });
+        scene
+            .create(&object(&receivers, caller, json!({ "spec": spec })))
+            .await;
+        let what = format!("{caller} may call");
+        let receiver = scene
+            .until(&what, &receivers, caller, |receiver| {
+                match condition(receiver, "Ready") {
+                    Some(ready) if ready["status"] == "True" => Ok(()),
+                    _ => Err("it may not"),
+                }
+            })
+            .await;
+        let path = receiver.data["status"]["webhookPath"].as_str().unwrap();
+        let proof = proof(caller, body);
+        let proof = proof.as_ref().map(|(name, value)| (*name, value.as_str()));
+        let right: Vec<(&str, &str)> = event.into_iter().chain(proof).collect();
+
+        let commit = scene.repository.write("a", caller).publish(caller);
+        let without: Vec<(&str, &str)> = event.into_iter().collect();
+        if proof.is_some() {
+            assert_eq!(
+                post(&address, path, &without, body).await,
+                Ok(400),
+                "{caller}"
+            );
+        } else if !body.is_empty() {
+            assert_eq!(
+                post(&address, path, &right, "{}").await,
+                Ok(400),
+                "{caller}"
+            );
+        }
+        assert_eq!(
+            post(&address, path, &right, body).await,
+            Ok(200),
+            "{caller}"
+        );
+        fetched(&scene, &format!("main@sha1:{commit}")).await;
+        if event.is_some() {
+            let proof: Vec<(&str, &str)> = proof.into_iter().collect();
+            assert_eq!(
+                post(&address, path, &proof, body).await,
+                Ok(400),
+                "{caller}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
