@@ -59,6 +59,15 @@ impl SshKey {
         SshKey::read(&path)
     }
 
+    /// Makes an encrypted pair that takes so many rounds to open; 16 are usual.
+    pub fn generate_slow(passphrase: &str, rounds: u32) -> SshKey {
+        let folder = tempfile::tempdir().expect("create a folder for a key");
+        let path = folder.path().join("key");
+        let rounds = rounds.to_string();
+        generate(&path, &["-t", "ed25519", "-N", passphrase, "-a", &rounds]);
+        SshKey::read(&path)
+    }
+
     /// Makes a pair of a kind in the format of OpenSSL.
     pub fn generate_pem(kind: &str) -> SshKey {
         let folder = tempfile::tempdir().expect("create a folder for a key");

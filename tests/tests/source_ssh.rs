@@ -7,7 +7,7 @@
 )]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use controller::source::{
     Access, Credentials, Fetched, Reference, Remote, RemoteUrl, Repositories, SourceError,
@@ -179,6 +179,32 @@ async fn keys_that_do_not_fit_are_reported() {
     let (reason, message) = problem(client.look(&url).await);
     assert_eq!(reason, "AuthenticationFailed");
     assert!(message.contains("no private key"), "{message}");
+}
+
+#[tokio::test]
+async fn an_encrypted_key_is_opened_once() {
+    let key = SshKey::generate_slow("open sesame", 64);
+    let server = SshServer::start(&key, &SshServerOptions::default());
+    server.create_repository("app").write("a", "b").publish("c");
+    let mut client = Client::new(&key, server.known_hosts("ed25519"));
+    client.identity.passphrase = Some("open sesame".to_owned());
+    let url = server.url("app");
+    let look = async || {
+        let begun = Instant::now();
+        client.look(&url).await.unwrap();
+        begun.elapsed()
+    };
+    let first = look().await;
+    let mut later = Duration::MAX;
+    for _ in 0..3 {
+        later = later.min(look().await);
+    }
+    assert!(later < first / 2, "{later:?} after {first:?}");
+
+    // Another passphrase opens nothing because of it.
+    client.identity.passphrase = Some("close sesame".to_owned());
+    let error = client.look(&url).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.reason(), "AuthenticationFailed");
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use overlay::ObjectHash;
+use russh::keys::PrivateKey;
 use sha2::{Digest, Sha256};
 
-use super::access::{self, Access, Credentials};
+use super::access::{self, Access, Credentials, SshIdentity};
 use super::advertisement::Advertisements;
 use super::cache::{Cache, clear, folder};
 use super::client;
@@ -21,10 +22,13 @@ use super::reference::Reference;
 use super::remote::{Remote, RemoteUrl, SshAddress};
 use super::server::{Http, Server, Way};
 use super::snapshot::Commit;
-use super::ssh::SshServer;
+use super::ssh::{SshServer, private_key};
 
 /// Clients with a TLS or a proxy of their own that are kept; each holds a pool of connections.
 const CLIENTS: usize = 256;
+
+/// Opened private keys that are kept.
+const KEYS: usize = 256;
 
 /// What outlives one look at a repository: caches on disk, connections, what servers said of themselves.
 pub struct Repositories {
@@ -32,6 +36,8 @@ pub struct Repositories {
     /// One for each owner.
     caches: Mutex<HashMap<String, Known>>,
     clients: Mutex<HashMap<[u8; 32], reqwest::Client>>,
+    /// Private keys that were encrypted, opened.
+    keys: Mutex<HashMap<[u8; 32], Arc<PrivateKey>>>,
     advertisements: Arc<Advertisements>,
     tokens: Mutex<HashMap<[u8; 32], Issued>>,
     environment: Option<EnvironmentProxies>,
@@ -73,6 +79,7 @@ impl Repositories {
             storage,
             caches: Mutex::default(),
             clients: Mutex::default(),
+            keys: Mutex::default(),
             advertisements: Arc::default(),
             tokens: Mutex::default(),
             environment: None,
@@ -124,7 +131,8 @@ impl Repositories {
         match (&remote.url, &remote.access.credentials) {
             (RemoteUrl::Ssh(url), Credentials::Ssh(identity)) => {
                 let (address, proxy) = (SshAddress::of(url)?, remote.access.proxy.as_ref());
-                Ok(Way::Ssh(SshServer::new(address, identity, proxy)?))
+                let (hosts, key) = (&identity.known_hosts, self.key(identity)?);
+                Ok(Way::Ssh(SshServer::new(address, hosts, key, proxy)?))
             }
             (RemoteUrl::Ssh(_), _) => Err(access::missing("identity")),
             (RemoteUrl::Http(_), credentials) => Ok(Way::Http(Http {
@@ -133,6 +141,24 @@ impl Repositories {
                 advertisements: self.advertisements.clone(),
             })),
         }
+    }
+
+    /// The key of an identity. To open one that is encrypted is work by design, and is done once.
+    fn key(&self, identity: &SshIdentity) -> Result<Arc<PrivateKey>, SourceError> {
+        let Some(passphrase) = &identity.passphrase else {
+            return private_key(identity).map(Arc::new);
+        };
+        let parts = [identity.private_key.as_bytes(), passphrase.as_bytes()];
+        let name = digest(parts.into_iter());
+        if let Some(key) = lock(&self.keys).get(&name) {
+            return Ok(key.clone());
+        }
+        let key = Arc::new(private_key(identity)?);
+        let mut keys = lock(&self.keys);
+        if keys.len() >= KEYS {
+            keys.clear();
+        }
+        Ok(keys.entry(name).or_insert(key).clone())
     }
 
     pub(super) fn client(&self, access: &Access) -> Result<reqwest::Client, SourceError> {
@@ -150,21 +176,27 @@ impl Repositories {
 }
 
 fn client_key(access: &Access) -> [u8; 32] {
-    let mut digest = Sha256::new();
     let (certificate, key) = access.client_certificate.clone().unwrap_or_default();
     let proxy = access.proxy.clone();
     let (address, account) = proxy
         .map(|proxy| (proxy.address, proxy.account))
         .unwrap_or_default();
     let (user, password) = account.unwrap_or_default();
-    for part in [
+    let parts = [
         access.authorities.clone().unwrap_or_default(),
         certificate,
         key,
         address.into_bytes(),
         user.into_bytes(),
         password.into_bytes(),
-    ] {
+    ];
+    digest(parts.iter().map(Vec::as_slice))
+}
+
+/// What tells texts apart, wherever one ends and the next begins.
+fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }

@@ -75,16 +75,17 @@ impl Handler for Doorkeeper {
 }
 
 impl SshServer {
-    /// Reads the key; an encrypted one takes a moment.
+    /// Reads what leads there; the key was read before.
     pub(super) fn new(
         address: SshAddress,
-        identity: &SshIdentity,
+        known_hosts: &str,
+        key: Arc<PrivateKey>,
         proxy: Option<&Proxy>,
     ) -> Result<Self, SourceError> {
         Ok(Self {
             tunnel: proxy.map(Tunnel::through).transpose()?,
-            hosts: HostKeys::of(&identity.known_hosts, &address.host, address.port),
-            key: Arc::new(private_key(identity)?),
+            hosts: HostKeys::of(known_hosts, &address.host, address.port),
+            key,
             address,
             connection: Mutex::default(),
         })
@@ -205,7 +206,8 @@ fn said(error: &russh::Error) -> Failure {
     }
 }
 
-fn private_key(identity: &SshIdentity) -> Result<PrivateKey, SourceError> {
+/// Reads a key; one that is encrypted takes a moment.
+pub(super) fn private_key(identity: &SshIdentity) -> Result<PrivateKey, SourceError> {
     let refuse = |problem: String| Err(SourceError::Authentication(problem));
     let passphrase = identity.passphrase.as_deref();
     match decode_secret_key(&identity.private_key, passphrase) {

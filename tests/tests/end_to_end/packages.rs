@@ -8,8 +8,11 @@ use sha2::{Digest, Sha256};
 use weir_tests::http_client::ask;
 use weir_tests::objects::{config_map, kind, kustomization, object};
 use weir_tests::registry::{ACCOUNT, COSIGN_SIGNATURE, CosignKey, FLUX_CONTENT, Layer, archive};
-use weir_tests::scene::{condition, config_map_kind};
-use weir_tests::{ObjectStorage, ReferrersFront, Registry, STORAGE_KEY, Scene, TlsDoor};
+use weir_tests::scene::{PATIENCE, condition, config_map_kind};
+use weir_tests::{
+    ControlPlane, ObjectStorage, ReferrersFront, Registry, STORAGE_KEY, Scene, TlsDoor, Weir,
+    eventually,
+};
 
 const GROUP: &str = "source.toolkit.fluxcd.io";
 const OCI: &str = "OCIRepository";
@@ -115,6 +118,41 @@ async fn other_than(scene: &Scene, before: &str) -> DynamicObject {
         .await
 }
 
+/// What `weir` says of the namespace.
+async fn said(scene: &Scene, arguments: &[&str]) -> String {
+    let mut command = Weir::command();
+    command.args(arguments).args(["-n", &scene.namespace]).env(
+        "KUBECONFIG",
+        ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR),
+    );
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Checks that an object is followed to its source, and that the source is listed.
+async fn is_traced(scene: &Scene, of: &str, lines: &[String]) {
+    let text = said(scene, &["trace", "ConfigMap/a"]).await;
+    let source = format!("Source:        {of}/their");
+    for line in lines.iter().chain([&source]) {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let text = said(scene, &["get", "sources"]).await;
+    let is_row = |line: &str| line.split_whitespace().take(2).eq([of, "their"]);
+    assert!(text.lines().any(is_row), "{text}");
+    let about = format!("{of}/their");
+    eventually(PATIENCE, "the events are listed", async || {
+        let text = said(scene, &["events", "--for", &about]).await;
+        match text.contains("NewArtifact") {
+            true => Ok(()),
+            false => Err(text),
+        }
+    })
+    .await;
+}
+
 fn files(value: &str) -> Vec<(&'static str, String)> {
     vec![
         ("kustomization.yaml", "resources: [a.yaml]\n".to_owned()),
@@ -215,15 +253,17 @@ async fn an_artifact_is_pulled_by_tag_range_and_digest() {
     let object = ready(&scene, OCI, &first).await;
     assert_eq!(types(&object), ["Ready=True", "ArtifactInStorage=True"]);
     has_value(&scene, "1").await;
-    let events = scene.api(&kind("", "v1", "Event"));
-    let events = events.list(&Default::default()).await.unwrap();
-    let told = events.items.iter().any(|event| {
-        event.data["reason"] == "NewArtifact"
-            && event.data["message"]
-                .as_str()
-                .is_some_and(|text| text.starts_with("stored artifact with revision"))
-    });
-    assert!(told, "an event tells of the artifact");
+    is_traced(
+        &scene,
+        OCI,
+        &[
+            format!("URL:           {}", registry.url("fleet/apps")),
+            "Origin:        latest@sha1:1".to_owned(),
+        ],
+    )
+    .await;
+    let news = "stored artifact with revision";
+    scene.told("Normal", "their", news).await;
 }
 
 #[tokio::test]
@@ -766,6 +806,15 @@ async fn the_objects_of_a_bucket_are_applied_and_followed() {
         .await;
     assert_eq!(object.data["status"]["artifact"]["revision"], second);
 
+    is_traced(
+        &scene,
+        BUCKET,
+        &[
+            "Bucket:        fleet".to_owned(),
+            format!("Endpoint:      {}", storage.address()),
+        ],
+    )
+    .await;
     respec(&scene, BUCKET, json!({ "bucketName": "absent" })).await;
     let what = "the bucket is not found";
     let missing = |object: &DynamicObject| match weir_tests::scene::message(object).as_str() {
