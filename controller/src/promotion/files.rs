@@ -25,11 +25,14 @@ pub struct Stays<'a> {
     policy: &'a Policy,
     /// ConfigMaps and Secrets that Kustomizations take variables from.
     variables: BTreeSet<(String, String)>,
+    /// The files that generators of Secrets and of variables read, wherever those stand.
+    inputs: BTreeSet<String>,
 }
 
 impl<'a> Stays<'a> {
-    /// Reads from the Kustomizations of all environments which ConfigMaps are sources of variables.
-    pub fn new(policy: &'a Policy, graph: &Graph) -> Self {
+    /// Reads from the Kustomizations of all environments which ConfigMaps are sources of variables, and from all
+    /// kustomization files what the generators of such and of Secrets read.
+    pub fn new(policy: &'a Policy, graph: &Graph, tree: &dyn Tree) -> Result<Self, TreeError> {
         let leaves = graph
             .environments
             .iter()
@@ -37,12 +40,23 @@ impl<'a> Stays<'a> {
         let sources = leaves
             .filter_map(|leaf| leaf.spec.post_build.as_ref())
             .flat_map(|post_build| post_build.substitute_from.iter());
-        Self {
-            policy,
-            variables: sources
-                .map(|source| (source.kind.to_string(), source.name.clone()))
-                .collect(),
+        let variables: BTreeSet<(String, String)> = sources
+            .map(|source| (source.kind.to_string(), source.name.clone()))
+            .collect();
+        let mut inputs = BTreeSet::new();
+        for (folder, kustomization) in &graph.folders.by_path {
+            inputs.extend(closed_inputs(
+                tree,
+                folder,
+                &kustomization.file,
+                &variables,
+            )?);
         }
+        Ok(Self {
+            policy,
+            variables,
+            inputs,
+        })
     }
 
     /// Why a file never travels; nothing for one that does, or that is not there.
@@ -56,6 +70,9 @@ impl<'a> Stays<'a> {
         }
         if let Some((_, why)) = NAMES.iter().find(|(glob, _)| matches_file(glob, name)) {
             return Ok(Some(why));
+        }
+        if self.inputs.contains(path) {
+            return Ok(Some("input of a generator of secrets or variables"));
         }
         if self.policy.keeps_file(path) {
             return Ok(Some("weir.yaml says so"));
@@ -73,32 +90,46 @@ impl<'a> Stays<'a> {
     fn why_document(&self, document: &Node) -> Option<&'static str> {
         let kind = document.find_str(&["kind"])?;
         let name = document.find_str(&["metadata", "name"]).unwrap_or_default();
-        if kind == "Secret" && document.find_str(&["apiVersion"]) == Some("v1") {
+        if kind == "Secret" {
             return Some("a Secret");
+        }
+        if kind.ends_with("List") {
+            let items = document.get("items").and_then(Node::as_sequence);
+            let mut items = items.unwrap_or_default().iter();
+            return items.find_map(|item| self.why_document(item));
         }
         let is_source = self.variables.contains(&(kind.to_owned(), name.to_owned()));
         is_source.then_some("variables of a cluster")
     }
 }
 
-/// The files that the secret generators of a folder's kustomization files read.
-pub fn secret_inputs(tree: &dyn Tree, paths: &[&str]) -> Result<BTreeSet<String>, TreeError> {
-    let mut found = BTreeSet::new();
-    for path in paths.iter().filter(|path| is_kustomization(path)) {
-        if tree.kind(path)? != Some(EntryKind::File) {
-            continue;
-        }
-        let bytes = tree.read(path)?;
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let documents = read_documents(&bytes, 0, Dialect::Kustomize).unwrap_or_default();
-        let generators = documents
-            .iter()
-            .filter_map(|document| document.get("secretGenerator")?.as_sequence());
-        for generator in generators.flatten() {
-            found.extend(inputs(generator).filter_map(|input| clean(folder, input)));
-        }
+/// The files that a kustomization file's generators of Secrets and of variables read.
+fn closed_inputs(
+    tree: &dyn Tree,
+    folder: &str,
+    file: &str,
+    variables: &BTreeSet<(String, String)>,
+) -> Result<BTreeSet<String>, TreeError> {
+    let bytes = tree.read(file)?;
+    // Most say nothing of the kind, and need not be parsed.
+    if !bytes.windows(9).any(|window| window == b"Generator") {
+        return Ok(BTreeSet::new());
     }
-    Ok(found)
+    let documents = read_documents(&bytes, 0, Dialect::Kustomize).unwrap_or_default();
+    let generators = |field: &'static str| {
+        let lists = documents
+            .iter()
+            .filter_map(move |document| document.get(field)?.as_sequence());
+        lists.flatten()
+    };
+    let makes_variables = |generator: &&Node| {
+        let name = generator.find_str(&["name"]).unwrap_or_default();
+        variables.contains(&("ConfigMap".to_owned(), name.to_owned()))
+    };
+    let closed = generators("configMapGenerator").filter(makes_variables);
+    let closed = generators("secretGenerator").chain(closed);
+    let paths = closed.flat_map(inputs);
+    Ok(paths.filter_map(|path| clean(folder, path)).collect())
 }
 
 fn inputs(generator: &Node) -> impl Iterator<Item = &str> {

@@ -52,7 +52,9 @@ pub fn leaks(
             if had.contains(text) {
                 continue;
             }
+            let is_new = |string: &&String| !had.iter().any(|old| holds_word(old, string));
             let found = strings.iter().filter(|string| holds_word(text, string));
+            let found = found.filter(is_new);
             leaks.extend(found.map(|string| Leak {
                 text: string.clone(),
                 environment: environment.name.clone(),
@@ -134,13 +136,21 @@ fn strings_of(
     Ok(())
 }
 
+/// The scalars of a node. What kind an object is of is no fact of an environment.
 fn collect<'a>(node: &'a Node, found: &mut Vec<&'a str>) {
     match &node.value {
         Value::Scalar(scalar) => found.push(&scalar.text),
         Value::Secret(_) => {}
         Value::Sequence(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Mapping(mapping) => mapping.iter().for_each(|(_, value)| collect(value, found)),
+        Value::Mapping(mapping) => {
+            let told = mapping.iter().filter(|(key, _)| !is_kind(&key.text));
+            told.for_each(|(_, value)| collect(value, found));
+        }
     }
+}
+
+fn is_kind(key: &str) -> bool {
+    matches!(key, "kind" | "apiVersion")
 }
 
 /// Whether a text holds a string with nothing of a word on either side.

@@ -1,13 +1,13 @@
 //! A promotion before anything is written: every file merged, every record made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use overlay::{ObjectHash, Tree, TreeError};
 
 use super::base::{self, BaseError, Past, Recorded, Wanted};
 use super::entry::entry;
 use super::file::{Fate, Outcome, Versions, outcome};
-use super::files::{Stays, home, secret_inputs};
+use super::files::{Stays, home};
 use super::merge::{Choice, Rules, Side, covers};
 use super::overlaid::Changes;
 use super::policy::Policy;
@@ -114,7 +114,7 @@ pub fn prepare(
     scope: &Scope,
     wishes: &Wishes,
 ) -> Result<Vec<AppChange>, PrepareError> {
-    let stays = Stays::new(site.policy, site.graph);
+    let stays = Stays::new(site.policy, site.graph, &site.head.tree)?;
     let mut changes = Vec::new();
     for app in &scope.apps {
         let change = prepare_app(site, scope, app, wishes, &stays)?;
@@ -248,20 +248,13 @@ pub type Staying = Vec<(String, &'static str)>;
 
 /// The files that travel, and those that never do.
 fn split(tree: &dyn Tree, app: &App, stays: &Stays<'_>) -> Result<(Pairs, Staying), TreeError> {
-    let both: Vec<&str> = app
-        .files
-        .iter()
-        .flat_map(|(target, source)| [target.as_str(), source])
-        .collect();
-    let inputs: BTreeSet<String> = secret_inputs(tree, &both)?;
     let (mut travelling, mut stay) = (Pairs::new(), Vec::new());
     for (target, source) in &app.files {
         let why = match stays.why(tree, source)? {
             Some(why) => Some(why),
             None => stays.why(tree, target)?,
         };
-        let is_input = inputs.contains(target) || inputs.contains(source);
-        match why.or(is_input.then_some("input of a secret generator")) {
+        match why {
             Some(why) => stay.push((target.clone(), why)),
             None => drop(travelling.insert(target.clone(), source.clone())),
         }

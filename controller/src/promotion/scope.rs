@@ -190,17 +190,28 @@ fn apps_with(tree: &dyn Tree, root: &str, stage: &str) -> Result<Vec<String>, Tr
     Ok(found)
 }
 
-/// An environment that extends a stage has no apps of its own.
+/// An environment that extends a stage, or one app of it, has no apps of its own.
 fn refuse_extending(folders: &Folders, folder: &str) -> Result<(), ScopeError> {
-    let is_stage = |path: &&&str| path.rsplit('/').nth(1) == Some(LAYERS[0]);
-    let closure = folders.closure(folder);
-    match closure.iter().skip(1).find(is_stage) {
-        Some(stage) if !is_stage(&&folder) => Err(ScopeError::ExtendsStage {
-            environment: folder.to_owned(),
-            stage: (*stage).to_owned(),
-        }),
-        _ => Ok(()),
+    if stage_of(folder).is_some() {
+        return Ok(());
     }
+    let closure = folders.closure(folder);
+    match closure.iter().find_map(|path| stage_of(path)) {
+        Some(stage) => Err(ScopeError::ExtendsStage {
+            environment: folder.to_owned(),
+            stage: stage.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The stage that a path lies in: `stages/prod` of `stages/prod/shop`.
+fn stage_of(path: &str) -> Option<&str> {
+    let layer = format!("{}/", LAYERS[0]);
+    let starts = path.starts_with(&layer).then_some(0);
+    let begin = starts.or_else(|| Some(path.find(&format!("/{layer}"))? + 1))? + layer.len();
+    let end = path[begin..].find('/').map_or(path.len(), |at| begin + at);
+    Some(&path[..end])
 }
 
 fn apps(tree: &dyn Tree, policy: &Policy, from: &Stage, to: &Stage) -> Result<Vec<App>, TreeError> {
@@ -209,7 +220,11 @@ fn apps(tree: &dyn Tree, policy: &Policy, from: &Stage, to: &Stage) -> Result<Ve
         true => found.extend(per_app(tree, from, to)?),
         false => found.extend(below(tree, from, to)?),
     }
-    let mut seen = BTreeSet::new();
+    // A file is the first app's that names it: no two records tell of it.
+    let (mut seen, mut taken) = (BTreeSet::new(), BTreeSet::new());
+    for app in &mut found {
+        app.files.retain(|target, _| taken.insert(target.clone()));
+    }
     found.retain(|app| !app.files.is_empty() && seen.insert(app.name.clone()));
     Ok(found)
 }

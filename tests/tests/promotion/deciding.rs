@@ -166,6 +166,17 @@ fn names_that_stand_for_nothing_are_answered_with_those_that_do() {
 }
 
 #[test]
+fn an_environment_that_takes_one_app_of_a_stage_has_none_of_its_own() {
+    let work = fleet();
+    let file = "resources: [../../stages/prod/shop, env-config.yaml]\n";
+    work.write("envs/prod-eu/kustomization.yaml", file);
+    work.commit("only the shop");
+    let said = promote(&work, &["staging", "prod-eu"]).with(1);
+    let named = "envs/prod-eu extends stages/prod,";
+    assert!(said.err.contains(named), "{}", said.err);
+}
+
+#[test]
 fn folders_of_environments_are_promoted_where_there_are_no_stages() {
     let work = Repository::create("http://127.0.0.1:1/none.git", None);
     work.git(&["config", "user.name", "Ada"]);

@@ -73,6 +73,45 @@ fn a_value_of_the_sources_environment_does_not_leak() {
 }
 
 #[test]
+fn what_the_target_has_already_leaks_no_more() {
+    let work = fleet();
+    let with_host = "tag: v1\n    text: 'see https://staging.example.com for more'";
+    for file in [STAGING, PROD] {
+        edit(&work, file, "tag: v1", with_host);
+    }
+    work.commit("both stages tell of the host");
+    edit(&work, STAGING, "for more", "for much more");
+    let object = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: NAME}\nspec:\n  schedule: '0 0 * * *'\n  \
+                  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: b:1}]}}}}\n";
+    work.write(
+        "envs/staging/job.yaml",
+        object
+            .replace("NAME", "only-in-staging")
+            .replace("0 0 *", "9 9 *")
+            .replace("Never", "OnFailure"),
+    );
+    edit(
+        &work,
+        "envs/staging/kustomization.yaml",
+        "- env-config.yaml",
+        "- env-config.yaml\n- job.yaml",
+    );
+    work.write(
+        "stages/staging/shop/job.yaml",
+        object.replace("NAME", "nightly"),
+    );
+    edit(
+        &work,
+        "stages/staging/shop/kustomization.yaml",
+        "- helm.yaml",
+        "- helm.yaml\n- job.yaml",
+    );
+    work.commit("another text, and the first job");
+    promote(&work, &["staging", "prod", "--commit"]).with(0);
+    assert!(read(&work, PROD).contains("for much more"));
+}
+
+#[test]
 fn environments_outside_the_target_may_not_change() {
     let work = fleet();
     work.write(

@@ -137,11 +137,63 @@ fn secrets_settings_of_environments_and_what_the_policy_names_never_travel() {
         "plain.yaml  stays: a Secret",
         "sealed.yaml  stays: encrypted",
         "env-config.yaml  stays: settings of an environment",
-        "password.txt  stays: input of a secret generator",
+        "password.txt  stays: input of a generator of secrets or variables",
         "notes.md  stays: weir.yaml says so",
     ] {
         assert!(said.out.contains(why), "{why}\n{}", said.out);
     }
+}
+
+#[test]
+fn what_a_generator_elsewhere_closes_over_stays_too() {
+    let work = fleet();
+    for (stage, value) in [("staging", "one"), ("prod", "two")] {
+        let file =
+            "resources: [shop]\nsecretGenerator:\n- name: above\n  files: [shop/token.txt]\n";
+        let listed = format!(
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {{name: listed}}\n  \
+             stringData: {{key: {value}}}\n"
+        );
+        work.write(&format!("stages/{stage}/kustomization.yaml"), file)
+            .write(&format!("stages/{stage}/shop/token.txt"), value)
+            .write(&format!("stages/{stage}/shop/list.yaml"), listed)
+            .write(
+                &format!("stages/{stage}/shop/patch.yaml"),
+                format!(
+                    "kind: Secret\nmetadata: {{name: generated}}\nstringData: {{key: {value}}}\n"
+                ),
+            );
+    }
+    edit(&work, STAGING, "tag: v1", "tag: v2");
+    work.commit("secrets in many forms");
+    let files = ["token.txt", "list.yaml", "patch.yaml"];
+    let path = |file: &str| format!("stages/prod/shop/{file}");
+    let before = files.map(|file| read(&work, &path(file)));
+    promote(&work, &["staging", "prod", "shop", "--commit"]).with(0);
+    assert_eq!(files.map(|file| read(&work, &path(file))), before);
+    assert_eq!(read(&work, PROD), HELM.replace("tag: v1", "tag: v2"));
+}
+
+#[test]
+fn a_file_is_the_first_app_s_that_names_it() {
+    let work = fleet();
+    work.write(
+        "weir.yaml",
+        "apps:\n  settings: ['stages/{stage}/shop/app-config.yaml']\n",
+    );
+    edit(&work, STAGING, "tag: v1", "tag: v2");
+    edit(
+        &work,
+        "stages/staging/shop/app-config.yaml",
+        "info",
+        "debug",
+    );
+    work.commit("a version and a setting");
+    promote(&work, &["staging", "prod", "shop", "--commit"]).with(0);
+    let settings = |stage: &str| read(&work, &format!("stages/{stage}/shop/app-config.yaml"));
+    assert!(settings("prod").contains("info"));
+    promote(&work, &["staging", "prod", "settings", "--commit"]).with(0);
+    assert_eq!(settings("prod"), settings("staging"));
 }
 
 #[test]
