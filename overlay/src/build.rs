@@ -222,15 +222,22 @@ pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build
     let ahead = Ahead::default();
     let mut session = Session::new(tree, options, &ahead);
     match run(path, &mut session) {
-        Ok((objects, history)) => Ok(Build {
-            objects,
-            history,
-            reads: reads(&mut session),
-            warnings: session.warnings,
-            files: session.files.paths(),
-        }),
+        Ok((objects, history)) => {
+            if let Some(told) = left_out(&session) {
+                session.warn(Mark::default(), told);
+            }
+            Ok(Build {
+                objects,
+                history,
+                reads: reads(&mut session),
+                warnings: session.warnings,
+                files: session.files.paths(),
+            })
+        }
         Err(Errors(errors)) => {
+            let told = left_out(&session);
             let place = |mut error: Error| {
+                error.hint = error.hint.or_else(|| told.clone());
                 if error.place.is_none() && error.mark.file != 0 {
                     error.place = Some(Box::new(session.files.place(error.mark)));
                 }
@@ -246,6 +253,22 @@ pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build
             Err(Errors(told))
         }
     }
+}
+
+/// The links that were asked for, and that the tree leaves out.
+fn left_out(session: &Session<'_>) -> Option<String> {
+    let reads = session.reads.iter();
+    let absent = reads.filter(|(_, read)| matches!(read, Read::Absent));
+    let links = absent.map(|(path, _)| path.as_str());
+    let links: Vec<&str> = links
+        .filter(|path| session.tree.leaves_out_link(path))
+        .collect();
+    (!links.is_empty()).then(|| {
+        format!(
+            "symbolic links are left out of sources, as in Flux: {}",
+            links.join(", ")
+        )
+    })
 }
 
 fn is_same(one: &Error, other: &Error) -> bool {

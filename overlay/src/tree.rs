@@ -95,6 +95,10 @@ pub trait Tree: Send + Sync {
     }
     /// Git's id of the blob or tree at the path; `None` when nothing is there.
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError>;
+    /// Whether a symbolic link would be at the path, if this tree did not leave links out.
+    fn leaves_out_link(&self, _path: &str) -> bool {
+        false
+    }
     /// Whether the file may be run, where the tree knows.
     fn is_program(&self, _path: &str) -> Result<bool, TreeError> {
         Ok(false)

@@ -29,7 +29,7 @@ pub(crate) struct Folder {
 
 /// One build: the tree, the options, and what was read and noticed so far.
 pub(crate) struct Session<'a> {
-    tree: &'a dyn Tree,
+    pub(crate) tree: &'a dyn Tree,
     /// How to build.
     pub options: &'a Options<'a>,
     /// The files by number.
