@@ -140,7 +140,11 @@ pub fn compose(
         tree.kind(&path),
         Ok(Some(EntryKind::Folder | EntryKind::Link))
     ) {
-        let message = format!("kustomization path not found: {path}");
+        let link = match tree.leaves_out_link(&path) {
+            true => " (it is a symbolic link, and those are left out of sources)",
+            false => "",
+        };
+        let message = format!("kustomization path not found: {path}{link}");
         return Err(Failure::new(reason::ARTIFACT_FAILED, message));
     }
     let options = Options {

@@ -199,6 +199,11 @@ impl Tree for Filtered {
         }
     }
 
+    fn leaves_out_link(&self, path: &str) -> bool {
+        let node = self.tree.node(path);
+        node.is_ok_and(|node| node.is_some_and(|node| node.kind == EntryKind::Link))
+    }
+
     fn is_program(&self, path: &str) -> Result<bool, TreeError> {
         let node = self.node(path)?;
         Ok(node.is_some_and(|node| node.executable))

@@ -72,6 +72,42 @@ async fn a_missing_file_is_named() {
 }
 
 #[tokio::test]
+async fn links_that_are_wanted_are_named() {
+    let scene = Scene::start("links").await;
+    let base = "resources: [a.yaml]\n";
+    scene
+        .repository
+        .write("real/a.yaml", config_map("a", "b", "c"))
+        .write("real/kustomization.yaml", base)
+        .write("base/kustomization.yaml", base)
+        .write("app/kustomization.yaml", "resources: [../base]\n")
+        .write("plain/a.yaml", config_map("a", "b", "c"));
+    for (target, link) in [
+        ("../real/a.yaml", "base/a.yaml"),
+        ("real", "linked"),
+        ("../real/kustomization.yaml", "plain/kustomization.yaml"),
+    ] {
+        std::os::unix::fs::symlink(target, scene.repository.path().join(link)).unwrap();
+    }
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let told = "symbolic links are left out of sources, as in Flux: base/a.yaml";
+    for path in ["base", "app"] {
+        scene.sync(path, path, json!({})).await;
+        let message = scene.failed(path, "BuildFailed").await;
+        contains(&message, &["a.yaml", told]);
+    }
+    scene.sync("linked", "linked", json!({})).await;
+    let message = scene.failed("linked", "ArtifactFailed").await;
+    contains(&message, &["linked (it is a symbolic link"]);
+    // What can do without the link says so once, and is applied.
+    scene.sync("plain", "plain", json!({})).await;
+    scene.ready("plain", &commit).await;
+    let told = "left out of sources, as in Flux: plain/kustomization.yaml";
+    scene.told("Warning", "plain", told).await;
+}
+
+#[tokio::test]
 async fn an_unknown_field_of_a_kustomization_file_is_named() {
     let file = "resources: [one.yaml, two.yaml]\nresorces: []\n";
     let message = broken_by("unknown", "BuildFailed", "app/kustomization.yaml", file).await;
