@@ -12,7 +12,7 @@ const PER_STAGE: usize = 100;
 /// Applications of a stage.
 const APPLICATIONS: usize = 10;
 /// How often each command runs; the median counts.
-const RUNS: usize = 5;
+pub(crate) const RUNS: usize = 5;
 /// What the comparison of all environments may take, in seconds.
 const PLAN_GOAL: f64 = 5.0;
 /// What the blast radius of one file may take, in seconds.
@@ -23,7 +23,7 @@ const WARM_GOAL: f64 = 0.05;
 /// Measures with so many environments.
 pub(crate) async fn measure(count: usize) -> Vec<Row> {
     let repository = Repository::create("http://127.0.0.1:1/none.git", None);
-    write(&repository, count);
+    write(&repository, count, PER_STAGE);
     repository.commit("first");
     let own = "envs/env-7/size.yaml";
     repository.write(own, size(9));
@@ -85,13 +85,14 @@ fn warm(repository: &Repository) -> f64 {
     run(repository, "affected", &sides)
 }
 
-fn run(repository: &Repository, command: &str, sides: &[&str]) -> f64 {
+/// The median of the whole processes of a command that sees a change.
+pub(crate) fn run(repository: &Repository, command: &str, arguments: &[&str]) -> f64 {
     let mut seconds: Vec<f64> = (0..RUNS)
         .map(|_| {
             let started = Instant::now();
             let output = Weir::command()
                 .arg(command)
-                .args(sides)
+                .args(arguments)
                 .current_dir(repository.path())
                 .output()
                 .expect("run Weir");
@@ -103,11 +104,12 @@ fn run(repository: &Repository, command: &str, sides: &[&str]) -> f64 {
     seconds[RUNS / 2]
 }
 
-fn write(repository: &Repository, count: usize) {
+/// Writes environments, so many of which share a stage.
+pub(crate) fn write(repository: &Repository, count: usize, per_stage: usize) {
     for number in 0..count {
-        write_environment(repository, number);
+        write_environment(repository, number, number / per_stage);
     }
-    for stage in 0..count.div_ceil(PER_STAGE) {
+    for stage in 0..count.div_ceil(per_stage) {
         write_stage(repository, stage);
     }
     repository
@@ -131,9 +133,8 @@ fn write(repository: &Repository, count: usize) {
 }
 
 /// A cluster with facts of its own, and an environment of a stage.
-fn write_environment(repository: &Repository, number: usize) {
+fn write_environment(repository: &Repository, number: usize, stage: usize) {
     let (cluster, environment) = (format!("clusters/c-{number}"), format!("envs/env-{number}"));
-    let stage = number / PER_STAGE;
     repository
         .write(&format!("{cluster}/apps.yaml"), kustomization("apps", &format!("./{environment}")))
         .write(
@@ -196,7 +197,8 @@ fn map(name: &str, state: &str) -> String {
     )
 }
 
-fn deployment(name: &str, version: &str) -> String {
+/// The Deployment of an application, in a version.
+pub(crate) fn deployment(name: &str, version: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: 1\n  \
          selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    \

@@ -20,6 +20,7 @@ mod large;
 mod many;
 mod plan;
 mod process;
+mod promote;
 mod site;
 mod size;
 mod source;
@@ -35,10 +36,11 @@ type Measurement = (
 );
 
 /// In the order in which they run: the quick look first.
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 10] = [
     ("fleet of 100", || Box::pin(many::measure(100))),
     ("chain of 10", || Box::pin(chain::measure(10))),
     ("receiver call", || Box::pin(call::measure())),
+    ("promote 50", || Box::pin(promote::measure(50))),
     ("source 100000", || {
         Box::pin(source::measure(100_000, 5_000))
     }),
