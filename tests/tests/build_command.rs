@@ -199,6 +199,27 @@ fn encrypted_files_of_a_revision_are_opened_with_a_key() {
 }
 
 #[test]
+fn the_controller_s_view_has_no_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("app/kustomization.yaml", "resources: [base]\n");
+    write("app/base/kustomization.yaml", "resources: [real.yaml]\n");
+    write("app/base/linked/a.yaml", &shop("one"));
+    let link = folder.path().join("app/base/real.yaml");
+    std::os::unix::fs::symlink("linked/a.yaml", link).unwrap();
+    let text = printed(folder.path(), &["app"]);
+    assert!(text.contains("kind: "), "{text}");
+    let said = build(folder.path(), &["app", "--flux"]);
+    assert!(!said.success, "{}", said.out);
+    let told = "symbolic links are left out of sources, as in Flux: ";
+    assert!(said.err.contains(told), "{}", said.err);
+}
+
+#[test]
 fn a_field_says_where_it_comes_from() {
     let (work, _, _) = fleet();
     let out = printed(

@@ -23,6 +23,7 @@ pub mod history;
 mod http;
 mod ignore;
 mod known_hosts;
+pub mod linkless;
 mod lookup;
 pub mod mirror;
 pub mod oci;

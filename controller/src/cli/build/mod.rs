@@ -17,6 +17,7 @@ use decryption::{Decryption, Keys};
 
 use super::fleet::Fleet;
 use super::{Exit, Failure, Outcome};
+use crate::source::linkless::Linkless;
 use crate::source::{revision, work_tree};
 
 const EXAMPLES: &str = "\
@@ -60,7 +61,7 @@ pub(super) struct Args {
     /// folder.
     #[arg(long, value_name = "DIR", requires = "rev")]
     git_dir: Option<PathBuf>,
-    /// Build as the controller does: input order, a bare folder gets a kustomization file.
+    /// Build as the controller does: input order, no symbolic links, a bare folder gets a kustomization file.
     #[arg(long)]
     flux: bool,
     /// The order of the output.
@@ -167,8 +168,16 @@ fn print(args: &Args, build: &Build) -> Result<(), Failure> {
     }
 }
 
-/// The files, and the folder's path among them.
+/// The files as the build is to see them, and the folder's path among them.
 fn open(args: &Args) -> Result<(Box<dyn Tree>, String), Failure> {
+    let (tree, path) = found(args)?;
+    Ok(match args.flux {
+        true => (Box::new(Linkless(tree)), path),
+        false => (tree, path),
+    })
+}
+
+fn found(args: &Args) -> Result<(Box<dyn Tree>, String), Failure> {
     match &args.rev {
         Some(rev) => {
             let opened = revision::open(&args.path, rev, args.git_dir.as_deref());
@@ -199,7 +208,8 @@ fn options<'a>(args: &Args) -> Options<'a> {
             Restrictor::None => LoadRestrictor::None,
         },
         managed_by_label: args.enable_managedby_label,
-        record_reads: args.reads,
+        // Links that are missed are told from what was looked for.
+        record_reads: args.reads || args.flux,
         record_history: args.why.is_some(),
         ..Options::default()
     }
