@@ -1,25 +1,30 @@
-//! `weir history STAGE`: promotions, rollbacks, edits, decisions and health of a stage or environment, from Git.
+//! `weir history STAGE`: promotions, rollbacks, edits, decisions and health of a stage or environment, from Git; and what
+//! was applied, where a cluster is given.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anstream::{eprintln, print};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
+use super::applied::{Applied, applied};
+use super::connection::Connection;
 use super::output::{Format, print_values};
 use super::promote::git::Git;
 use super::rollback::{bring, open, published, stage_of};
 use super::{Exit, Failure, Outcome, table};
-use crate::environments::Settings;
+use crate::environments::{Settings, graph};
 use crate::promotion::auto::chronicle::{Line, lines};
 use crate::promotion::message::TRAILER;
 use crate::promotion::timeline::{Deed, End, Entry, entries};
+use crate::source::history::Point;
 
 const EXAMPLES: &str = "\
 Examples:
   weir history prod                what happened to a stage, the newest first
   weir history prod-eu             to an environment and its stage
   weir history prod --fetch        with what controllers decided and environments say now
+  weir history prod-eu --context prod-eu   with what that cluster has applied, and what failed
   weir history prod -n 100 -o json
 
 Exit codes: 0 success, 1 error.";
@@ -40,6 +45,12 @@ pub(super) struct Args {
     /// Bring what environments have published from this server first: decisions, and how they run.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "origin")]
     fetch: Option<String>,
+    /// Ask the cluster of this kubeconfig context what it has applied.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The kubeconfig file of that cluster.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
     /// How to print.
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
@@ -61,12 +72,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     let found = entries(&history, &head, &stage.name, &folders, args.number);
     let (entries, end) = found.map_err(|error| failed(&error))?;
     let told = lines(&published(&history, &head)?, &stage, environment);
+    let applied = in_cluster(args, &head, &folders)?;
     match args.output {
         Format::Table => print!(
             "{}",
             table::render(
                 &["WHEN", "COMMIT", "WHAT", "APPS", "BY", "SUBJECT"],
-                &rows(&entries, &told, args.number)
+                &rows(&entries, &told, &applied, args.number)
             )
         ),
         Format::Name => entries
@@ -74,7 +86,9 @@ pub(super) fn run(args: &Args) -> Outcome {
             .for_each(|entry| print!("{}\n", entry.point.commit.id)),
         format => {
             let told = told.iter().map(told_value);
-            print_values(entries.iter().map(value).chain(told).collect(), format);
+            let applied = applied.iter().map(Applied::value);
+            let all = entries.iter().map(value).chain(told).chain(applied);
+            print_values(all.collect(), format);
         }
     }
     if end == End::Cut {
@@ -85,15 +99,33 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Commits and what environments said, the newest first.
-fn rows(entries: &[Entry], told: &[Line], most: usize) -> Vec<Vec<String>> {
+/// What the cluster has applied; nothing when none is given.
+fn in_cluster(args: &Args, head: &Point, folders: &[String]) -> Result<Vec<Applied>, Failure> {
+    if args.context.is_none() && args.kubeconfig.is_none() {
+        return Ok(Vec::new());
+    }
+    let connection = Connection {
+        context: args.context.clone(),
+        kubeconfig: args.kubeconfig.clone(),
+        ..Connection::default()
+    };
+    let graph = graph(&head.tree, &Settings::default());
+    let graph = graph.map_err(|error| Failure::new(error.to_string()))?;
+    applied(&connection, &graph.folders, folders)
+}
+
+/// Commits, what environments said and what a cluster has applied, the newest first.
+fn rows(entries: &[Entry], told: &[Line], applied: &[Applied], most: usize) -> Vec<Vec<String>> {
     let entries = entries
         .iter()
         .map(|entry| (entry.point.seconds, row(entry)));
     let told = told
         .iter()
         .map(|line| (line.at.as_second(), told_row(line)));
-    let mut rows: Vec<(i64, Vec<String>)> = entries.chain(told).collect();
+    let applied = applied
+        .iter()
+        .map(|applied| (applied.at.as_second(), applied_row(applied)));
+    let mut rows: Vec<(i64, Vec<String>)> = entries.chain(told).chain(applied).collect();
     rows.sort_by(|(one, _), (other, _)| other.cmp(one));
     rows.into_iter().map(|(_, row)| row).take(most).collect()
 }
@@ -118,6 +150,17 @@ fn told_row(line: &Line) -> Vec<String> {
         String::new(),
         line.environment.clone(),
         line.text.clone(),
+    ]
+}
+
+fn applied_row(applied: &Applied) -> Vec<String> {
+    vec![
+        when(applied.at.as_second()),
+        applied.commit.chars().take(12).collect(),
+        applied.word().to_owned(),
+        String::new(),
+        applied.kustomization.clone(),
+        applied.text(),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The command line: one file a command, one table of commands, one place that turns results into exit codes.
 
 mod affected;
+mod applied;
 mod apply;
 mod bootstrap;
 mod build;

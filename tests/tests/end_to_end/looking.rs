@@ -99,6 +99,45 @@ async fn an_object_is_followed_to_its_commit_and_line() {
 }
 
 #[tokio::test]
+async fn the_history_of_a_stage_tells_what_a_cluster_has_applied() {
+    let scene = Scene::start("told").await;
+    let map = |value: &str| config_map("a", "b", value);
+    scene
+        .repository
+        .write("stages/told/kustomization.yaml", "resources: [a.yaml]\n");
+    scene.repository.write("stages/told/a.yaml", map("one"));
+    scene.repository.write(
+        "envs/told-eu/kustomization.yaml",
+        "resources: [../../stages/told]\n",
+    );
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./envs/told-eu", json!({})).await;
+    scene.ready("app", &first).await;
+    scene.repository.write("stages/told/a.yaml", map("two"));
+    let second = scene.repository.publish("second");
+    scene.request(&git_repository_kind(), SOURCE).await;
+    scene.ready("app", &second).await;
+
+    let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
+    let arguments = [
+        "history",
+        "told",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+    ];
+    let text = said(&weir(scene.repository.path(), &arguments));
+    let name = format!("{}/app", scene.namespace);
+    for commit in [&first, &second] {
+        let tells = |line: &&str| {
+            let parts: Vec<&str> = line.split_whitespace().collect();
+            parts.contains(&&commit[..12]) && parts.contains(&"applied") && parts.contains(&&*name)
+        };
+        assert!(text.lines().any(|line| tells(&line)), "{commit}\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn sources_and_events_are_listed() {
     let scene = Scene::start("listed").await;
     let commit = scene
