@@ -20,12 +20,11 @@ use super::inputs::SECRET;
 use super::record::{self, RecordError};
 use super::repository_access::{Secrets, TIMEOUT, remote, secret, secret_references, unsupported};
 use super::schedule::{Key, Next, Topic, Wake};
-use crate::api::duration;
+use super::source_outcome::{self, Outcome, unwritten};
 use crate::api::git_repository::condition::STORAGE_OPERATION_FAILED;
 use crate::api::git_repository::{GitRepository, GitRepositorySpec};
 use crate::api::meta::{Artifact, FINALIZER};
 use crate::report::git_repository::{self as report, Found};
-use crate::report::metrics::RunResult;
 use crate::report::source::Trouble;
 use crate::source::storage::{self, Content, Shelf};
 use crate::source::submodules::with_submodules;
@@ -34,12 +33,6 @@ use crate::source::{
     Access, Fetched, Filtered, GitTree, Reference, Remote, RemoteUrl, Selection, Snapshot,
     SourceError, TrustedKeys, VerificationError, recall, refresh, verification,
 };
-
-/// A spec whose interval no one can read gets this.
-const INTERVAL: Duration = Duration::from_secs(60);
-
-/// The longest time between two tries.
-const RETRY: Duration = Duration::from_secs(15 * 60);
 
 /// A look that takes longer is shown in the status.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -73,11 +66,7 @@ pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wa
             state.answered = Some(object);
             next
         }
-        Err(error) if error.is_gone() => Next::OnEvent,
-        Err(error) => {
-            tracing::error!(%error, name = key.name, namespace = key.namespace, "status not written");
-            Next::Backoff(RETRY)
-        }
+        Err(error) => unwritten(key, &error),
     }
 }
 
@@ -424,38 +413,12 @@ async fn conclude(
     let status = report::status(&object, found);
     let event = report::event(&object, found);
     let object = record::status(&context.client, object, &status).await?;
-    log(key, found, took);
-    if let Some(event) = event {
-        context.events.send(event);
-    }
-    let interval = duration::parse(&object.spec.interval).unwrap_or(INTERVAL);
-    let (result, next) = match found {
-        Found::Stored { .. } => (RunResult::Success, Next::After(interval)),
-        Found::Failed(trouble) if trouble.stalled => (RunResult::Error, Next::OnEvent),
-        Found::Failed(_) => (RunResult::Error, Next::Backoff(RETRY)),
+    let outcome = Outcome {
+        found: found.stored(),
+        event,
+        interval: &object.spec.interval,
+        took,
     };
-    context.metrics.run(key, took, result);
+    let next = source_outcome::conclude(context, key, outcome);
     Ok((object, next))
-}
-
-fn log(key: &Key, found: &Found, took: Duration) {
-    let (name, namespace, kind) = (&key.name, &key.namespace, key.kind.name());
-    match found {
-        Found::Stored { artifact, .. } => tracing::info!(
-            controllerKind = kind,
-            name,
-            namespace,
-            revision = artifact.revision,
-            ?took,
-            "source is up to date"
-        ),
-        Found::Failed(trouble) => tracing::error!(
-            controllerKind = kind,
-            name,
-            namespace,
-            reason = trouble.reason,
-            error = trouble.message,
-            "source failed"
-        ),
-    }
 }

@@ -42,6 +42,7 @@ pub mod repository_access;
 pub mod run;
 pub mod schedule;
 pub mod sites;
+mod source_outcome;
 pub mod support;
 
 use overlay::ObjectHash;

@@ -17,21 +17,15 @@ use super::inputs::SECRET;
 use super::record::{self, RecordError, Recorded};
 use super::repository_access::{Secrets, TIMEOUT};
 use super::schedule::{Key, Next, Topic, Wake};
+use super::source_outcome::{self, Outcome, unwritten};
 use crate::api::duration;
 use crate::api::git_repository::condition::{FETCH_FAILED, STORAGE_OPERATION_FAILED};
 use crate::api::meta::{Artifact, FINALIZER, SourceStatus};
-use crate::report::metrics::RunResult;
 use crate::report::package::{self as report, Found};
 use crate::report::source::Trouble;
 use crate::source::storage::{self, Content, Shelf};
 use crate::source::unpacked::Unpacked;
 use crate::source::{Snapshot, SourceError};
-
-/// A spec whose interval no one can read gets this.
-const INTERVAL: Duration = Duration::from_secs(60);
-
-/// The longest time between two tries.
-const RETRY: Duration = Duration::from_secs(15 * 60);
 
 /// A kind of such sources.
 pub trait Package: Recorded + Send + Sync + 'static {
@@ -150,11 +144,7 @@ pub async fn reconcile<K: Package>(
             state.answered = Some(object);
             next
         }
-        Err(error) if error.is_gone() => Next::OnEvent,
-        Err(error) => {
-            tracing::error!(%error, name = key.name, namespace = key.namespace, "status not written");
-            Next::Backoff(RETRY)
-        }
+        Err(error) => unwritten(key, &error),
     }
 }
 
@@ -372,39 +362,12 @@ async fn conclude<K: Package>(
         object.observe(&mut status);
     }
     let object = record::status(&context.client, object, &status).await?;
-    log(key, found, took);
-    if let Some(event) = event {
-        context.events.send(event);
-    }
-    let interval = duration::parse(object.interval()).unwrap_or(INTERVAL);
-    let (result, next) = match found {
-        Found::Stored { .. } => (RunResult::Success, Next::After(interval)),
-        Found::Failed(trouble) if trouble.stalled => (RunResult::Error, Next::OnEvent),
-        Found::Failed(_) => (RunResult::Error, Next::Backoff(RETRY)),
+    let outcome = Outcome {
+        found: found.stored(),
+        event,
+        interval: object.interval(),
+        took,
     };
-    context.metrics.run(key, took, result);
+    let next = source_outcome::conclude(context, key, outcome);
     Ok((object, next))
-}
-
-fn log(key: &Key, found: &Found, took: Duration) {
-    let (name, namespace, kind) = (&key.name, &key.namespace, key.kind.name());
-    match found {
-        Found::Stored { artifact, .. } => tracing::info!(
-            controllerKind = kind,
-            name,
-            namespace,
-            revision = artifact.revision,
-            ?took,
-            "source is up to date"
-        ),
-        Found::Failed(trouble) => tracing::error!(
-            controllerKind = kind,
-            name,
-            namespace,
-            reason = trouble.reason,
-            error = trouble.message,
-            ?took,
-            "source not up to date"
-        ),
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::api::{
@@ -17,6 +16,7 @@ use super::inputs::{self, SECRET};
 use super::package::Package;
 use super::record::{self, RecordError};
 use super::schedule::{Key, Kind, Next, Topic, Wake};
+use super::source_outcome::{RETRY, unwritten};
 use crate::api::bucket::Bucket;
 use crate::api::meta::REQUESTED_AT;
 use crate::api::meta::condition::{READY, RECONCILING, STALLED};
@@ -25,9 +25,6 @@ use crate::api::oci_repository::OCIRepository;
 use crate::api::receiver::{Receiver, ReceiverResource, ReceiverStatus};
 use crate::report::conditions::{self, Statement, Status};
 use crate::web::receiver::{self as web, Hook};
-
-/// The longest time between two tries.
-const RETRY: Duration = Duration::from_secs(15 * 60);
 
 /// The groups of the kinds that are not Weir's, as far as they are not sources.
 const GROUPS: [(&str, &str, &str); 5] = [
@@ -59,11 +56,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Next {
     };
     match attempt(context, key, &place, (*object).clone()).await {
         Ok(next) => next,
-        Err(error) if error.is_gone() => Next::OnEvent,
-        Err(error) => {
-            tracing::error!(%error, name = key.name, namespace = key.namespace, "status not written");
-            Next::Backoff(RETRY)
-        }
+        Err(error) => unwritten(key, &error),
     }
 }
 

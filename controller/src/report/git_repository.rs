@@ -38,6 +38,16 @@ pub enum Found {
     Failed(Trouble),
 }
 
+impl Found {
+    /// What is stored, or why nothing is.
+    pub fn stored(&self) -> Result<&Artifact, &Trouble> {
+        match self {
+            Self::Stored { artifact, .. } => Ok(artifact),
+            Self::Failed(trouble) => Err(trouble),
+        }
+    }
+}
+
 impl From<SourceError> for Trouble {
     fn from(error: SourceError) -> Self {
         Self {

@@ -31,6 +31,16 @@ pub enum Found {
     Failed(Trouble),
 }
 
+impl Found {
+    /// What is stored, or why nothing is.
+    pub fn stored(&self) -> Result<&Artifact, &Trouble> {
+        match self {
+            Self::Stored { artifact, .. } => Ok(artifact),
+            Self::Failed(trouble) => Err(trouble),
+        }
+    }
+}
+
 /// What the status becomes; what is observed of the spec besides is the caller's to say.
 pub fn status(
     object: &impl Resource,
