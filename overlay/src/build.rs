@@ -68,6 +68,9 @@ pub enum Opened {
     Documents(Vec<Node>),
     /// The plain bytes; whatever is made of them is marked secret.
     Text(zeroize::Zeroizing<Vec<u8>>),
+    /// A patch that says neither to whom it is nor what it changes. What is given, which has an identity of its own, is
+    /// merged into every object that the patch may be about.
+    UnreadPatch(Node),
     /// The file is encrypted and stays as it is stored, in this build.
     Closed,
 }

@@ -12,7 +12,7 @@ use crate::cluster::Shown;
 use crate::cluster::changes::Mask;
 use crate::cluster::difference::{Difference, differences, shown_part};
 use crate::cluster::redact::Redactor;
-use crate::environments::{readable, token_in};
+use crate::environments::{readable, token_in, unread_patches};
 
 /// What lines are made with.
 pub(super) struct Lines<'a> {
@@ -31,18 +31,23 @@ impl Lines<'_> {
             // In the clear, as the mask goes by what values are; nothing leaves but through it.
             shown_part(&to_json(&object.node, Secrets::Revealed))
         });
+        let unread = [before, after].map(|object| unread_patches(&object.node, self.marker));
+        let unread: BTreeSet<String> = unread.into_iter().flatten().collect();
         let lines = differences(&one, &other).into_iter();
         lines
-            .map(|difference| self.line(difference, &mask))
+            .map(|difference| self.line(difference, &mask, &unread))
             .collect()
     }
 
-    fn line(&self, difference: Difference<'_>, mask: &Mask<'_>) -> Line {
+    /// A leaf that a patch may set that cannot be read is as unknown as that.
+    fn line(&self, difference: Difference<'_>, mask: &Mask<'_>, unread: &BTreeSet<String>) -> Line {
         let sides = difference.sides();
         let [before, after] = mask.show(&difference.general, sides);
+        let mut unknown = self.unknown(sides);
+        unknown.extend(unread.clone());
         Line {
             path: self.readable(&difference.path),
-            unknown: self.unknown(sides),
+            unknown: unknown.into_iter().collect(),
             before: before.map(|shown| self.told(shown)),
             after: after.map(|shown| self.told(shown)),
         }
@@ -50,16 +55,15 @@ impl Lines<'_> {
 
     /// What decides whether two values differ and is not known. Where both hold the same unknown values they differ
     /// whatever these are.
-    fn unknown(&self, sides: [Option<&Value>; 2]) -> Vec<String> {
+    fn unknown(&self, sides: [Option<&Value>; 2]) -> BTreeSet<String> {
         let [Some(before), Some(after)] = sides.map(|side| side.map(|value| self.unknowns(value)))
         else {
-            return Vec::new();
+            return BTreeSet::new();
         };
         if before == after {
-            return Vec::new();
+            return BTreeSet::new();
         }
-        let reasons: BTreeSet<String> = before.union(&after).map(|it| it.reason.clone()).collect();
-        reasons.into_iter().collect()
+        before.union(&after).map(|it| it.reason.clone()).collect()
     }
 
     fn unknowns(&self, value: &Value) -> BTreeSet<Unknown> {

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use overlay::build::{Opened, Opener, Purpose, Sealed};
-use overlay::unknown::{Marker, Unknown};
-use overlay::yaml::{Dialect, Node, Scalar, Style, Tag, Value, read_documents};
+use overlay::unknown::{Marker, Part, Unknown};
+use overlay::yaml::{Dialect, Mapping, Node, Scalar, Style, Tag, Value, read_documents};
 use overlay::{Error, ObjectHash, ObjectId};
 use sops::Format;
 use zeroize::Zeroizing;
+
+use super::values::text_of;
 
 /// What an encrypted value starts with.
 const CIPHERTEXT: &str = "ENC[";
@@ -16,8 +18,32 @@ const CIPHERTEXT: &str = "ENC[";
 /// SOPS's own section of a file.
 const METADATA: &str = "sops";
 
+/// The field that holds the token of a file.
+const CONTENT: &str = "content";
+
 /// What stands for the objects of a file of which nothing can be read: its version and kind.
 const STAND_IN: (&str, &str) = ("unknown.weir/v1", "EncryptedFile");
+
+/// The field of an object that names the patches that may be about it and of which nothing can be read.
+const UNREAD_PATCHES: &str = "encryptedPatches";
+
+/// Why nothing of an object is certain: the patches that may be about it and cannot be read.
+pub fn unread_patches(object: &Node, marker: &Marker) -> Vec<String> {
+    let tokens = unread_tokens(object);
+    let parts = tokens.iter().flat_map(|token| marker.parts(token));
+    let reason = |part: Part<'_>| match part {
+        Part::Unknown(unknown) => Some(unknown.reason),
+        Part::Text(_) => None,
+    };
+    parts.filter_map(reason).collect()
+}
+
+/// The tokens of these patches.
+pub(super) fn unread_tokens(object: &Node) -> Vec<&str> {
+    let patches = object.get(UNREAD_PATCHES).and_then(Node::as_mapping);
+    let tokens = patches.into_iter().flat_map(Mapping::iter);
+    tokens.filter_map(|(_, token)| text_of(token)).collect()
+}
 
 /// Whether an object stands for those of a file of which nothing can be read.
 pub fn is_stand_in(id: &ObjectId) -> bool {
@@ -55,7 +81,7 @@ impl<'a> Door<'a> {
     }
 
     /// The documents of a file with a token for every encrypted value; keys stand in it as they are.
-    fn documents(&self, file: &Sealed<'_>) -> Result<Vec<Node>, Error> {
+    fn documents(&self, file: &Sealed<'_>) -> Result<Opened, Error> {
         let mut documents = read_documents(file.bytes, 0, Dialect::Kustomize)?;
         for document in &mut documents {
             if let Some(mapping) = document.as_mapping_mut() {
@@ -69,15 +95,26 @@ impl<'a> Door<'a> {
             false => self.is_known(document, "apiVersion") && self.is_known(document, "kind"),
         };
         if documents.iter().all(is_read) {
-            return Ok(documents);
+            return Ok(Opened::Documents(documents));
         }
-        match is_patch {
-            false => Ok(vec![self.stand_in(file)]),
-            true => Err(Error::new(format!(
-                "{} is encrypted as a whole: only its key says which objects it changes",
-                file.path
-            ))),
+        Ok(match is_patch {
+            false => Opened::Documents(vec![self.stand_in(file)]),
+            true => Opened::UnreadPatch(self.unread_patch(file)),
+        })
+    }
+
+    /// What makes everything of an object unknown that a patch may be about.
+    fn unread_patch(&self, file: &Sealed<'_>) -> Node {
+        let (mut node, mut patches) = (self.stand_in(file), Node::mapping());
+        if let Some(mapping) = patches.as_mapping_mut() {
+            let token = Node::string(self.token(file.path, file.bytes));
+            mapping.insert(object_name(file.path).as_str(), token);
         }
+        if let Some(mapping) = node.as_mapping_mut() {
+            mapping.remove(CONTENT);
+            mapping.insert(UNREAD_PATCHES, patches);
+        }
+        node
     }
 
     /// Whether a patch says which object or which fields it is about.
@@ -107,7 +144,7 @@ impl<'a> Door<'a> {
             mapping.insert("apiVersion", Node::string(STAND_IN.0));
             mapping.insert("kind", Node::string(STAND_IN.1));
             mapping.insert("metadata", metadata);
-            mapping.insert("content", Node::string(self.token(file.path, file.bytes)));
+            mapping.insert(CONTENT, Node::string(self.token(file.path, file.bytes)));
         }
         node
     }
@@ -174,7 +211,7 @@ impl Opener for Door<'_> {
         let text = |text: String| Opened::Text(Zeroizing::new(text.into_bytes()));
         let dotenv = sops::is_encrypted(file.bytes, Format::Dotenv);
         match file.purpose {
-            Purpose::Resource | Purpose::Patch => self.documents(file).map(Opened::Documents),
+            Purpose::Resource | Purpose::Patch => self.documents(file),
             Purpose::GeneratorEnvs if dotenv => Ok(text(self.lines(file))),
             Purpose::GeneratorEnvs | Purpose::GeneratorFile => {
                 Ok(text(self.token(file.path, file.bytes)))

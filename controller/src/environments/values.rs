@@ -51,7 +51,7 @@ fn is_secret(id: &ObjectId) -> bool {
 }
 
 /// The text of a scalar that is compared or put in, never printed.
-fn text_of(node: &Node) -> Option<&str> {
+pub(super) fn text_of(node: &Node) -> Option<&str> {
     match &node.value {
         Value::Scalar(scalar) => Some(&scalar.text),
         Value::Secret(secret) => Some(secret.expose()),

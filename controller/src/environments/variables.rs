@@ -7,8 +7,10 @@ use std::sync::Arc;
 use overlay::Object;
 use overlay::unknown::Unknown;
 use overlay::vars::{Unset, Variables};
+use zeroize::Zeroizing;
 
 use super::Settings;
+use super::door::unread_tokens;
 use super::values::data_of;
 use crate::api::kustomization::{KustomizationSpec, SubstituteReference};
 use crate::reconcile::inputs::{ALWAYS, Data, INLINE, SECRET};
@@ -96,8 +98,11 @@ fn set_all(
     settings: &Settings,
 ) {
     let source = format!("{}/{}", reference.kind, reference.name);
+    let unread = unread_tokens(&object.node).concat();
     for entry in data_of(object) {
-        let (name, value) = (entry.key, &entry.value);
+        // A patch that cannot be read may set it too.
+        let value = Zeroizing::new(format!("{}{unread}", *entry.value));
+        let (name, value) = (entry.key, &value);
         let short = &reference.name;
         set(
             variables,

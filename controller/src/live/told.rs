@@ -11,7 +11,7 @@ use crate::cluster::{self, Change, ObjectError, ObjectKey, Shown, Skip, Step};
 use crate::comparison::{
     Action, Comparison, EnvironmentChange, LeafChange, Line, ObjectChange, Problem,
 };
-use crate::environments::{LeafName, token_in};
+use crate::environments::{LeafName, token_in, unread_patches};
 use crate::reconcile::run;
 
 /// What a place gets.
@@ -132,10 +132,11 @@ fn object(
         true => reasons(&step.object, marker),
         false => Vec::new(),
     };
+    let unread = unread_patches(&step.object.node, marker);
     let changes = renamed.map_or(&step.changes, |renamed| &renamed.changes);
     let lines: Vec<Line> = changes
         .iter()
-        .map(|change| line(change, &reasons))
+        .map(|change| line(change, &reasons, !unread.is_empty()))
         .collect();
     let action = match error {
         Some(error) => refusal(step, error),
@@ -229,9 +230,11 @@ fn bare(id: &ObjectId, action: Action, place: Option<Written>) -> ObjectChange {
     }
 }
 
-/// One leaf. What a masked value of an object with unknown ones depends on is any of these.
-fn line(change: &Change, reasons: &[String]) -> Line {
+/// One leaf. What a masked value of an object with unknown ones depends on is any of these; so does any leaf where
+/// a patch cannot be read.
+fn line(change: &Change, reasons: &[String], is_unread: bool) -> Line {
     let unknown = match [&change.before, &change.after] {
+        _ if is_unread => reasons.to_vec(),
         [Some(Shown::Masked), Some(Shown::Masked)] => reasons.to_vec(),
         _ => Vec::new(),
     };

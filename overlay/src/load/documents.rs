@@ -58,6 +58,11 @@ impl Session<'_> {
         Ok(documents)
     }
 
+    /// Whether a patch stands for one that could not be read.
+    pub(crate) fn is_unread(&self, patch: &Node) -> bool {
+        self.unread.contains(&patch.mark.file)
+    }
+
     /// The documents of a file that is never encrypted and holds no manifests.
     pub(crate) fn plain_documents(
         &mut self,
@@ -83,6 +88,12 @@ impl Session<'_> {
             Some(Opened::Text(_)) => Err(Error::new(format!(
                 "{real} was opened as text, and documents are wanted"
             ))),
+            Some(Opened::UnreadPatch(mut patch)) => {
+                let number = self.files.number(real);
+                number_marks(&mut patch, number);
+                self.unread.insert(number);
+                Ok(Arc::new(vec![patch]))
+            }
             Some(Opened::Closed) => Ok(self.parse(real, &bytes, Dialect::Kustomize)?.into()),
             None => self.parse_once(real, &bytes),
         }

@@ -3,7 +3,7 @@
 mod documents;
 mod paths;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::budget::{Spent, Steps, spend, too_much};
@@ -58,6 +58,8 @@ pub(crate) struct Session<'a> {
     is_ahead: bool,
     kinds: HashMap<String, Option<EntryKind>>,
     documents: HashMap<(String, Purpose), Arc<Vec<Node>>>,
+    /// The numbers of the files of patches that could not be read.
+    unread: HashSet<u16>,
 }
 
 impl<'a> Session<'a> {
@@ -80,6 +82,7 @@ impl<'a> Session<'a> {
             is_ahead: false,
             kinds: HashMap::new(),
             documents: HashMap::new(),
+            unread: HashSet::new(),
         }
     }
 

@@ -207,14 +207,22 @@ fn make_json6902(
         (true, false) => read_inline(&object.json_op, setting.session),
     };
     match content.map_err(|errors| errors.map(|error| error.at_mark(object.mark)))? {
-        Content::Json(operations) if !operations.is_empty() => Ok(PatchTransformer {
+        content if may_hold_operations(&content, setting.session) => Ok(PatchTransformer {
             mark: object.mark,
-            content: Content::Json(operations),
+            content,
             target: object.target.clone(),
             options: PatchOptions::default(),
             legacy: true,
         }),
         _ => wrong("the JSON patch is no list of operations"),
+    }
+}
+
+/// Whether there are operations, or what stands for them where they cannot be read.
+fn may_hold_operations(content: &Content, session: &Session<'_>) -> bool {
+    match content {
+        Content::Json(operations) => !operations.is_empty(),
+        Content::Merge(patches) => patches.iter().any(|patch| session.is_unread(&patch.node)),
     }
 }
 
@@ -320,6 +328,10 @@ impl PatchTransformer {
         session.count_patched(patches.len())?;
         let mut mistakes = Mistakes::default();
         for patch in patches {
+            if session.is_unread(&patch.node) {
+                mistakes.of(self.merge_into_all(patch, resources, session));
+                continue;
+            }
             let id = patch.id();
             session.steps.take(resources.list.len())?;
             let position = resources.position_of(&id).map_err(|error| {
@@ -351,6 +363,22 @@ impl PatchTransformer {
         mistakes.or(())
     }
 
+    /// A patch of which nothing can be read may be for any object.
+    fn merge_into_all(
+        &self,
+        patch: &Resource,
+        resources: &mut Resources,
+        session: &mut Session<'_>,
+    ) -> Result<(), Errors> {
+        session.count_patched(resources.list.len())?;
+        let mut mistakes = Mistakes::default();
+        for resource in &mut resources.list {
+            let node = adapted(&patch.node, resource);
+            mistakes.of(self.merge_one(node, resource, session));
+        }
+        mistakes.or(())
+    }
+
     /// Kind and name stay unless the patch may change them; the namespace always stays.
     fn merge_one(
         &self,
@@ -365,7 +393,10 @@ impl PatchTransformer {
             allow_name_change,
             allow_kind_change,
             ..
-        } = self.options;
+        } = match session.is_unread(&patch) {
+            true => PatchOptions::default(),
+            false => self.options,
+        };
         if allow_name_change || allow_kind_change {
             resource.remember_id();
         }

@@ -156,6 +156,10 @@ fn encrypt(work: &weir_tests::Repository, format: &str, path: &str, value: &str)
     let text = format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: whole}}\nstringData: {{token: {value}}}\n"
     );
+    encrypt_text(work, format, path, &text, value);
+}
+
+fn encrypt_text(work: &weir_tests::Repository, format: &str, path: &str, text: &str, value: &str) {
     work.write("plain", text);
     let arguments = [
         "secrets", "encrypt", "--age", RECIPIENT, "--format", format, "plain",
@@ -217,4 +221,89 @@ fn a_file_that_is_encrypted_as_a_whole_is_one_object_of_which_nothing_is_known()
     ] {
         assert!(text.contains(want), "{want}: {text}");
     }
+}
+
+/// A folder of two ConfigMaps with an entry of `patches` or of an older field.
+fn patched(entry: &str) -> weir_tests::Repository {
+    let work = repository();
+    work.write(
+        "envs/one/kustomization.yaml",
+        format!("namespace: apps\nresources: [a.yaml, b.yaml]\n{entry}\n"),
+    );
+    work.write("envs/one/a.yaml", map("a", "{size: small}"));
+    work.write("envs/one/b.yaml", map("b", "{size: small}"));
+    encrypt_patch(&work, "first-value");
+    work.commit("first");
+    work
+}
+
+fn encrypt_patch(work: &weir_tests::Repository, value: &str) {
+    let text = map("a", &format!("{{token: {value}}}"));
+    encrypt_text(work, "yaml", "envs/one/patch.yaml", &text, value);
+}
+
+#[test]
+fn a_patch_that_is_encrypted_as_a_whole_makes_its_targets_unknown() {
+    for (entry, unknown, known) in [
+        ("patches: [{path: patch.yaml, target: {name: a}}]", 1, 1),
+        ("patches: [{path: patch.yaml}]", 2, 0),
+        ("patchesStrategicMerge: [patch.yaml]", 2, 0),
+    ] {
+        let work = patched(entry);
+        encrypt_patch(&work, "second-value");
+        work.commit("another patch");
+        let between = ["plan", "--from", "main~1", "--to", "main"];
+        let counts = |plan: serde_json::Value| {
+            let count = |name: &str| plan["counts"][name].as_u64().unwrap();
+            (count("mayChange"), count("change"))
+        };
+        assert_eq!(
+            counts(json(work.path(), &between, 2)),
+            (unknown, 0),
+            "{entry}"
+        );
+        let text = printed(work.path(), &between, 2);
+        let line = "may change: (known after apply: encrypted in envs/one/patch.yaml)";
+        assert!(
+            text.contains("? ConfigMap apps/a") && text.contains(line),
+            "{text}"
+        );
+
+        // What else changes in a target may be what the patch sets.
+        for name in ["a", "b"] {
+            work.write(&format!("envs/one/{name}.yaml"), map(name, "{size: large}"));
+        }
+        work.commit("larger");
+        assert_eq!(
+            counts(json(work.path(), &between, 2)),
+            (unknown, known),
+            "{entry}"
+        );
+        work.write("envs/one/c.yaml", "");
+        work.commit("nothing");
+        assert_eq!(
+            printed(work.path(), &between, 0)
+                .matches("may change")
+                .count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn a_build_says_which_patch_could_not_be_read() {
+    let work = patched("patches: [{path: patch.yaml, target: {name: a}}]");
+    work.write(
+        "clusters/one/apps.yaml",
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps, namespace: flux-system}\n\
+         spec: {interval: 1m, prune: true, path: ./envs/one, decryption: {provider: sops}, sourceRef: {kind: GitRepository, name: flux-system}}\n",
+    );
+    let arguments = ["build", "--kustomization", "clusters/one/apps.yaml#apps"];
+    let out = printed(work.path(), &arguments, 0);
+    let field = "encryptedPatches:\n  envs-one-patch.yaml: '(known after apply: encrypted in envs/one/patch.yaml)'";
+    assert_eq!(out.matches(field).count(), 1, "{out}");
+    assert!(
+        out.contains("name: a") && out.contains("size: small"),
+        "{out}"
+    );
 }

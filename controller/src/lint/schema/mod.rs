@@ -15,6 +15,7 @@ use overlay::TreeError;
 
 use super::fix::Fix;
 use super::{Finding, Site};
+use crate::environments::unread_patches;
 use check::{Problem, check};
 use fields::Schemas;
 
@@ -23,8 +24,11 @@ pub(super) fn find(site: &Site<'_>) -> Result<Vec<Finding>, TreeError> {
     let schemas = schemas(site);
     let mut found = Vec::new();
     for (environment, object) in site.objects() {
-        // SOPS's own part stands beside the fields of what stays encrypted on purpose.
-        if object.node.get("sops").is_some() {
+        // SOPS's own part stands beside the fields of what stays encrypted on purpose, and so do patches that cannot be
+        // read.
+        if object.node.get("sops").is_some()
+            || !unread_patches(&object.node, &site.marker).is_empty()
+        {
             continue;
         }
         let Some(kind) = schemas.of(&object.id) else {
