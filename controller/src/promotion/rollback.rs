@@ -268,9 +268,13 @@ fn ran_well(event: &Event, app: &str, published: &[Published]) -> Result<Option<
             continue;
         };
         let tree = tree.to_string();
-        let proven = published.iter().filter_map(|said| said.proven.get(&folder));
-        for proven in proven {
-            all = Some(all.unwrap_or(true) && proven.contains(&tree));
+        let speaks = |said: &&Published| {
+            said.folders.contains_key(&folder) || said.proven.contains_key(&folder)
+        };
+        for said in published.iter().filter(speaks) {
+            let proven = said.proven.get(&folder);
+            let is_proven = proven.is_some_and(|proven| proven.contains(&tree));
+            all = Some(all.unwrap_or(true) && is_proven);
         }
         if all.is_some() {
             break;

@@ -1,8 +1,9 @@
 //! What an environment publishes of itself: one file in one signed commit, and nothing of other environments.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The file's name.
@@ -41,7 +42,7 @@ pub struct Published {
     pub interval_seconds: u64,
     /// What it runs, by folder of the repository.
     pub folders: BTreeMap<String, Running>,
-    /// The trees that it has run well, the newest first, by folder.
+    /// The trees that it has run well for their soak and that have not failed after, the newest first, by folder.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proven: BTreeMap<String, Vec<String>>,
     /// The trees that were released to it, by folder of a stage with waves.
@@ -64,9 +65,18 @@ pub struct Running {
     /// What of its objects is not as it was applied, and left so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drifted: Option<String>,
-    /// What failed last of this tree.
+    /// What failed last of this tree; while it is not healthy, what failed since it last was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+impl Running {
+    /// Whether it has been healthy for so long.
+    fn has_soaked(&self, soak: Duration, now: Timestamp) -> bool {
+        let soak = SignedDuration::try_from(soak).unwrap_or(SignedDuration::MAX);
+        self.healthy_since
+            .is_some_and(|since| now.duration_since(since) >= soak)
+    }
 }
 
 /// Something that failed.
@@ -133,23 +143,24 @@ impl Published {
         now == *other
     }
 
-    /// Notes the trees that run well now.
-    pub fn prove(&mut self) {
+    /// Notes the trees that have been healthy for the soak of their folder, and takes back those that failed after.
+    pub fn prove(&mut self, soak: impl Fn(&str) -> Duration) {
         for (folder, running) in &self.folders {
-            let well = running
-                .tree
-                .as_ref()
-                .filter(|_| running.healthy_since.is_some());
-            let Some(tree) = well else {
+            let Some(tree) = &running.tree else {
                 continue;
             };
+            let has_soaked = running.has_soaked(soak(folder), self.at);
+            let has_failed = running.healthy_since.is_none() && running.failure.is_some();
             let proven = self.proven.entry(folder.clone()).or_default();
-            if proven.first() != Some(tree) {
+            if has_failed || (has_soaked && proven.first() != Some(tree)) {
                 proven.retain(|earlier| earlier != tree);
+            }
+            if has_soaked && proven.first() != Some(tree) {
                 proven.insert(0, tree.clone());
                 proven.truncate(PROVEN);
             }
         }
+        self.proven.retain(|_, trees| !trees.is_empty());
     }
 
     /// Notes a decision, unless it is the last one about this.
@@ -168,5 +179,53 @@ impl Published {
         );
         self.decisions.truncate(TOLD);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOLDER: &str = "stages/prod";
+
+    fn at(minute: u32) -> Timestamp {
+        format!("2026-11-23T12:{minute:02}:00Z")
+            .parse()
+            .expect("a time")
+    }
+
+    #[test]
+    fn a_version_is_proven_once_it_has_soaked_and_while_it_does_not_fail() {
+        let mut said = Published::new("prod-eu");
+        let failure = |minute| Failure {
+            at: at(minute),
+            message: "apps: not ready".to_owned(),
+        };
+        for (minute, tree, healthy, failed, want) in [
+            (0, "a", Some(0), None, &[][..]),
+            (9, "a", Some(0), None, &[]),
+            (10, "a", Some(0), None, &["a"]),
+            (11, "b", None, None, &["a"]),
+            (12, "b", Some(12), None, &["a"]),
+            (13, "b", None, Some(13), &["a"]), // it was well for a moment
+            (14, "b", Some(14), Some(13), &["a"]),
+            (24, "b", Some(14), Some(13), &["b", "a"]),
+            (25, "b", None, None, &["b", "a"]), // applied anew, not failed
+            (26, "b", None, Some(26), &["a"]),
+            (27, "a", Some(27), None, &["a"]),
+            (28, "a", None, Some(28), &[]),
+        ] {
+            said.at = at(minute);
+            let running = Running {
+                tree: Some(tree.to_owned()),
+                healthy_since: healthy.map(at),
+                drifted: None,
+                failure: failed.map(failure),
+            };
+            said.folders.insert(FOLDER.to_owned(), running);
+            said.prove(|_| Duration::from_secs(600));
+            let proven = said.proven.get(FOLDER).map_or(&[][..], Vec::as_slice);
+            assert_eq!(proven, want, "{minute}");
+        }
     }
 }

@@ -47,6 +47,10 @@ pub fn running(
     let before = before.filter(|before| before.tree == tree);
     let is_well = tree.is_some() && found.iter().all(|reported| reported.is_ready);
     let since = before.and_then(|before| before.healthy_since);
+    // What failed before it was well says nothing of why it is not well any more.
+    let earlier = before
+        .filter(|before| is_well || before.healthy_since.is_none())
+        .and_then(|before| before.failure.clone());
     let failed = found.iter().find(|it| it.has_failed && !it.is_ready);
     let drifted = found
         .iter()
@@ -55,8 +59,8 @@ pub fn running(
         drifted,
         healthy_since: is_well.then(|| since.unwrap_or(now)),
         failure: match failed {
-            Some(reported) => Some(failure(reported, before, now)),
-            None => before.and_then(|before| before.failure.clone()),
+            Some(reported) => Some(failure(reported, earlier, now)),
+            None => earlier,
         },
         tree,
     })
@@ -85,10 +89,9 @@ fn tree(history: &History, reported: &Reported, folder: &str) -> Option<String> 
 }
 
 /// What failed, since it was first said.
-fn failure(reported: &Reported, before: Option<&Running>, now: Timestamp) -> Failure {
+fn failure(reported: &Reported, earlier: Option<Failure>, now: Timestamp) -> Failure {
     let message = said(reported, &reported.message);
-    let known = before.and_then(|before| before.failure.clone());
-    known
+    earlier
         .filter(|known| known.message == message)
         .unwrap_or(Failure { at: now, message })
 }

@@ -241,7 +241,7 @@ impl Look<'_> {
         next.at = now;
         next.interval_seconds = repository.policy.publish.interval.as_secs().max(1);
         next.folders = self.folders(history, repository, own, before, now);
-        next.prove();
+        next.prove(|folder| repository.soak(&self.settings.environment, folder));
         next
     }
 

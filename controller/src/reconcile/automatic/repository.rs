@@ -1,6 +1,9 @@
 //! What the repository says at its newest commit, which is read once a commit.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use overlay::path::is_within;
 
 use crate::environments::{Environment, Settings, graph};
 use crate::promotion::auto::Pending;
@@ -30,12 +33,29 @@ pub(super) struct Waved {
     pub(super) folder: String,
     /// This environment is in its first wave, from which nothing is held back.
     pub(super) is_first: bool,
+    /// How long its wave must have been healthy before the next one begins.
+    soak: Duration,
 }
 
 impl Repository {
     /// Something may be held back from this environment.
     pub(super) fn holds_back(&self) -> bool {
         self.waves.values().any(|waved| !waved.is_first)
+    }
+
+    /// How long this environment must have run a folder well before that proves anything: the longest soak that edges
+    /// and waves ask of it there.
+    pub(super) fn soak(&self, environment: &str, folder: &str) -> Duration {
+        let of_edges = self.pending.iter().filter(|pending| {
+            pending.source.0 == folder && pending.environments.contains(environment)
+        });
+        let waves = self.waves.values();
+        let of_waves = waves.filter(|waved| is_within(folder, &waved.folder));
+        let edges = of_edges.map(|pending| pending.soak);
+        edges
+            .chain(of_waves.map(|waved| waved.soak))
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -101,6 +121,7 @@ fn waves(
         let waved = Waved {
             folder: stage.folder,
             is_first: own == 0,
+            soak: rules.waves[own].soak.unwrap_or_default(),
         };
         folders.insert(name.clone(), waved);
     }
