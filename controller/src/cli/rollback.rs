@@ -56,9 +56,7 @@ pub(super) struct Args {
 /// Plans, prints, and writes when that is asked for.
 pub(super) fn run(args: &Args) -> Outcome {
     let git = Git::at(Path::new("."));
-    if has_publishers()? {
-        bring(&git, &args.write.remote);
-    }
+    bring_published(&git, &args.write.remote)?;
     let who = |field: &str| git.run(&["config", "--get", field]).unwrap_or_default();
     let who = format!("{} <{}>", who("user.name"), who("user.email"));
     write(&args.write, &|history, revision| {
@@ -220,6 +218,14 @@ pub(super) fn published(history: &History, head: &Point) -> Result<Vec<Published
 }
 
 /// Whether `weir.yaml` names environments that publish what they run.
+/// Brings what environments published, where `weir.yaml` names any that do.
+pub(super) fn bring_published(git: &Git, remote: &str) -> Result<(), Failure> {
+    if has_publishers()? {
+        bring(git, remote);
+    }
+    Ok(())
+}
+
 fn has_publishers() -> Result<bool, Failure> {
     let head = open()?.point("HEAD");
     let head = head.map_err(|error| Failure::new(error.to_string()))?;

@@ -81,7 +81,7 @@ pub fn refusals(
     Ok(refusals)
 }
 
-fn refusal(name: &'static str, message: String) -> Refusal {
+pub(super) fn refusal(name: &'static str, message: String) -> Refusal {
     Refusal {
         name,
         message,

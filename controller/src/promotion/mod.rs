@@ -30,5 +30,6 @@ pub mod scope;
 mod signed;
 pub mod state;
 pub mod timeline;
+mod told_source;
 
 pub use plan::{Promotion, Request, plan};

@@ -1,12 +1,11 @@
 //! A promotion as one value: what is written, what it does, and why it may not be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use overlay::{Tree, TreeError};
 
-use super::auto::Published;
-use super::auto::hear::lately;
+use super::auto::{Heard, hear};
 use super::effect::{Effect, effect, folders, reached};
 use super::file::Fate;
 use super::health::{self, Gate, Reported};
@@ -18,6 +17,7 @@ use super::record::Override;
 use super::refusal::{self, Refusal};
 use super::scope::{Scope, ScopeError, scope};
 use super::signed::unsigned;
+use super::told_source;
 use crate::environments::{Graph, Settings, graph};
 use crate::source::SourceError;
 use crate::source::history::{History, Point};
@@ -35,8 +35,8 @@ pub struct Request {
     pub wishes: Wishes,
     /// Refusals that are overridden.
     pub overrides: Vec<Override>,
-    /// What environments have published lately.
-    pub published: Vec<Published>,
+    /// What environments have published, by their names; nothing where others have looked at that.
+    pub heard: BTreeMap<String, Heard>,
     /// What the cluster of the source says, where it is asked.
     pub reported: Option<Vec<Reported>>,
 }
@@ -107,7 +107,7 @@ pub fn plan(
     let policy = policy::read(&head.tree)?;
     let before = graph(&head.tree, settings)?;
     let request = Request {
-        published: lately(history, &policy, now),
+        heard: hear(history, &policy, now),
         ..request.clone()
     };
     plan_upon(
@@ -149,8 +149,8 @@ pub fn plan_upon(
         refusals.extend(of_effect(head, before, &scope, effect)?);
         refusals.extend(of_time(policy, &scope, now));
         let targets = reached(before, &folders(&scope, false));
-        refusals.extend(refusal::drifted(&request.published, &targets));
-        refusals.extend(of_source(&site, &scope, request, now)?);
+        refusals.extend(refusal::drifted(&request.heard, &targets));
+        refusals.extend(of_source(&site, &scope, &apps, request, now)?);
     }
     let unsigned = match changes.is_empty() {
         true => Vec::new(),
@@ -203,11 +203,13 @@ fn of_effect(
 fn of_source(
     site: &Site<'_>,
     scope: &Scope,
+    apps: &[AppChange],
     request: &Request,
     now: Timestamp,
-) -> Result<Vec<Refusal>, TreeError> {
+) -> Result<Vec<Refusal>, PlanError> {
+    // A cluster that is asked knows more than what was published of it.
     let Some(reported) = &request.reported else {
-        return Ok(Vec::new());
+        return told_source::refusals(site, scope, apps, (&request.heard, now));
     };
     let folders = folders(scope, true);
     let gate = Gate {
@@ -215,7 +217,8 @@ fn of_source(
         soak: site.policy.soak(),
         now,
     };
-    health::refusals(site, &folders, &reached(site.graph, &folders), &gate)
+    let sources = reached(site.graph, &folders);
+    Ok(health::refusals(site, &folders, &sources, &gate)?)
 }
 
 fn of_time(policy: &Policy, scope: &Scope, now: Timestamp) -> Option<Refusal> {

@@ -1,8 +1,8 @@
 //! Reasons not to promote: each has a name, and whoever knows better overrides it with a reason that is written down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::auto::Published;
+use super::auto::Heard;
 use super::leak::Leak;
 use super::prepare::AppChange;
 use super::record::Override;
@@ -127,15 +127,16 @@ pub fn outside(
 }
 
 /// Environments of the target that have drifted, by what they published.
-pub fn drifted(published: &[Published], targets: &BTreeSet<String>) -> Option<Refusal> {
-    let of = |said: &Published| {
+pub fn drifted(heard: &BTreeMap<String, Heard>, targets: &BTreeSet<String>) -> Option<Refusal> {
+    let of = |(name, heard): (&String, &Heard)| {
+        let Heard::Said(said) = heard else {
+            return None;
+        };
         let mut folders = said.folders.values();
         let drifted = folders.find_map(|running| running.drifted.as_ref())?;
-        Some(format!("{} has drifted: {drifted}", said.environment))
+        Some(format!("{name} has drifted: {drifted}"))
     };
-    let meant = published
-        .iter()
-        .filter(|said| targets.contains(&said.environment));
+    let meant = heard.iter().filter(|(name, _)| targets.contains(*name));
     let drifted: Vec<String> = meant.filter_map(of).collect();
     (!drifted.is_empty()).then(|| Refusal {
         name: DRIFT,

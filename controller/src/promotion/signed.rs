@@ -37,7 +37,8 @@ pub(super) fn unsigned(site: &Site<'_>, scope: &Scope) -> Result<Vec<String>, Pl
     Ok(found)
 }
 
-fn is_between(site: &Site<'_>, edge: &Edge, scope: &Scope) -> Result<bool, PlanError> {
+/// Whether an edge leads from the source of a scope to its target.
+pub(super) fn is_between(site: &Site<'_>, edge: &Edge, scope: &Scope) -> Result<bool, PlanError> {
     for (name, side) in [(&edge.from, &scope.from), (&edge.to, &scope.to)] {
         match stage(&site.head.tree, name) {
             Ok(stage) if stage == *side => {}

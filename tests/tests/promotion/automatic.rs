@@ -127,12 +127,7 @@ fn every_edge_says_what_it_waits_for() {
 fn a_rollback_holds_until_somebody_lifts_it() {
     let fleet = served(json!({}));
     let work = &fleet.work;
-    edit(work, STAGING, "tag: v1", "tag: v2");
-    work.commit("v2");
-    promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
-    edit(work, STAGING, "tag: v2", "tag: v3");
-    work.commit("v3");
-    promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
+    release(&fleet, &["v1", "v2", "v3"]);
     weir(
         work.path(),
         &[
@@ -161,6 +156,48 @@ fn a_rollback_holds_until_somebody_lifts_it() {
     fleet.says(Some(&fleet.staging), 0, true);
     let said = fleet.explain().with(2);
     assert!(said.out.contains("promotes now"), "{}", said.out);
+}
+
+#[test]
+fn the_command_goes_by_what_the_source_has_published() {
+    let fleet = served(json!({"soak": "15m"}));
+    let work = &fleet.work;
+    edit(work, STAGING, "tag: v1", "tag: v2");
+    work.commit("v2");
+    let commit = ["staging", "prod", "shop", "--commit"];
+    let refused = |want: &str| {
+        let said = promote(work, &commit).with(1);
+        assert!(said.err.contains(want), "{want}\n{}", said.err);
+    };
+    refused("refused (health): staging publishes no state");
+    fleet.says(Some(&fleet.ada), 0, true);
+    refused("refused (health): staging publishes a state that its key has not signed");
+    fleet.says(Some(&fleet.staging), 901, true);
+    refused("refused (health): staging has not been heard of since");
+    fleet.says(Some(&fleet.staging), 0, false);
+    refused("refused (health): staging is not healthy: the shop is shut");
+    // It has been healthy for ten minutes.
+    fleet.says(Some(&fleet.staging), 0, true);
+    refused("refused (soak): staging soaks until");
+    let known = ["--override", "soak=tried by hand"];
+    promote(work, &[&commit[..], &known].concat()).with(0);
+    let message = work.git(&["log", "-1", "--format=%B"]);
+    assert!(message.contains("Weir-Override: "), "{message}");
+    edit(work, STAGING, "tag: v2", "tag: v3");
+    work.commit("v3");
+    refused("refused (health): staging runs another version of stages/staging/shop");
+    let tree = work.git(&["rev-parse", "HEAD:stages/staging/shop"]);
+    let now = Timestamp::now();
+    let since = Timestamp::from_second(now.as_second() - 1000).unwrap();
+    let running = json!({"tree": tree, "healthySince": since.to_string()});
+    fleet.publishes(
+        Some(&fleet.staging),
+        &json!({
+            "version": 1, "environment": "staging", "at": now.to_string(), "intervalSeconds": 300,
+            "folders": {"stages/staging/shop": running},
+        }),
+    );
+    promote(work, &commit).with(0);
 }
 
 #[test]
@@ -223,11 +260,13 @@ fn mistakes_in_weir_yaml_are_named() {
 }
 
 /// Promotes version after version.
-fn release(work: &Repository, tags: &[&str]) {
+fn release(fleet: &Fleet, tags: &[&str]) {
+    let work = &fleet.work;
     for pair in tags.windows(2) {
         let [old, new] = [pair[0], pair[1]].map(|tag| format!("tag: {tag}"));
         edit(work, STAGING, &old, &new);
         work.commit(pair[1]);
+        fleet.says(Some(&fleet.staging), 0, true);
         promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
     }
     work.push();
@@ -237,7 +276,7 @@ fn release(work: &Repository, tags: &[&str]) {
 fn a_rollback_goes_to_the_last_version_that_ran_well() {
     let fleet = served(json!({}));
     let work = &fleet.work;
-    release(work, &["v1", "v2", "v3", "v4"]);
+    release(&fleet, &["v1", "v2", "v3", "v4"]);
     let tree = |back: usize| {
         // A release is a commit by hand and a promotion.
         let revision = format!("HEAD~{}:stages/prod/shop", 2 * back);
@@ -302,6 +341,7 @@ fn the_branch_of_a_promotion_has_one_pull_request() {
         let name = format!("{kind:?}").to_lowercase();
         let api = forge.api();
         let open = || {
+            fleet.says(Some(&fleet.staging), 0, true);
             let arguments = [
                 "staging",
                 "prod",
@@ -392,6 +432,7 @@ fn a_new_file_that_may_be_run_stays_so() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(work.path().join("stages/staging/shop/run.sh"), mode).unwrap();
     work.commit("a program");
+    fleet.says(Some(&fleet.staging), 0, true);
     promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
     let listed = work.git(&["ls-tree", "HEAD", "stages/prod/shop/run.sh"]);
     assert!(listed.starts_with("100755 blob"), "{listed}");

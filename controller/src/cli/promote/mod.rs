@@ -14,6 +14,7 @@ use std::path::Path;
 use anstream::eprintln;
 use jiff::Timestamp;
 
+use super::rollback::bring_published;
 use super::{Failure, Outcome};
 use crate::environments::Settings;
 use crate::promotion::plan::PlanError;
@@ -21,6 +22,7 @@ use crate::promotion::refusal::{OVERRIDABLE, Refusal};
 use crate::promotion::{Promotion, Request, message, plan};
 use crate::source::history::History;
 
+use git::Git;
 use source::SourceFlags;
 use wishes::WishFlags;
 use write::{Ready, WriteFlags};
@@ -81,6 +83,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         return auto::explain(&args.write);
     }
     let request = request(args)?;
+    if request.reported.is_none() {
+        bring_published(&Git::at(Path::new(".")), &args.write.remote)?;
+    }
     match args.edit {
         true => edit::edit(&request),
         false => write::write(&args.write, &|history, revision| {

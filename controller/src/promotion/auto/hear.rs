@@ -41,16 +41,6 @@ pub fn hear(history: &History, policy: &Policy, now: Timestamp) -> BTreeMap<Stri
         .collect()
 }
 
-/// What environments said that can be believed.
-pub fn lately(history: &History, policy: &Policy, now: Timestamp) -> Vec<Published> {
-    let heard = hear(history, policy, now).into_values();
-    let said = heard.filter_map(|heard| match heard {
-        Heard::Said(said) => Some(said),
-        Heard::Nothing(_) => None,
-    });
-    said.collect()
-}
-
 /// What all environments that have a key signed last, however old it is.
 pub fn remembered(history: &History, policy: &Policy) -> Vec<Published> {
     let environments = policy.environments.iter();
