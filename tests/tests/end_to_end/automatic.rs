@@ -14,11 +14,11 @@ use weir_tests::{
     eventually,
 };
 
-const NAMESPACE: &str = "default";
-const CONFIG: &str = "stages/staging/shop/config.yaml";
+pub(crate) const NAMESPACE: &str = "default";
+pub(crate) const CONFIG: &str = "stages/staging/shop/config.yaml";
 
 /// A cluster that is an environment, and the Weir in it.
-struct Cluster {
+pub(crate) struct Cluster {
     weir: Weir,
     environment: &'static str,
     client: Client,
@@ -28,7 +28,7 @@ struct Cluster {
 
 impl Cluster {
     /// Starts it; objects of its Kustomization for which an expression holds have failed.
-    async fn start(
+    pub(crate) async fn start(
         environment: &'static str,
         url: &str,
         key: &SshKey,
@@ -73,7 +73,7 @@ impl Cluster {
     }
 
     /// Waits until a ConfigMap has a value.
-    async fn runs(&self, name: &str, key: &str, value: &str) {
+    pub(crate) async fn runs(&self, name: &str, key: &str, value: &str) {
         let what = format!("{} of {name} in {} is {value}", key, self.environment);
         eventually(PATIENCE, &what, async || {
             let found = self.value(name, key).await;
@@ -92,7 +92,7 @@ impl Cluster {
     }
 
     /// What its events say of promotion.
-    async fn events(&self) -> Vec<String> {
+    pub(crate) async fn events(&self) -> Vec<String> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
         let all = api.list(&ListParams::default()).await.unwrap();
         let about = all
@@ -140,7 +140,7 @@ async fn fleet() -> Fleet {
     }
 }
 
-fn fill(work: &Repository, names: [&str; 3], keys: &[SshKey; 3]) {
+pub(crate) fn fill(work: &Repository, names: [&str; 3], keys: &[SshKey; 3]) {
     for stage in ["staging", "prod"] {
         let below = |path: &str| format!("stages/{stage}/{path}");
         work.write(&below("kustomization.yaml"), "resources: [shop]\n")
@@ -169,7 +169,7 @@ fn fill(work: &Repository, names: [&str; 3], keys: &[SshKey; 3]) {
     work.git(&["config", "user.email", "ada@example.org"]);
 }
 
-fn config(version: &str) -> String {
+pub(crate) fn config(version: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: shop\ndata:\n  version: {version}\n"
     )
@@ -211,33 +211,41 @@ impl Fleet {
         pushed.status.success()
     }
 
-    /// What an environment has published.
-    fn state(&self, environment: &str) -> Value {
-        let name = format!("refs/weir/state/{environment}");
-        self.work
-            .git(&["fetch", "--quiet", "origin", &format!("+{name}:{name}")]);
-        let text = self.work.git(&["show", &format!("{name}:state.json")]);
-        serde_json::from_str(&text).unwrap()
-    }
-
     /// Waits until an environment has published a sentence, and gives it.
     async fn says(&self, environment: &str, about: &str, part: &str) -> String {
-        let what = format!("{environment} says {part:?} of {about}");
-        eventually(PATIENCE, &what, async || {
-            let state = self.state(environment);
-            let told = state["decisions"].as_array().cloned().unwrap_or_default();
-            let mut sentences = told
-                .iter()
-                .filter(|told| told["about"] == about)
-                .filter_map(|told| told["sentence"].as_str());
-            let found = sentences.find(|sentence| sentence.contains(part));
-            found.map(str::to_owned).ok_or_else(|| state.to_string())
-        })
-        .await
+        says(&self.work, environment, about, part).await
     }
 }
 
-fn weir(folder: &Path, arguments: &[&str]) -> String {
+/// What an environment has published; null before it has.
+fn state(work: &Repository, environment: &str) -> Value {
+    let name = format!("refs/weir/state/{environment}");
+    let all = "+refs/weir/state/*:refs/weir/state/*";
+    work.git(&["fetch", "--quiet", "origin", all]);
+    if work.git(&["for-each-ref", &name]).is_empty() {
+        return Value::Null;
+    }
+    let text = work.git(&["show", &format!("{name}:state.json")]);
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Waits until an environment has published a sentence, and gives it.
+pub(crate) async fn says(work: &Repository, environment: &str, about: &str, part: &str) -> String {
+    let what = format!("{environment} says {part:?} of {about}");
+    eventually(PATIENCE, &what, async || {
+        let state = state(work, environment);
+        let told = state["decisions"].as_array().cloned().unwrap_or_default();
+        let mut sentences = told
+            .iter()
+            .filter(|told| told["about"] == about)
+            .filter_map(|told| told["sentence"].as_str());
+        let found = sentences.find(|sentence| sentence.contains(part));
+        found.map(str::to_owned).ok_or_else(|| state.to_string())
+    })
+    .await
+}
+
+pub(crate) fn weir(folder: &Path, arguments: &[&str]) -> String {
     let output = Weir::command()
         .args(arguments)
         .current_dir(folder)

@@ -71,6 +71,7 @@ mod failures;
 mod fencing;
 mod fights;
 mod filling_in;
+mod guarded_edges;
 mod key_services;
 mod kill;
 mod looking;
