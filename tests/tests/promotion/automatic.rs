@@ -1,13 +1,16 @@
 //! `weir promote --auto --dry-run`: what controllers would promote, by what environments have published and signed.
 
+use controller::environments::{Settings, graph};
+use controller::promotion::auto::running::running;
 use controller::promotion::auto::waves;
+use controller::promotion::health::Reported;
 use controller::source::History;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use weir_tests::forge_server::{ForgeServer, Kind, REPOSITORY, TOKEN};
 use weir_tests::{GitServer, GitServerOptions, Repository, Signer};
 
-use crate::fleet::{PROD, STAGING, Said, edit, fill, promote, weir};
+use crate::fleet::{PROD, STAGING, Said, edit, fill, fleet, promote, weir};
 
 /// The address of a fleet on a server, and a clone of it.
 struct Fleet {
@@ -156,6 +159,43 @@ fn a_rollback_holds_until_somebody_lifts_it() {
     fleet.says(Some(&fleet.staging), 0, true);
     let said = fleet.explain().with(2);
     assert!(said.out.contains("promotes now"), "{}", said.out);
+}
+
+#[test]
+fn a_failure_that_was_overcome_is_not_what_is_wrong_later() {
+    let work = fleet();
+    let history = History::discover(work.path()).unwrap();
+    let head = history.point("HEAD").unwrap();
+    let graph = graph(&head.tree, &Settings::default()).unwrap();
+    let named = graph.environments.iter().find(|it| it.name == "staging");
+    let staging = named.unwrap();
+    let path = staging.leaves[0].path.clone();
+    let mut before = None;
+    for (minute, is_ready, has_failed, healthy, failed) in [
+        (0, false, true, None, Some(0)),
+        (1, false, true, None, Some(0)),
+        (2, true, false, Some(2), Some(0)),
+        (3, true, false, Some(2), Some(0)),
+        (4, false, false, None, None), // under way: what failed before says nothing of it
+        (5, false, true, None, Some(5)), // the same again is another failure
+    ] {
+        let at = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+        let reported = Reported {
+            path: path.clone(),
+            message: "the shop is shut".to_owned(),
+            commit: Some(head.commit.id.to_string()),
+            is_ready,
+            has_failed,
+            ..Reported::default()
+        };
+        let earlier = before.as_ref();
+        let folder = "stages/staging/shop";
+        let now = running(&history, staging, &[reported], folder, earlier, at(minute)).unwrap();
+        assert_eq!(now.healthy_since, healthy.map(at), "{minute}");
+        let told = now.failure.as_ref().map(|failure| failure.at);
+        assert_eq!(told, failed.map(at), "{minute}");
+        before = Some(now);
+    }
 }
 
 #[test]
