@@ -2,19 +2,28 @@
 //! hold, for accounts that may only read and for objects with values that are not known.
 //!
 //! Defaults and what admission adds stand in the live object already, so only what is wanted is put in, and only what
-//! we hold and want no more is taken out. How a list is merged is read off the fields that anybody holds in it.
+//! we hold and want no more is taken out. How a list is merged is read off the fields that anybody holds in it, and where
+//! these do not tell, off the schema that the server publishes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
 use super::managed_fields::{all_fields, is_held_by_another, own_fields};
+use super::published::{ListType, Shape};
 
 /// Fields whose values are quantities: `1000m` is `1` there.
 const QUANTITIES: [&str; 6] = ["limits", "requests", "hard", "capacity", "default", "max"];
 
 /// The live object as it would be.
-pub(super) fn merged(live: &Value, wanted: &Value) -> Value {
+pub(super) struct Merged {
+    pub(super) object: Value,
+    /// Whether what the server publishes of the kind may make another one of it.
+    pub(super) guesses: bool,
+}
+
+/// Merges what is wanted into what is there, with what the server publishes of the kind where that is at hand.
+pub(super) fn merged(live: &Value, wanted: &Value, document: Option<&Value>) -> Merged {
     let wanted = without_string_data(wanted);
     let own = own_fields(live).and_then(|own| serde_json::from_str(&own).ok());
     let mut result = live.clone();
@@ -22,8 +31,13 @@ pub(super) fn merged(live: &Value, wanted: &Value) -> Value {
         let gone = Gone { live };
         gone.take_out(&mut result, &own, Some(&wanted), &mut Vec::new());
     }
-    put_in(&mut result, &wanted, &all_fields(live), false);
-    result
+    let shape = document.and_then(|document| Shape::of(document, live));
+    let mut put = PutIn::default();
+    put.put_in(&mut result, &wanted, &all_fields(live), shape, false);
+    Merged {
+        object: result,
+        guesses: put.guesses,
+    }
 }
 
 /// A Secret as the server stores it.
@@ -142,61 +156,107 @@ fn position(items: &[Value], name: &str) -> Option<usize> {
         .position(|item| super::held_fields::names(name, item))
 }
 
-/// Puts in what is wanted. `fields` is what anybody holds there.
-fn put_in(result: &mut Value, wanted: &Value, fields: &Value, is_quantity: bool) {
-    match (result, wanted) {
-        (Value::Object(map), Value::Object(wanted)) => {
-            for (key, wanted) in wanted {
-                let below = &fields[format!("f:{key}")];
-                let is_quantity =
-                    QUANTITIES.contains(&key.as_str()) || (is_quantity && !wanted.is_object());
-                match map.get_mut(key) {
-                    Some(there) => put_in(there, wanted, below, is_quantity),
-                    // What is wanted to be nothing is not there.
-                    None if wanted.is_null() => {}
-                    None => drop(map.insert(key.clone(), wanted.clone())),
+/// What is wanted is put in with this.
+#[derive(Default)]
+struct PutIn {
+    /// Whether a list was taken as a whole because nothing says how it is merged.
+    guesses: bool,
+}
+
+impl PutIn {
+    /// `fields` is what anybody holds there, `shape` what is published of it.
+    fn put_in(
+        &mut self,
+        result: &mut Value,
+        wanted: &Value,
+        fields: &Value,
+        shape: Option<Shape<'_>>,
+        is_quantity: bool,
+    ) {
+        match (result, wanted) {
+            (Value::Object(map), Value::Object(wanted)) => {
+                for (key, wanted) in wanted {
+                    let below = &fields[format!("f:{key}")];
+                    let shape = shape.and_then(|shape| shape.field(key));
+                    let is_quantity =
+                        QUANTITIES.contains(&key.as_str()) || (is_quantity && !wanted.is_object());
+                    match map.get_mut(key) {
+                        Some(there) => self.put_in(there, wanted, below, shape, is_quantity),
+                        // What is wanted to be nothing is not there.
+                        None if wanted.is_null() => {}
+                        None => drop(map.insert(key.clone(), wanted.clone())),
+                    }
                 }
             }
-        }
-        (Value::Array(items), Value::Array(wanted)) => put_in_list(items, wanted, fields),
-        (there, wanted) => {
-            if !is_same(there, wanted, is_quantity) {
-                *there = wanted.clone();
+            (Value::Array(items), Value::Array(wanted)) => {
+                self.put_in_list(items, wanted, fields, shape);
+            }
+            (there, wanted) => {
+                if !is_same(there, wanted, is_quantity) {
+                    *there = wanted.clone();
+                }
             }
         }
     }
-}
 
-fn put_in_list(items: &mut Vec<Value>, wanted: &[Value], fields: &Value) {
-    let names: Vec<&String> = fields
-        .as_object()
-        .map(|map| map.keys().collect())
-        .unwrap_or_default();
-    let keys = names.iter().find_map(|name| item_keys(name));
-    let keys = keys.map(|keys| keys.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
-    if let Some(keys) = keys {
-        for wanted in wanted {
-            let is_it = |item: &&mut Value| keys.iter().all(|key| same_key(item, wanted, key));
-            match items.iter_mut().find(is_it) {
-                Some(item) => {
-                    let name = names
-                        .iter()
-                        .find(|name| super::held_fields::names(name, item));
-                    let below = name.map_or(&Value::Null, |name| &fields[name.as_str()]);
-                    put_in(item, wanted, below, false);
+    fn put_in_list(
+        &mut self,
+        items: &mut Vec<Value>,
+        wanted: &[Value],
+        fields: &Value,
+        shape: Option<Shape<'_>>,
+    ) {
+        let inner = shape.and_then(Shape::items);
+        match list_type(fields).or_else(|| shape.map(ListType::from)) {
+            Some(ListType::Map(keys)) => {
+                for wanted in wanted {
+                    self.put_in_item(items, wanted, &keys, fields, inner);
                 }
-                None => items.push(wanted.clone()),
+            }
+            Some(ListType::Set) => {
+                let new = wanted.iter().filter(|it| !items.contains(it));
+                let new: Vec<Value> = new.cloned().collect();
+                items.extend(new);
+            }
+            known => {
+                if !covers(items, wanted) {
+                    self.guesses |= known.is_none();
+                    *items = wanted.to_vec();
+                }
             }
         }
-    } else if names.iter().any(|name| name.starts_with("v:")) {
-        let new: Vec<Value> = wanted
-            .iter()
-            .filter(|it| !items.contains(it))
-            .cloned()
-            .collect();
-        items.extend(new);
-    } else if !covers(items, wanted) {
-        *items = wanted.to_vec();
+    }
+
+    fn put_in_item(
+        &mut self,
+        items: &mut Vec<Value>,
+        wanted: &Value,
+        keys: &[String],
+        fields: &Value,
+        shape: Option<Shape<'_>>,
+    ) {
+        let is_it = |item: &&mut Value| keys.iter().all(|key| same_key(item, wanted, key));
+        let Some(item) = items.iter_mut().find(is_it) else {
+            items.push(wanted.clone());
+            return;
+        };
+        let mut names = fields.as_object().into_iter().flat_map(Map::keys);
+        let name = names.find(|name| super::held_fields::names(name, item));
+        let below = name.map_or(&Value::Null, |name| &fields[name.as_str()]);
+        self.put_in(item, wanted, below, shape, false);
+    }
+}
+
+/// How a list is merged, as far as the fields that are held in it say so.
+fn list_type(fields: &Value) -> Option<ListType> {
+    let names = || fields.as_object().into_iter().flat_map(Map::keys);
+    let keys = names().find_map(|name| item_keys(name));
+    match keys {
+        Some(keys) => Some(ListType::Map(
+            keys.into_iter().map(|(key, _)| key).collect(),
+        )),
+        None if names().any(|name| name.starts_with("v:")) => Some(ListType::Set),
+        None => None,
     }
 }
 
@@ -327,7 +387,7 @@ mod tests {
             .and_then(Value::as_array_mut)
             .expect("containers")
             .remove(1);
-        assert_eq!(merged(&live(), &wanted()), expected);
+        assert_eq!(merged(&live(), &wanted(), None).object, expected);
     }
 
     #[test]
@@ -339,7 +399,7 @@ mod tests {
         container["resources"]["limits"]["cpu"] = json!("1");
         container["ports"] =
             json!([{ "containerPort": 81 }, { "containerPort": 80, "name": "http" }]);
-        let result = merged(&live(), &wanted);
+        let result = merged(&live(), &wanted, None).object;
         let api = &result["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(result["spec"]["replicas"], 3);
         assert_eq!(
@@ -354,13 +414,52 @@ mod tests {
         assert_eq!(api["imagePullPolicy"], "Always");
     }
 
+    /// Somebody has wiped the managed fields: what the server publishes tells items apart.
+    #[test]
+    fn a_list_of_which_nobody_holds_fields_is_merged_as_it_is_published() {
+        let list = |kind: Value| {
+            json!({ "allOf": [{ "$ref": "#/components/schemas/list" }], "x-kubernetes-list-type": kind,
+            "x-kubernetes-list-map-keys": ["name"] })
+        };
+        let document = json!({ "components": { "schemas": {
+            "thing": {
+                "x-kubernetes-group-version-kind": [{ "group": "example.com", "version": "v1", "kind": "Thing" }],
+                "properties": { "map": list(json!("map")), "set": list(json!("set")), "whole": list(json!("atomic")) } },
+            "list": { "items": { "properties": { "inner": { "x-kubernetes-list-type": "set" } } } },
+        } } });
+        let thing = |map: Value, set: Value, whole: Value| json!({ "apiVersion": "example.com/v1", "kind": "Thing", "map": map, "set": set, "whole": whole });
+        let live = thing(
+            json!([{ "name": "a", "inner": [1] }, { "name": "b" }]),
+            json!([1]),
+            json!([1]),
+        );
+        let wanted = thing(
+            json!([{ "name": "a", "inner": [2] }]),
+            json!([2]),
+            json!([2]),
+        );
+        let guessed = merged(&live, &wanted, None);
+        assert!(guessed.guesses && guessed.object == wanted);
+        let known = merged(&live, &wanted, Some(&document));
+        assert!(!known.guesses);
+        let expected = thing(
+            json!([{ "name": "a", "inner": [1, 2] }, { "name": "b" }]),
+            json!([1, 2]),
+            json!([2]),
+        );
+        assert_eq!(known.object, expected);
+    }
+
     #[test]
     fn a_secret_is_compared_as_it_is_stored() {
         let live = json!({ "kind": "Secret", "data": { "a": "aHVudGVyMg==" } });
         let same = json!({ "kind": "Secret", "stringData": { "a": "hunter2" } });
         let other = json!({ "kind": "Secret", "stringData": { "a": "hunter3" } });
-        assert_eq!(merged(&live, &same), live);
-        assert_eq!(merged(&live, &other)["data"]["a"], BASE64.encode("hunter3"));
+        assert_eq!(merged(&live, &same, None).object, live);
+        assert_eq!(
+            merged(&live, &other, None).object["data"]["a"],
+            BASE64.encode("hunter3")
+        );
     }
 
     #[test]

@@ -181,8 +181,22 @@ impl Checker<'_> {
         };
         adopt(&mut step.object, &live, &step.ignored);
         let wanted = to_json(&step.object.node, Secrets::Revealed);
-        self.compare_with(step, &live, &merged(&live, &wanted));
+        let answer = self.merged(step, &live, &wanted).await;
+        self.compare_with(step, &live, &answer);
         Ok(Vec::new())
+    }
+
+    /// What would come of an apply; the server is asked how lists are merged where the object does not tell.
+    async fn merged(&self, step: &Step, live: &Value, wanted: &Value) -> Value {
+        let told = merged(live, wanted, None);
+        let Some(resource) = step.resource.as_ref().filter(|_| told.guesses) else {
+            return told.object;
+        };
+        let published = self.client.discovery().published();
+        match published.document(self.client, resource).await {
+            Some(document) => merged(live, wanted, Some(&document)).object,
+            None => told.object,
+        }
     }
 
     /// Notes which fields cannot change, and what they would become.
@@ -194,7 +208,7 @@ impl Checker<'_> {
         if let Ok(live) = self.client.get(path).await {
             let wanted = to_json(&step.object.node, Secrets::Revealed);
             let mask = Mask::new(&step.object, &live, self.redactor);
-            step.changes = changes(&live, &merged(&live, &wanted), &mask);
+            step.changes = changes(&live, &self.merged(step, &live, &wanted).await, &mask);
         }
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::error::Error;
+use super::published::Published;
 
 /// All of a server's resources in two requests; older servers answer with a list of groups instead.
 const AGGREGATED: HeaderValue = HeaderValue::from_static(
@@ -88,12 +89,18 @@ pub struct Discovery {
     served: RwLock<Arc<Served>>,
     /// The request on its way, if any: those who miss something at the same time ask once.
     learning: Mutex<Option<Learning>>,
+    published: Published,
 }
 
 impl Discovery {
     /// The resource of an object, as far as it is known.
     pub fn get(&self, id: &ObjectId) -> Option<Resource> {
         self.served().get(&gvk(id)).cloned()
+    }
+
+    /// What the server publishes of its kinds, as far as anybody asked.
+    pub(super) fn published(&self) -> &Published {
+        &self.published
     }
 
     /// Asks the server, once and in the client's name, if a kind of these objects is not known.

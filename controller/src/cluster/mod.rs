@@ -38,6 +38,7 @@ pub mod plan;
 mod planning;
 mod predecessor;
 pub mod prune;
+mod published;
 pub(crate) mod redact;
 mod replaced;
 mod settings;
