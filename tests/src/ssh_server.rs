@@ -141,6 +141,26 @@ impl SshServer {
         fs::write(path, format!("{public}\n")).expect("write a key");
     }
 
+    /// Lets one key more in that may fetch and not push, as forges do it: their program runs in place of Git's.
+    pub fn admit_to_read(&self, public: &str) {
+        let program = self.folder.path().join("read_only");
+        let text = "#!/bin/sh\n\
+            case $SSH_ORIGINAL_COMMAND in git-upload-pack*) exec sh -c \"$SSH_ORIGINAL_COMMAND\";; esac\n\
+            echo 'ERROR: The key you are authenticating with has been marked as read only.' >&2\n\
+            exit 1\n";
+        write_program(&program, text);
+        let path = self.folder.path().join("admitted");
+        let admitted = fs::read_to_string(&path).expect("read the keys");
+        let line = format!("restrict,command=\"{}\" {public}\n", program.display());
+        fs::write(path, admitted + &line).expect("write a key");
+    }
+
+    /// Sets a hook of a repository, a program that Git runs there.
+    pub fn hook(&self, repository: &str, name: &str, program: &str) {
+        let hooks = self.folder.path().join(format!("{repository}.git/hooks"));
+        write_program(&hooks.join(name), program);
+    }
+
     /// Creates a repository on the server and a working repository that pushes to it, past SSH.
     pub fn create_repository(&self, name: &str) -> Repository {
         let bare = self.folder.path().join(format!("{name}.git"));
@@ -156,6 +176,12 @@ impl SshServer {
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
+}
+
+fn write_program(path: &Path, text: &str) {
+    fs::write(path, text).expect("write a program");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(path, mode).expect("make a program executable");
 }
 
 fn serve(stream: TcpStream, configuration: &Path) {

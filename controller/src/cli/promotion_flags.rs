@@ -21,7 +21,8 @@ pub(super) struct PromotionFlags {
     #[arg(long, value_name = "NAMESPACE/NAME", default_value = "flux-system/flux-system", value_parser = key)]
     promotion_source: Key,
     /// The Secret, in the namespace of that GitRepository, with what is needed to push (`username` and `password`, or
-    /// `bearerToken`) and the `signing-key` of the environment. Without it automatic promotion is off.
+    /// `bearerToken`; for `ssh://` addresses `identity`, `known_hosts` and, where the key has a passphrase, `password`) and the
+    /// `signing-key` of the environment. Without it automatic promotion is off.
     #[arg(long, value_name = "NAME")]
     promotion_secret: Option<String>,
     /// How often the repository is looked at.

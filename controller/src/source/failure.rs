@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::known_hosts::Verdict;
+
 /// The first thing that went wrong between us and a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -19,6 +21,12 @@ pub(super) enum Failure {
     Network(String),
     /// It took longer than it may.
     Timeout,
+    /// It shows a key that is not known to be its own.
+    HostKey(Verdict),
+    /// It lets nobody in with our key.
+    KeyNotLetIn,
+    /// Its program ended with these words in place of an answer.
+    Complaint(String),
     /// It does not speak Git, or wants what we do not do.
     Protocol(String),
 }
@@ -31,7 +39,13 @@ impl fmt::Display for Failure {
             Self::NotFound => f.write_str("repository not found"),
             Self::Status(407) => f.write_str("proxy: authentication required"),
             Self::Status(status) => write!(f, "unexpected status {status}"),
-            Self::Network(problem) | Self::Protocol(problem) => f.write_str(problem),
+            Self::HostKey(verdict) => write!(f, "ssh: handshake failed: {verdict}"),
+            Self::KeyNotLetIn => f.write_str(
+                "ssh: handshake failed: ssh: unable to authenticate, attempted methods [none publickey], no supported methods remain",
+            ),
+            Self::Network(problem) | Self::Protocol(problem) | Self::Complaint(problem) => {
+                f.write_str(problem)
+            }
             Self::Timeout => f.write_str("context deadline exceeded"),
         }
     }

@@ -37,6 +37,24 @@ pub(super) struct SshServer {
     connection: Mutex<Option<Arc<Handle<Doorkeeper>>>>,
 }
 
+/// What a server runs for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// Gives.
+    UploadPack,
+    /// Takes.
+    ReceivePack,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::UploadPack => "git-upload-pack",
+            Self::ReceivePack => "git-receive-pack",
+        }
+    }
+}
+
 /// How long one exchange may take, and where it runs.
 #[derive(Clone)]
 pub(super) struct Patience {
@@ -91,23 +109,47 @@ impl SshServer {
         })
     }
 
-    /// Starts the server's program on a channel of its own.
+    /// A line for gix to fetch over.
     pub(super) fn open(
         &self,
         patience: &Patience,
         failure: Noted,
     ) -> Result<Connection<Incoming, Outgoing>, Failure> {
+        let (incoming, outgoing) = self.start(Program::UploadPack, patience, failure)?;
+        let path = self.address.path.as_str();
+        let no_virtual_host = None::<(&str, Option<u16>)>;
+        Ok(Connection::new(
+            incoming,
+            outgoing,
+            Protocol::V2,
+            path,
+            no_virtual_host,
+            ConnectMode::Process,
+            false,
+        ))
+    }
+
+    /// Starts a program of the server on a channel of its own.
+    pub(super) fn start(
+        &self,
+        program: Program,
+        patience: &Patience,
+        failure: Noted,
+    ) -> Result<(Incoming, Outgoing), Failure> {
         let connection = self.connection(patience)?;
-        let command = format!("git-upload-pack {}", quoted(&self.address.path));
+        let command = format!("{} {}", program.name(), quoted(&self.address.path));
         let channel = patience.wait(async {
             let channel = connection.channel_open_session().await?;
-            // Servers that do not take it answer in the first version of the protocol.
-            channel.set_env(false, "GIT_PROTOCOL", "version=2").await?;
+            if program == Program::UploadPack {
+                // Servers that do not take it answer in the first version of the protocol.
+                channel.set_env(false, "GIT_PROTOCOL", "version=2").await?;
+            }
             channel.exec(true, command).await?;
             Ok::<_, russh::Error>(channel)
         })?;
         let (read, write) = channel.map_err(|error| said(&error))?.split();
         let incoming = Incoming {
+            program,
             channel: read,
             chunk: Bytes::new(),
             complaint: Vec::new(),
@@ -121,17 +163,7 @@ impl SshServer {
             patience: patience.clone(),
             failure,
         };
-        let path = self.address.path.as_str();
-        let no_virtual_host = None::<(&str, Option<u16>)>;
-        Ok(Connection::new(
-            incoming,
-            outgoing,
-            Protocol::V2,
-            path,
-            no_virtual_host,
-            ConnectMode::Process,
-            false,
-        ))
+        Ok((incoming, outgoing))
     }
 
     fn connection(&self, patience: &Patience) -> Result<Arc<Handle<Doorkeeper>>, Failure> {
@@ -173,7 +205,7 @@ impl SshServer {
             }
         };
         let mut connection = connected.map_err(|error| match verdict.get() {
-            Some(verdict) if *verdict != Verdict::Known => handshake_failed(verdict),
+            Some(verdict) if *verdict != Verdict::Known => Failure::HostKey(*verdict),
             _ => said(&error),
         })?;
         let hash = match self.key.algorithm().is_rsa() {
@@ -188,15 +220,9 @@ impl SshServer {
             .map_err(|error| said(&error))?;
         match answer.success() {
             true => Ok(connection),
-            false => Err(handshake_failed(
-                &"ssh: unable to authenticate, attempted methods [none publickey], no supported methods remain",
-            )),
+            false => Err(Failure::KeyNotLetIn),
         }
     }
-}
-
-fn handshake_failed(why: &dyn std::fmt::Display) -> Failure {
-    Failure::Protocol(format!("ssh: handshake failed: {why}"))
 }
 
 fn said(error: &russh::Error) -> Failure {
@@ -237,6 +263,7 @@ fn quoted(path: &str) -> String {
 
 /// What the server's program says.
 pub(super) struct Incoming {
+    program: Program,
     channel: ChannelReadHalf,
     chunk: Bytes,
     complaint: Vec<u8>,
@@ -266,8 +293,8 @@ impl Incoming {
                         .extend_from_slice(&data[..data.len().min(room)]);
                 }
                 Some(ChannelMsg::Failure) => {
-                    let refused = "the server does not run git-upload-pack for us".to_owned();
-                    return Err(self.failure.note(Failure::Protocol(refused)));
+                    let refused = format!("the server does not run {} for us", self.program.name());
+                    return Err(self.failure.note(Failure::Complaint(refused)));
                 }
                 // The program's complaints may come after the end of its output.
                 Some(ChannelMsg::Close) | None => self.ended = true,
@@ -298,7 +325,7 @@ fn complained(complaint: &[u8]) -> Failure {
         {
             Failure::NotFound
         }
-        text => Failure::Protocol(text.to_owned()),
+        text => Failure::Complaint(text.to_owned()),
     }
 }
 
@@ -318,6 +345,14 @@ pub(super) struct Outgoing {
     channel: ChannelWriteHalf<Msg>,
     patience: Patience,
     failure: Noted,
+}
+
+impl Outgoing {
+    /// Says that this was all.
+    pub(super) fn end(&self) -> Result<(), Failure> {
+        let ended = self.patience.wait(self.channel.eof())?;
+        ended.map_err(|error| said(&error))
+    }
 }
 
 impl Write for Outgoing {

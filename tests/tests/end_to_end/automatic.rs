@@ -4,14 +4,14 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Event;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_tests::objects::{api, git_repository, git_repository_kind, kind, kustomization};
 use weir_tests::scene::{PATIENCE, arguments, config_map_kind, install_definitions};
 use weir_tests::{
-    ControlPlane, ControlPlaneOptions, GitServer, GitServerOptions, Repository, SshKey, Weir,
-    eventually,
+    ControlPlane, ControlPlaneOptions, GitServer, GitServerOptions, Repository, SshKey, SshServer,
+    SshServerOptions, Weir, eventually,
 };
 
 pub(crate) const NAMESPACE: &str = "default";
@@ -27,11 +27,24 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it; objects of its Kustomization for which an expression holds have failed.
+    /// Starts it, with a repository that everybody may read and write; objects of its Kustomization for which an
+    /// expression holds have failed.
     pub(crate) async fn start(
         environment: &'static str,
         url: &str,
         key: &SshKey,
+        failed: Option<&str>,
+    ) -> Cluster {
+        let promotion = json!({"signing-key": key.private});
+        Cluster::start_with(environment, url, &promotion, &json!({}), failed).await
+    }
+
+    /// Starts it, with what is in the Secrets to promote and to read with.
+    async fn start_with(
+        environment: &'static str,
+        url: &str,
+        promotion: &Value,
+        reading: &Value,
         failed: Option<&str>,
     ) -> Cluster {
         let control_plane = ControlPlane::start(ControlPlaneOptions::default());
@@ -41,10 +54,13 @@ impl Cluster {
             let api = api(&client, NAMESPACE, &kind(group, version, name));
             api.create(&PostParams::default(), object).await.unwrap();
         };
-        let secret = DynamicObject::new("promotion", &kind("", "v1", "Secret"))
-            .data(json!({"stringData": {"signing-key": key.private}}));
-        create(&secret, "Secret", "", "v1").await;
-        let source = git_repository("fleet", url, json!({"interval": "1h"}));
+        for (name, data) in [("promotion", promotion), ("reading", reading)] {
+            let secret = DynamicObject::new(name, &kind("", "v1", "Secret"));
+            let secret = secret.data(json!({"stringData": data}));
+            create(&secret, "Secret", "", "v1").await;
+        }
+        let spec = json!({"interval": "1h", "secretRef": {"name": "reading"}});
+        let source = git_repository("fleet", url, spec);
         create(&source, "GitRepository", "source.toolkit.fluxcd.io", "v1").await;
         let mut spec = json!({"wait": true, "targetNamespace": NAMESPACE, "timeout": "30s"});
         if let Some(failed) = failed {
@@ -350,6 +366,18 @@ async fn a_version_goes_from_staging_to_europe_to_america_and_a_bad_one_stops() 
     assert_eq!(fleet.europe.value("shop", "version").await, "v4");
 }
 
+async fn promoted_version_2(work: &Repository) {
+    eventually(PATIENCE, "version 2 is promoted", async || {
+        work.git(&["fetch", "--quiet", "origin", "main"]);
+        let text = work.git(&["show", "FETCH_HEAD:stages/prod/shop/config.yaml"]);
+        match text.contains("version: v2") {
+            true => Ok(()),
+            false => Err(text),
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_branches_only_is_published_to_and_a_bad_edge_stops_no_other() {
     let server = GitServer::start(GitServerOptions::default());
@@ -369,15 +397,7 @@ async fn a_server_that_takes_branches_only_is_published_to_and_a_bad_edge_stops_
     staging.runs("shop", "version", "v1").await;
     work.write(CONFIG, config("v2"));
     work.publish("version 2");
-    eventually(PATIENCE, "version 2 is promoted", async || {
-        work.git(&["fetch", "--quiet", "origin", "main"]);
-        let text = work.git(&["show", "FETCH_HEAD:stages/prod/shop/config.yaml"]);
-        match text.contains("version: v2") {
-            true => Ok(()),
-            false => Err(text),
-        }
-    })
-    .await;
+    promoted_version_2(&work).await;
     let refs = work.git(&["ls-remote", "origin"]);
     assert!(refs.contains("refs/heads/weir/state/staging"), "{refs}");
     assert!(!refs.contains("refs/weir/"), "{refs}");
@@ -389,4 +409,64 @@ async fn a_server_that_takes_branches_only_is_published_to_and_a_bad_edge_stops_
     let told = staging.events().await;
     let stopped = |told: &String| told.contains("canary: all apps: stopped: there is no stage");
     assert!(told.iter().any(stopped), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_ssh_a_key_that_may_only_read_promotes_nothing_and_one_that_may_write_does() {
+    let writer = SshKey::generate("ed25519", "open sesame");
+    let reader = SshKey::generate("ed25519", "");
+    let server = SshServer::start(&writer, &SshServerOptions::default());
+    server.admit_to_read(&reader.public);
+    let work = server.create_repository("fleet");
+    let names = ["staging", "prod-eu", "prod-us"];
+    let keys = names.map(|_| SshKey::generate("ed25519", ""));
+    fill(&work, names, &keys);
+    work.publish("version 1");
+    let known_hosts = server.known_hosts("ed25519");
+    let reading = json!({"identity": reader.private, "known_hosts": known_hosts});
+    let mut promotion = reading.clone();
+    promotion["signing-key"] = json!(keys[0].private);
+    let url = server.url("fleet");
+    let staging = Cluster::start_with("staging", &url, &promotion, &reading, None).await;
+    staging.runs("shop", "version", "v1").await;
+    eventually(PATIENCE, "it says what the key lacks", async || {
+        let told = staging.events().await;
+        let lacks = |told: &String| {
+            told.starts_with("automatic promotion is off: unable to push to 'ssh://")
+                && told.contains("marked as read only")
+                && told.contains("give it write access")
+        };
+        match told.iter().any(lacks) {
+            true => Ok(()),
+            false => Err(told.join("\n")),
+        }
+    })
+    .await;
+    work.write(CONFIG, config("v2"));
+    work.publish("version 2");
+    staging.runs("shop", "version", "v2").await;
+    let refs = work.git(&["ls-remote", "origin"]);
+    assert!(!refs.contains("refs/weir/"), "{refs}");
+
+    let secrets = api(&staging.client, NAMESPACE, &kind("", "v1", "Secret"));
+    let key = json!({"identity": writer.private, "password": "open sesame"});
+    let patch = Patch::Merge(json!({"stringData": key}));
+    let how = PatchParams::default();
+    secrets.patch("promotion", &how, &patch).await.unwrap();
+    promoted_version_2(&work).await;
+    let message = work.git(&["log", "-1", "--format=%an%n%B", "FETCH_HEAD"]);
+    assert!(
+        message.starts_with("Weir of staging\nPromote shop from staging to prod")
+            && message.contains("Weir-Driven-By: staging"),
+        "{message}"
+    );
+    // A promotion is pushed before what the environment says of it.
+    eventually(PATIENCE, "its state is published", async || {
+        let refs = work.git(&["ls-remote", "origin"]);
+        match refs.contains("refs/weir/state/staging") {
+            true => Ok(()),
+            false => Err(refs),
+        }
+    })
+    .await;
 }

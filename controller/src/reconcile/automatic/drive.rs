@@ -17,7 +17,7 @@ use crate::source::Repositories;
 use crate::source::SourceError;
 use crate::source::history::History;
 use crate::source::mirror::{Mirror, NewFile};
-use crate::source::push::{Pushed, Update, push};
+use crate::source::push::{PushError, Pushed, Update, push};
 
 /// What drives edges.
 #[derive(Clone, Copy)]
@@ -72,6 +72,8 @@ enum DriveError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error(transparent)]
+    Push(#[from] PushError),
 }
 
 /// What became of a decision to promote.

@@ -47,6 +47,10 @@ impl State {
         settings: &Settings,
         problem: Option<String>,
     ) {
+        if problem.is_some() {
+            // Whoever has put a Secret right is not to be kept waiting for a restart.
+            self.secrets.forget();
+        }
         if self.problem == problem {
             return;
         }

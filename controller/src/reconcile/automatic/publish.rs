@@ -9,9 +9,9 @@ use super::way::Way;
 use crate::promotion::auto::Published;
 use crate::promotion::auto::published::{FILE, KEPT, REFS};
 use crate::promotion::route::Publishing;
+use crate::source::Repositories;
 use crate::source::mirror::{Committer, Mirror};
-use crate::source::push::{Pushed, Update, push};
-use crate::source::{Repositories, SourceError};
+use crate::source::push::{PushError, Pushed, Update, push};
 
 /// What was published last, and where.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,7 @@ pub(super) fn publish(
     settings: &Settings,
     last: &mut Last,
     next: &Published,
-) -> Result<bool, SourceError> {
+) -> Result<bool, PushError> {
     let (name, mail) = names(settings);
     let by = committer(way, &name, &mail, next.at);
     let text = next.text();
@@ -105,9 +105,10 @@ pub(super) fn publish(
             Pushed::Outrun => return Ok(false),
             Pushed::Refused(_) if !last.needs_branch => last.needs_branch = true,
             Pushed::Refused(why) => {
-                return Err(SourceError::Git(format!(
-                    "the server refuses {name}: {why}"
-                )));
+                return Err(PushError::Failed {
+                    url: way.write.url.to_string(),
+                    problem: format!("the server refuses {name}: {why}"),
+                });
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::repository_access::{Secrets, remote, secret};
 use crate::source::remote::UserInfo;
 use crate::source::signing::SigningKey;
-use crate::source::{Access, Reference, Remote, RemoteUrl};
+use crate::source::{Access, Reference, Remote};
 
 /// The key of the Secret that holds the private key to sign with.
 const SIGNING_KEY: &str = "signing-key";
@@ -37,11 +37,6 @@ pub(super) async fn way(
     };
     let read = remote(context, source, secrets, &object).await;
     let read = read.map_err(|error| error.to_string())?;
-    if let RemoteUrl::Ssh(_) = read.url {
-        return Err(format!(
-            "{source} is reached over SSH, and promotions are pushed over https only"
-        ));
-    }
     let data = secret(context, source, secrets, &settings.secret).await;
     let data = data.map_err(|error| error.to_string())?;
     let key = data
@@ -49,7 +44,7 @@ pub(super) async fn way(
         .ok_or_else(|| format!("Secret {} has no {SIGNING_KEY}", settings.secret))?;
     let key = SigningKey::read(key).map_err(|error| error.to_string())?;
     let mut access = Access::from_secret(&read.url, &UserInfo::default(), Some(&data))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| format!("Secret {}: {error}", settings.secret))?;
     // Whom to trust and the way around are no credentials.
     access.authorities = access.authorities.or(read.access.authorities.clone());
     access.proxy = read.access.proxy.clone();

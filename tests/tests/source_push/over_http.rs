@@ -1,104 +1,11 @@
-//! Writing to real servers without a program: signed commits, pushes that compare and swap, and what servers refuse.
+//! Over HTTP.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed"
-)]
+use controller::source::mirror::NewFile;
+use controller::source::push::Pushed;
+use controller::source::{Access, Credentials as SourceCredentials};
+use weir_tests::{Credentials, GitServer, GitServerOptions, Repository};
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
-
-use controller::source::mirror::{BRANCH, Committer, Mirror, NewCommit, NewFile, branch_spec};
-use controller::source::push::{Pushed, Update, push};
-use controller::source::signing::SigningKey;
-use controller::source::{
-    Access, Credentials as SourceCredentials, Remote, RemoteUrl, Repositories, SourceError,
-};
-use overlay::ObjectHash;
-use tempfile::TempDir;
-use weir_tests::{Credentials, GitServer, GitServerOptions, Repository, SshKey};
-
-/// A mirror of the repository on a server, and the key that it signs with.
-struct Writer {
-    repositories: Arc<Repositories>,
-    remote: Remote,
-    mirror: Mirror,
-    key: SigningKey,
-    public: String,
-    _folder: TempDir,
-}
-
-impl Writer {
-    fn new(url: &str, access: Access) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let key = SshKey::generate("ed25519", "");
-        Self {
-            repositories: Arc::new(Repositories::new(folder.path().join("caches"))),
-            remote: Remote {
-                url: RemoteUrl::parse(url).unwrap().0,
-                access,
-                timeout: Duration::from_secs(20),
-            },
-            mirror: Mirror::open(&folder.path().join("mirror")).unwrap(),
-            key: SigningKey::read(key.private.as_bytes()).unwrap(),
-            public: key.public,
-            _folder: folder,
-        }
-    }
-
-    fn fetch(&self) {
-        self.mirror
-            .fetch(&self.repositories, &self.remote, &[branch_spec("main")])
-            .unwrap();
-    }
-
-    fn head(&self) -> ObjectHash {
-        self.mirror.id(BRANCH).unwrap().unwrap()
-    }
-
-    fn commit(&self, files: &[NewFile<'_>], message: &str) -> NewCommit {
-        let point = self.mirror.history().unwrap().point(BRANCH).unwrap();
-        self.make(Some(&point), files, message)
-    }
-
-    fn make(
-        &self,
-        upon: Option<&controller::source::history::Point>,
-        files: &[NewFile<'_>],
-        message: &str,
-    ) -> NewCommit {
-        let by = Committer {
-            name: "weir of staging",
-            mail: "weir@staging",
-            key: &self.key,
-            at: "2026-11-23T12:00:00Z".parse().unwrap(),
-        };
-        self.mirror
-            .commit(upon, files, &BTreeSet::new(), message, &by)
-            .unwrap()
-    }
-
-    fn push(
-        &self,
-        name: &str,
-        old: Option<ObjectHash>,
-        new: &NewCommit,
-    ) -> Result<Pushed, SourceError> {
-        let update = Update {
-            name,
-            old,
-            new: new.id,
-        };
-        push(&self.repositories, &self.remote, &update, &new.objects)
-    }
-}
-
-/// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
-}
+use crate::writer::{Writer, blocking};
 
 fn served(options: GitServerOptions) -> (GitServer, Repository) {
     let server = GitServer::start(options);
@@ -193,23 +100,7 @@ async fn two_writers_who_race_fifty_times_lose_nothing() {
     let racers = ["one", "two"].map(|name| {
         let url = server.url("fleet");
         blocking(move || {
-            let writer = Writer::new(&url, Access::default());
-            for round in 0..25 {
-                loop {
-                    writer.fetch();
-                    let path = format!("{name}/{round}");
-                    let files: [NewFile<'_>; 1] = [(&path, Some(b"1"))];
-                    let commit = writer.commit(&files, "a round\n");
-                    match writer
-                        .push("refs/heads/main", Some(writer.head()), &commit)
-                        .unwrap()
-                    {
-                        Pushed::Done => break,
-                        Pushed::Outrun => {}
-                        Pushed::Refused(why) => panic!("{why}"),
-                    }
-                }
-            }
+            Writer::new(&url, Access::default()).race(name, 25);
         })
     });
     for racer in racers {
@@ -305,22 +196,5 @@ async fn what_a_server_refuses_is_told_in_its_words() {
     assert!(
         work.git(&["ls-remote", "origin"])
             .contains("refs/heads/weir/state/staging")
-    );
-}
-
-#[test]
-fn only_ed25519_keys_without_a_passphrase_sign() {
-    for (kind, passphrase, problem) in [
-        ("ecdsa", "", "ed25519 is needed"),
-        ("ed25519", "hush", "it is encrypted"),
-    ] {
-        let key = SshKey::generate(kind, passphrase);
-        let error = SigningKey::read(key.private.as_bytes()).unwrap_err();
-        assert!(error.to_string().ends_with(problem), "{error}");
-    }
-    let error = SigningKey::read(b"none").unwrap_err().to_string();
-    assert!(
-        error.contains("no private key in OpenSSH's format"),
-        "{error}"
     );
 }
