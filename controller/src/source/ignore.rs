@@ -218,8 +218,20 @@ impl Pattern {
     }
 }
 
+/// What is not meant as it stands in a pattern.
+const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
+
 /// Shell patterns within one part of a path: `*`, `?`, `[a-z]`, `[^a-z]`, `\` before a character.
 fn matches_part(pattern: &str, name: &str) -> bool {
+    // Nearly all patterns are a name or `*.jpg`; every file of a repository meets every pattern.
+    if !pattern.contains(SPECIAL) {
+        return pattern == name;
+    }
+    if let Some(end) = pattern.strip_prefix('*')
+        && !end.contains(SPECIAL)
+    {
+        return name.ends_with(end);
+    }
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     // Where to go on when a later part does not fit: after the last `*`, one character further.
