@@ -15,8 +15,8 @@ use weir_tests::scene::{
     PATIENCE, arguments, condition, config_map_kind, deployment_kind, documents, workspace,
 };
 use weir_tests::{
-    ControlPlane, ControlPlaneOptions, GitServer, GitServerOptions, Repository, SshKey, SshServer,
-    SshServerOptions, Weir, eventually,
+    ControlPlane, ControlPlaneOptions, Credentials, GitServer, GitServerOptions, Repository,
+    SshKey, SshServer, SshServerOptions, Weir, eventually,
 };
 
 const NAMESPACE: &str = "flux-system";
@@ -190,6 +190,110 @@ async fn a_new_cluster_follows_its_folder_of_a_new_repository() {
         "{}",
         other.text
     );
+}
+
+#[tokio::test]
+async fn a_password_opens_the_repository_and_stays_out_of_it() {
+    let mut cluster = Cluster::start().await;
+    let server = GitServer::start(GitServerOptions {
+        credentials: Some(Credentials {
+            username: "weir".to_owned(),
+            password: "open-sesame".to_owned(),
+        }),
+        tls: false,
+    });
+    let repository = server.create_repository("fleet");
+    repository.write("clusters/home/settings.yaml", home_settings());
+    let commit = repository.publish("first");
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "open-sesame\n").unwrap();
+    let (url, password) = (server.url("fleet"), password.to_str().unwrap());
+    let wrong = ["--url", &url, "--private-key-file", password];
+    let refused = ended(
+        cluster
+            .command(&repository, "clusters/home", &wrong)
+            .spawn()
+            .unwrap(),
+    );
+    let refused = refused.await;
+    let named = format!("--private-key-file opens no repository at {url}");
+    assert!(
+        !refused.is_success && refused.text.contains(&named),
+        "{}",
+        refused.text
+    );
+
+    let more = [
+        "--url",
+        &url,
+        "--username",
+        "weir",
+        "--password-file",
+        password,
+    ];
+    let said = ended(cluster.bootstrap(&repository, "clusters/home", &more).await).await;
+    let follows = format!("follows {url} at main@sha1:{commit}");
+    assert!(
+        said.is_success && said.text.contains(&follows),
+        "{}",
+        said.text
+    );
+    assert!(!said.text.contains("sesame"), "{}", said.text);
+    cluster.applied("default", "settings").await;
+    let file = repository
+        .path()
+        .join("clusters/home/flux-system/gotk-sync.yaml");
+    let file = std::fs::read_to_string(file).unwrap();
+    assert!(
+        file.contains("secretRef") && !file.contains("sesame"),
+        "{file}"
+    );
+
+    let again = ended(cluster.bootstrap(&repository, "clusters/home", &more).await).await;
+    let told = "it stays as it is, and --username is not used";
+    assert!(
+        again.is_success && again.text.contains(told),
+        "{}",
+        again.text
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_is_there_already_opens_the_repository() {
+    let mut cluster = Cluster::start().await;
+    let key = SshKey::generate("ed25519", "");
+    let server = SshServer::start(&key, &SshServerOptions::default());
+    let repository = server.create_repository("fleet");
+    repository.write("clusters/home/settings.yaml", home_settings());
+    let commit = repository.publish("first");
+    let folder = tempfile::tempdir().unwrap();
+    let (known, private) = (folder.path().join("known_hosts"), folder.path().join("key"));
+    std::fs::write(&known, server.known_hosts("ed25519")).unwrap();
+    std::fs::write(&private, &key.private).unwrap();
+    let url = server.url("fleet");
+    let known = ["--known-hosts", known.to_str().unwrap()];
+    let more = [
+        "--url",
+        &url,
+        "--private-key-file",
+        private.to_str().unwrap(),
+        known[0],
+        known[1],
+    ];
+    let said = ended(cluster.bootstrap(&repository, "clusters/home", &more).await).await;
+    let follows = format!("follows {url} at main@sha1:{commit}");
+    assert!(
+        said.is_success && said.text.contains(&follows),
+        "{}",
+        said.text
+    );
+    assert!(
+        !said.text.contains("let this deploy key in"),
+        "{}",
+        said.text
+    );
+    cluster.applied("default", "settings").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anstream::println;
+use anstream::{eprintln, println};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, PostParams};
@@ -34,6 +34,42 @@ pub(super) struct KeyFlags {
     password_file: Option<PathBuf>,
 }
 
+impl KeyFlags {
+    /// Whether the user says what the way in is made of.
+    pub(super) fn is_given(&self) -> bool {
+        self.named().next().is_some()
+    }
+
+    /// The flags that were given, and whether they are for SSH.
+    fn named(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let given = [
+            ("--private-key-file", true, self.private_key_file.is_some()),
+            ("--known-hosts", true, self.known_hosts.is_some()),
+            ("--username", false, self.username.is_some()),
+        ];
+        let given = given.into_iter().filter(|(_, _, is_given)| *is_given);
+        given.map(|(flag, is_for_ssh, _)| (flag, is_for_ssh))
+    }
+
+    /// Refuses what could not be used.
+    pub(super) fn check(&self, sync: &Sync) -> Result<(), Failure> {
+        let is_ssh = sync.url().starts_with("ssh://");
+        if let Some((flag, _)) = self.named().find(|(_, is_for_ssh)| *is_for_ssh != is_ssh) {
+            return Err(Failure::new(format!(
+                "{flag} opens no repository at {}",
+                sync.url()
+            )));
+        }
+        match self.named().next() {
+            Some((flag, _)) if sync.secret().is_none() => Err(Failure::with_hint(
+                format!("{flag} is given, and the repository's GitRepository names no Secret"),
+                "set its `spec.secretRef`, and commit that",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Makes sure that the Secret is there.
 pub(super) async fn ensure(client: &Client, sync: &Sync, flags: &KeyFlags) -> Result<(), Failure> {
     let Some(name) = sync.secret() else {
@@ -47,6 +83,11 @@ pub(super) async fn ensure(client: &Client, sync: &Sync, flags: &KeyFlags) -> Re
             "✔ Secret {}/{name}, the way into the repository, is there",
             sync.namespace()
         );
+        if let Some((flag, _)) = flags.named().next() {
+            eprintln!(
+                "warning: it stays as it is, and {flag} is not used; delete it to have another made"
+            );
+        }
         return Ok(());
     }
     let entries = match sync.url().starts_with("ssh://") {

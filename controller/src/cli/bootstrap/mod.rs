@@ -75,8 +75,10 @@ pub(super) async fn run(args: Args) -> Outcome {
         url: args.url.as_deref(),
         branch: args.branch.as_deref(),
         namespace,
+        is_locked: args.key.is_given(),
     };
     let sync = sync::of(tree.as_ref(), &folder, &wanted)?;
+    args.key.check(&sync)?;
     let parts = parts::parts(namespace, args.image.as_deref())?;
     let timeout = Duration::from_secs(args.timeout);
     let client = args.connection.client().await?;

@@ -27,6 +27,8 @@ pub(super) struct Wanted<'a> {
     pub(super) url: Option<&'a str>,
     pub(super) branch: Option<&'a str>,
     pub(super) namespace: &'a str,
+    /// The way in needs a password or a key.
+    pub(super) is_locked: bool,
 }
 
 /// What a cluster follows.
@@ -149,7 +151,7 @@ fn new(tree: &dyn Tree, folder: &Path, wanted: &Wanted<'_>) -> Result<Sync, Fail
         "metadata": metadata,
         "spec": { "interval": "1m", "ref": { "branch": branch }, "url": url },
     });
-    if url.starts_with("ssh://") {
+    if wanted.is_locked || url.starts_with("ssh://") {
         source["spec"]["secretRef"] = json!({ "name": NAME });
     }
     let mut kustomization = json!({
