@@ -8,12 +8,13 @@ use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use serde_json::Value;
 
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 
 /// A server that takes events.
 #[derive(Debug)]
 pub struct EventReceiver {
-    http: HttpServer,
+    http: Listening,
     events: Events,
 }
 
@@ -24,7 +25,7 @@ impl EventReceiver {
     /// Starts on a free port.
     pub fn start() -> EventReceiver {
         let events = Events::default();
-        let http = HttpServer::start(None, events.clone());
+        let http = http_server::start(None, events.clone());
         EventReceiver { http, events }
     }
 

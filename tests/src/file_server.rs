@@ -8,12 +8,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
 
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 
 /// A server of files that lie in memory.
 #[derive(Debug)]
 pub struct FileServer {
-    http: HttpServer,
+    http: Listening,
     files: Files,
 }
 
@@ -25,7 +26,7 @@ impl FileServer {
     pub fn start() -> FileServer {
         let files = Files::default();
         FileServer {
-            http: HttpServer::start(None, files.clone()),
+            http: http_server::start(None, files.clone()),
             files,
         }
     }

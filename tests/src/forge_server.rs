@@ -10,7 +10,8 @@ use hyper::header::{AUTHORIZATION, HeaderValue, LINK};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 
 /// The repository.
 pub const REPOSITORY: &str = "acme/fleet";
@@ -36,7 +37,7 @@ pub enum Kind {
 /// A forge with one repository.
 #[derive(Debug)]
 pub struct ForgeServer {
-    http: HttpServer,
+    http: Listening,
     desk: Desk,
 }
 
@@ -84,7 +85,7 @@ impl ForgeServer {
             state: Arc::default(),
         };
         ForgeServer {
-            http: HttpServer::start(None, desk.clone()),
+            http: http_server::start(None, desk.clone()),
             desk,
         }
     }

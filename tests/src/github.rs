@@ -9,8 +9,9 @@ use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
 use crate::key_service::gcp;
+use crate::listening::Listening;
 
 /// The app's ID.
 pub const APP: &str = "1234";
@@ -26,7 +27,7 @@ pub const TOKEN: &str = "ghs_installation";
 /// A server that knows one app with one installation.
 #[derive(Debug)]
 pub struct GitHub {
-    http: HttpServer,
+    http: Listening,
     desk: Desk,
 }
 
@@ -45,7 +46,7 @@ impl GitHub {
             requests: Arc::default(),
         };
         GitHub {
-            http: HttpServer::start(None, desk.clone()),
+            http: http_server::start(None, desk.clone()),
             desk,
         }
     }

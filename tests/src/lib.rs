@@ -26,6 +26,7 @@ pub mod github;
 pub mod http_client;
 mod http_server;
 pub mod key_service;
+mod listening;
 mod object_storage;
 pub mod objects;
 mod program;

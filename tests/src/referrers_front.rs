@@ -9,7 +9,8 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::Value;
 
 use crate::http_client::ask;
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 
 /// The header with the digest of a manifest.
 const DIGEST: &str = "docker-content-digest";
@@ -17,7 +18,7 @@ const DIGEST: &str = "docker-content-digest";
 /// A server in front of a registry.
 #[derive(Debug)]
 pub struct ReferrersFront {
-    http: HttpServer,
+    http: Listening,
 }
 
 #[derive(Clone)]
@@ -34,7 +35,7 @@ impl ReferrersFront {
             referrers: Arc::new(referrers),
         };
         ReferrersFront {
-            http: HttpServer::start(None, front),
+            http: http_server::start(None, front),
         }
     }
 

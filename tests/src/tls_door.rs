@@ -1,30 +1,26 @@
 //! A door in front of any server without TLS: it lets in those with a certificate of its own authority, and carries what
 //! they say further.
 
-use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use crate::listening::Listening;
 
 /// A door that stands open for as long as it lives.
 #[derive(Debug)]
 pub struct TlsDoor {
-    address: SocketAddr,
+    listening: Listening,
     /// The authority of both certificates, in PEM.
     pub authority: String,
     /// The certificate that opens the door, and its key, in PEM.
     pub certificate: (String, String),
-    stop: Option<oneshot::Sender<Infallible>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl TlsDoor {
@@ -33,50 +29,21 @@ impl TlsDoor {
         let authority = Authority::create();
         let (certificate, key) = authority.issue("client");
         let acceptor = authority.acceptor();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("listen on a free port");
-        let address = listener.local_addr().expect("a listener has an address");
-        let (stop, stopped) = oneshot::channel::<Infallible>();
         let server = server.to_owned();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            runtime.expect("make a runtime").block_on(async {
-                tokio::select! {
-                    _ = stopped => {}
-                    () = stand(listener, acceptor, server) => {}
-                }
-            });
-        });
         TlsDoor {
-            address,
+            listening: Listening::start(move |listener| stand(listener, acceptor, server)),
             authority: authority.pem,
             certificate: (certificate.pem(), key.serialize_pem()),
-            stop: Some(stop),
-            thread: Some(thread),
         }
     }
 
     /// Host and port.
     pub fn address(&self) -> String {
-        self.address.to_string()
-    }
-}
-
-impl Drop for TlsDoor {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.listening.address.to_string()
     }
 }
 
 async fn stand(listener: TcpListener, acceptor: TlsAcceptor, server: String) {
-    listener
-        .set_nonblocking(true)
-        .expect("make a listener asynchronous");
-    let listener = tokio::net::TcpListener::from_std(listener).expect("take over a listener");
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;

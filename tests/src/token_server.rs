@@ -13,7 +13,8 @@ use hyper::{Request, Response, StatusCode};
 use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
 use serde_json::{Value, json};
 
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 use crate::registry::ACCOUNT;
 
 /// What the registry is called in tokens, and their giver.
@@ -26,7 +27,7 @@ const KEY: &str = "test-key";
 /// A server that gives tokens.
 #[derive(Debug)]
 pub(crate) struct TokenServer {
-    http: HttpServer,
+    http: Listening,
     keys: Value,
 }
 
@@ -41,7 +42,7 @@ impl TokenServer {
         let public =
             json!({ "kty": "OKP", "crv": "Ed25519", "x": public, "kid": KEY, "alg": "EdDSA" });
         TokenServer {
-            http: HttpServer::start(None, Giver(Arc::new(key))),
+            http: http_server::start(None, Giver(Arc::new(key))),
             keys: json!({ "keys": [public] }),
         }
     }

@@ -1,30 +1,36 @@
 //! What a cluster has applied of some folders: the histories that its Kustomizations keep.
 
 use jiff::Timestamp;
-use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt};
 use overlay::path::{clean, is_within};
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::connection::Connection;
+use super::connection::{Connection, kustomizations};
 use crate::api::kustomization::{HistoryEntry, Kustomization, reason};
 use crate::environments::Folders;
 
 /// An outcome of a Kustomization, and how often it was met.
 pub(super) struct Applied {
-    /// The last time.
-    pub(super) at: Timestamp,
-    /// The commit, where it is known.
-    pub(super) commit: String,
     /// Namespace and name of the Kustomization.
     pub(super) kustomization: String,
-    /// Whether the objects are as the commit says.
-    pub(super) succeeded: bool,
     entry: HistoryEntry,
 }
 
 impl Applied {
+    /// The last time.
+    pub(super) fn at(&self) -> Timestamp {
+        self.entry.last_reconciled.0
+    }
+
+    /// The commit of `main@sha1:5b7d…`; empty where it is not known.
+    pub(super) fn commit(&self) -> &str {
+        let metadata = self.entry.metadata.as_ref();
+        let revision = metadata.and_then(|metadata| metadata.get("revision"));
+        let id = revision.and_then(|revision| revision.rsplit_once(':'));
+        id.map_or("", |(_, id)| id)
+    }
+
     /// The outcome in words.
     pub(super) fn text(&self) -> String {
         let entry = &self.entry;
@@ -38,9 +44,9 @@ impl Applied {
     /// The same for machines.
     pub(super) fn value(&self) -> Value {
         json!({
-            "time": self.at.to_string(),
+            "time": self.at().to_string(),
             "what": self.word(),
-            "commit": self.commit,
+            "commit": self.commit(),
             "kustomization": self.kustomization,
             "reason": self.entry.last_reconciled_status,
             "since": self.entry.first_reconciled.0.to_string(),
@@ -50,9 +56,9 @@ impl Applied {
 
     /// One word.
     pub(super) fn word(&self) -> &'static str {
-        match self.succeeded {
-            true => "applied",
-            false => "failed",
+        match self.entry.last_reconciled_status.as_str() {
+            reason::RECONCILIATION_SUCCEEDED => "applied",
+            _ => "failed",
         }
     }
 }
@@ -63,7 +69,7 @@ pub(super) fn applied(
     folders: &Folders,
     wanted: &[String],
 ) -> Result<Vec<Applied>, Failure> {
-    let found = super::asynchronously(list(connection))?;
+    let found = super::asynchronously(kustomizations(connection))?;
     let builds = |object: &&Kustomization| {
         let path = object.spec.path.as_deref().unwrap_or_default();
         let path = clean("", path).unwrap_or_default();
@@ -74,31 +80,13 @@ pub(super) fn applied(
     Ok(found.iter().filter(builds).flat_map(outcomes).collect())
 }
 
-async fn list(connection: &Connection) -> Result<Vec<Kustomization>, Failure> {
-    let api = Api::<Kustomization>::all(connection.client().await?);
-    let found = api.list(&ListParams::default()).await;
-    let found = found.map_err(|error| Failure::new(format!("listing Kustomizations: {error}")))?;
-    Ok(found.items)
-}
-
 fn outcomes(object: &Kustomization) -> Vec<Applied> {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let kustomization = format!("{namespace}/{}", object.name_any());
     let history = object.status.iter().flat_map(|status| &status.history);
     let outcome = |entry: &HistoryEntry| Applied {
-        at: entry.last_reconciled.0,
-        commit: commit(entry).to_owned(),
         kustomization: kustomization.clone(),
-        succeeded: entry.last_reconciled_status == reason::RECONCILIATION_SUCCEEDED,
         entry: entry.clone(),
     };
     history.map(outcome).collect()
-}
-
-/// The commit of `main@sha1:5b7d…`.
-fn commit(entry: &HistoryEntry) -> &str {
-    let metadata = entry.metadata.as_ref();
-    let revision = metadata.and_then(|metadata| metadata.get("revision"));
-    let id = revision.and_then(|revision| revision.rsplit_once(':'));
-    id.map_or("", |(_, id)| id)
 }

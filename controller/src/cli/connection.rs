@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::Failure;
+use crate::api::kustomization::Kustomization;
 
 /// Flags of every command that talks to a cluster.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -46,6 +48,14 @@ impl Connection {
     pub(super) async fn client(&self) -> Result<kube::Client, Failure> {
         kube::Client::try_from(self.config().await?).map_err(|error| no_cluster(&error))
     }
+}
+
+/// All Kustomizations of a cluster.
+pub(super) async fn kustomizations(connection: &Connection) -> Result<Vec<Kustomization>, Failure> {
+    let api = Api::<Kustomization>::all(connection.client().await?);
+    let found = api.list(&ListParams::default()).await;
+    let found = found.map_err(|error| Failure::new(format!("listing Kustomizations: {error}")))?;
+    Ok(found.items)
 }
 
 fn no_cluster(error: &dyn std::error::Error) -> Failure {

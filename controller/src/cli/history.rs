@@ -11,13 +11,12 @@ use super::applied::{Applied, applied};
 use super::connection::Connection;
 use super::output::{Format, print_values};
 use super::promote::git::Git;
-use super::rollback::{bring, open, published, stage_of};
+use super::rollback::{bring, environments, open, published, stage_of};
 use super::{Exit, Failure, Outcome, table};
-use crate::environments::{Settings, graph};
+use crate::environments::{Folders, Settings};
 use crate::promotion::auto::chronicle::{Line, lines};
 use crate::promotion::message::TRAILER;
 use crate::promotion::timeline::{Deed, End, Entry, entries};
-use crate::source::history::Point;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,7 +63,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let history = open()?;
     let head = history.point(&args.rev).map_err(|error| failed(&error))?;
-    let stage = stage_of(&head, &args.stage, &Settings::default())?;
+    let graph = environments(&head, &Settings::default())?;
+    let stage = stage_of(&head, &args.stage, &graph)?;
     let mut folders = vec![stage.folder.clone()];
     let environment = Some(args.stage.as_str());
     let environment = environment.filter(|name| *name != stage.name && *name != stage.folder);
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let found = entries(&history, &head, &stage.name, &folders, args.number);
     let (entries, end) = found.map_err(|error| failed(&error))?;
     let told = lines(&published(&history, &head)?, &stage, environment);
-    let applied = in_cluster(args, &head, &folders)?;
+    let applied = in_cluster(args, &graph.folders, &folders)?;
     match args.output {
         Format::Table => print!(
             "{}",
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 /// What the cluster has applied; nothing when none is given.
-fn in_cluster(args: &Args, head: &Point, folders: &[String]) -> Result<Vec<Applied>, Failure> {
+fn in_cluster(args: &Args, known: &Folders, wanted: &[String]) -> Result<Vec<Applied>, Failure> {
     if args.context.is_none() && args.kubeconfig.is_none() {
         return Ok(Vec::new());
     }
@@ -109,9 +109,7 @@ fn in_cluster(args: &Args, head: &Point, folders: &[String]) -> Result<Vec<Appli
         kubeconfig: args.kubeconfig.clone(),
         ..Connection::default()
     };
-    let graph = graph(&head.tree, &Settings::default());
-    let graph = graph.map_err(|error| Failure::new(error.to_string()))?;
-    applied(&connection, &graph.folders, folders)
+    applied(&connection, known, wanted)
 }
 
 /// Commits, what environments said and what a cluster has applied, the newest first.
@@ -124,7 +122,7 @@ fn rows(entries: &[Entry], told: &[Line], applied: &[Applied], most: usize) -> V
         .map(|line| (line.at.as_second(), told_row(line)));
     let applied = applied
         .iter()
-        .map(|applied| (applied.at.as_second(), applied_row(applied)));
+        .map(|applied| (applied.at().as_second(), applied_row(applied)));
     let mut rows: Vec<(i64, Vec<String>)> = entries.chain(told).chain(applied).collect();
     rows.sort_by(|(one, _), (other, _)| other.cmp(one));
     rows.into_iter().map(|(_, row)| row).take(most).collect()
@@ -155,8 +153,8 @@ fn told_row(line: &Line) -> Vec<String> {
 
 fn applied_row(applied: &Applied) -> Vec<String> {
     vec![
-        when(applied.at.as_second()),
-        applied.commit.chars().take(12).collect(),
+        when(applied.at().as_second()),
+        applied.commit().chars().take(12).collect(),
         applied.word().to_owned(),
         String::new(),
         applied.kustomization.clone(),

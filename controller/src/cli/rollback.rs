@@ -11,7 +11,7 @@ use super::promote::write::{Ready, WriteFlags, write};
 use super::promote::{history, refused};
 use super::{Failure, Outcome};
 use crate::comparison::text::{self, Detail};
-use crate::environments::{Settings, facts, graph};
+use crate::environments::{Graph, Settings, facts, graph};
 use crate::promotion::auto::Published;
 use crate::promotion::auto::hear::remembered;
 use crate::promotion::message::{one_line, trailer};
@@ -70,7 +70,7 @@ fn ready(history: &History, revision: &str, args: &Args, who: &str) -> Result<Re
         .point(revision)
         .map_err(|error| Failure::new(error.to_string()))?;
     let request = Request {
-        stage: stage_of(&head, &args.stage, &settings)?,
+        stage: stage_of(&head, &args.stage, &environments(&head, &settings)?)?,
         apps: args.apps.clone(),
         steps: args.to.map(usize::from),
         published: published(history, &head)?,
@@ -96,9 +96,13 @@ fn ready(history: &History, revision: &str, args: &Args, who: &str) -> Result<Re
     })
 }
 
+/// All environments at a commit.
+pub(super) fn environments(head: &Point, settings: &Settings) -> Result<Graph, Failure> {
+    graph(&head.tree, settings).map_err(|error| Failure::new(error.to_string()))
+}
+
 /// The stage of this name, or the one that an environment of this name extends.
-pub(super) fn stage_of(head: &Point, name: &str, settings: &Settings) -> Result<Stage, Failure> {
-    let graph = graph(&head.tree, settings).map_err(|error| Failure::new(error.to_string()))?;
+pub(super) fn stage_of(head: &Point, name: &str, graph: &Graph) -> Result<Stage, Failure> {
     let found = graph
         .environments
         .iter()
@@ -217,7 +221,6 @@ pub(super) fn published(history: &History, head: &Point) -> Result<Vec<Published
     Ok(remembered(history, &policy))
 }
 
-/// Whether `weir.yaml` names environments that publish what they run.
 /// Brings what environments published, where `weir.yaml` names any that do.
 pub(super) fn bring_published(git: &Git, remote: &str) -> Result<(), Failure> {
     if has_publishers()? {
@@ -226,6 +229,7 @@ pub(super) fn bring_published(git: &Git, remote: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether `weir.yaml` names environments that publish what they run.
 fn has_publishers() -> Result<bool, Failure> {
     let head = open()?.point("HEAD");
     let head = head.map_err(|error| Failure::new(error.to_string()))?;

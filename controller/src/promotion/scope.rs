@@ -207,11 +207,9 @@ fn refuse_extending(folders: &Folders, folder: &str) -> Result<(), ScopeError> {
 
 /// The stage that a path lies in: `stages/prod` of `stages/prod/shop`.
 fn stage_of(path: &str) -> Option<&str> {
-    let layer = format!("{}/", LAYERS[0]);
-    let starts = path.starts_with(&layer).then_some(0);
-    let begin = starts.or_else(|| Some(path.find(&format!("/{layer}"))? + 1))? + layer.len();
-    let end = path[begin..].find('/').map_or(path.len(), |at| begin + at);
-    Some(&path[..end])
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    let mut folders = ends.chain([path.len()]).map(|end| &path[..end]);
+    folders.find(|folder| folder.rsplit('/').nth(1) == Some(LAYERS[0]))
 }
 
 fn apps(tree: &dyn Tree, policy: &Policy, from: &Stage, to: &Stage) -> Result<Vec<App>, TreeError> {

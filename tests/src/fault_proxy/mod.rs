@@ -21,7 +21,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::ControlPlane;
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 
 pub use held::Held;
 use held::Verdict;
@@ -32,7 +33,7 @@ use upstream::Upstream;
 /// A proxy for one user of a control plane.
 #[derive(Debug)]
 pub struct FaultProxy {
-    _http: HttpServer,
+    _http: Listening,
     road: Road,
     folder: TempDir,
 }
@@ -65,7 +66,7 @@ impl FaultProxy {
             rules: Arc::default(),
             passed: Arc::default(),
         };
-        let http = HttpServer::start(None, road.clone());
+        let http = http_server::start(None, road.clone());
         let folder = tempfile::tempdir().expect("create a folder for a kubeconfig");
         let kubeconfig = kubeconfig(&http.address.to_string(), control_plane.token(user));
         std::fs::write(folder.path().join("kubeconfig"), kubeconfig).expect("write a kubeconfig");

@@ -17,14 +17,15 @@ use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 use tempfile::TempDir;
 
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 use crate::repository::{Repository, git};
 
 /// A Git server with its repositories in a temporary folder.
 #[derive(Debug)]
 pub struct GitServer {
     folder: TempDir,
-    http: HttpServer,
+    http: Listening,
     forge: Forge,
     certificate: Option<PathBuf>,
 }
@@ -66,7 +67,7 @@ impl GitServer {
                 (Some(certificate::self_signed(&path)), Some(path))
             }
         };
-        let http = HttpServer::start(acceptor, forge.clone());
+        let http = http_server::start(acceptor, forge.clone());
         GitServer {
             folder,
             http,

@@ -21,7 +21,8 @@ use hyper::{Request, Response, StatusCode};
 
 pub use sealed::seal;
 
-use crate::http_server::{Body, Handler, HttpServer, answer};
+use crate::http_server::{self, Body, Handler, answer};
+use crate::listening::Listening;
 
 /// How the server behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ type Refused = (StatusCode, &'static str);
 
 /// A running server.
 pub struct KeyService {
-    http: HttpServer,
+    http: Listening,
     state: State,
 }
 
@@ -65,7 +66,7 @@ impl KeyService {
             manner: Arc::new(Mutex::new(Manner::Genuine)),
             requests: Arc::default(),
         };
-        let http = HttpServer::start(None, state.clone());
+        let http = http_server::start(None, state.clone());
         Self { http, state }
     }
 

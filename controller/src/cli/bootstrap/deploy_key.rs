@@ -53,7 +53,7 @@ impl KeyFlags {
 
     /// Refuses what could not be used.
     pub(super) fn check(&self, sync: &Sync) -> Result<(), Failure> {
-        let is_ssh = sync.url().starts_with("ssh://");
+        let is_ssh = sync.is_ssh();
         if let Some((flag, _)) = self.named().find(|(_, is_for_ssh)| *is_for_ssh != is_ssh) {
             return Err(Failure::new(format!(
                 "{flag} opens no repository at {}",
@@ -90,7 +90,7 @@ pub(super) async fn ensure(client: &Client, sync: &Sync, flags: &KeyFlags) -> Re
         }
         return Ok(());
     }
-    let entries = match sync.url().starts_with("ssh://") {
+    let entries = match sync.is_ssh() {
         true => ssh(sync.url(), flags)?,
         false => https(name, flags)?,
     };

@@ -55,6 +55,11 @@ impl Sync {
         self.source["spec"]["url"].as_str().unwrap_or_default()
     }
 
+    /// Whether it is fetched over SSH.
+    pub(super) fn is_ssh(&self) -> bool {
+        self.url().starts_with("ssh://")
+    }
+
     /// The Secret with the way in.
     pub(super) fn secret(&self) -> Option<&str> {
         self.source["spec"]["secretRef"]["name"].as_str()

@@ -2,11 +2,8 @@
 
 use std::path::PathBuf;
 
-use kube::Api;
-
-use crate::api::kustomization::Kustomization;
 use crate::cli::Failure;
-use crate::cli::connection::Connection;
+use crate::cli::connection::{Connection, kustomizations};
 use crate::promotion::health::Reported;
 use crate::reconcile::automatic::reported;
 
@@ -32,13 +29,7 @@ impl SourceFlags {
             context: self.source_context.clone(),
             ..Connection::default()
         };
-        crate::cli::asynchronously(ask(connection)).map(Some)
+        let found = crate::cli::asynchronously(kustomizations(&connection))?;
+        Ok(Some(found.iter().map(reported).collect()))
     }
-}
-
-async fn ask(connection: Connection) -> Result<Vec<Reported>, Failure> {
-    let api = Api::<Kustomization>::all(connection.client().await?);
-    let found = api.list(&kube::api::ListParams::default()).await;
-    let found = found.map_err(|error| Failure::new(format!("listing Kustomizations: {error}")))?;
-    Ok(found.items.iter().map(reported).collect())
 }

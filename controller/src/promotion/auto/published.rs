@@ -152,10 +152,11 @@ impl Published {
             let has_soaked = running.has_soaked(soak(folder), self.at);
             let has_failed = running.healthy_since.is_none() && running.failure.is_some();
             let proven = self.proven.entry(folder.clone()).or_default();
-            if has_failed || (has_soaked && proven.first() != Some(tree)) {
+            let is_newest = has_soaked && proven.first() != Some(tree);
+            if has_failed || is_newest {
                 proven.retain(|earlier| earlier != tree);
             }
-            if has_soaked && proven.first() != Some(tree) {
+            if is_newest {
                 proven.insert(0, tree.clone());
                 proven.truncate(PROVEN);
             }
