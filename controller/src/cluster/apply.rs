@@ -162,7 +162,10 @@ impl Writer<'_> {
             }
         }
         let result = match &step.action {
-            Action::Skip(_) => Ok(entry(&step, Done::Skipped)),
+            Action::Skip(_) => Ok(Entry {
+                proof: step.proof.clone(),
+                ..entry(&step, Done::Skipped)
+            }),
             Action::Unchanged => Ok(Entry {
                 proof: step.proof.clone(),
                 ..entry(&step, Done::Unchanged)
@@ -274,7 +277,7 @@ impl Writer<'_> {
 
     /// `changes` is set when the object is known to differ from what was there.
     fn written(&self, step: &Step, written: Written, changes: bool) -> Entry {
-        let proof = proof(step.digest, &written.object, self.checker.taken_over);
+        let proof = proof(step, &written.object, self.checker.taken_over);
         let done = match written.created {
             true => Done::Created,
             false if !changes && super::check::is_untouched(&written) => Done::Unchanged,

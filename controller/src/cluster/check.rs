@@ -13,9 +13,10 @@ use super::held_fields;
 use super::ignore::{adopt, without};
 use super::live::{ObjectKey, Proof};
 use super::managed_fields::{
-    Digest, TakenOver, last_writer, own_entry, own_fields, rivals, taken_over_digest,
+    TakenOver, last_writer, own_entry, own_fields, rivals, taken_over_digest,
 };
 use super::may_apply::MayApply;
+use super::owner::{NAME_LABEL, NAMESPACE_LABEL};
 use super::plan::{Action, Beside, Incarnation, Skip, Step};
 use super::redact::Redactor;
 use super::settings::{Settings, Ssa};
@@ -48,14 +49,15 @@ pub(super) fn body_of(object: &overlay::Object) -> Zeroizing<Vec<u8>> {
 }
 
 /// What shows later that an object is as it was sent.
-pub(super) fn proof(digest: Digest, answer: &Value, managers: &[TakenOver]) -> Proof {
+pub(super) fn proof(step: &Step, answer: &Value, managers: &[TakenOver]) -> Proof {
     let text = |key: &str| answer["metadata"][key].as_str().unwrap_or_default();
     Proof {
-        desired: digest,
+        desired: step.digest,
         uid: text("uid").into(),
         resource_version: text("resourceVersion").into(),
         own: own_entry(answer),
         taken_over: taken_over_digest(answer, managers),
+        of_presence: Settings::of_node(&step.object.node).ssa == Ssa::IfNotPresent,
     }
 }
 
@@ -96,8 +98,7 @@ impl Checker<'_> {
             && let Ok(live) = self.client.get(&path).await
             && live["metadata"]["deletionTimestamp"].is_null()
         {
-            if Settings::of_json(&live).reconcile_disabled {
-                step.action = Action::Skip(Skip::ReconcileDisabled);
+            if leave_alone(step, &live) {
                 return Ok(Vec::new());
             }
             adopt(&mut step.object, &live, &step.ignored);
@@ -112,8 +113,13 @@ impl Checker<'_> {
 
     async fn check_at(&self, step: &mut Step, path: &str) -> Result<Vec<String>, Error> {
         let settings = Settings::of_node(&step.object.node);
-        if settings.ssa == Ssa::IfNotPresent && self.is_present(path).await? {
+        if settings.ssa == Ssa::IfNotPresent
+            && let Some(live) = self.present(path).await?
+        {
             step.action = Action::Skip(Skip::Present);
+            // The watches show what carries our labels.
+            let shown = carries_labels_of(step, &live);
+            step.proof = shown.then(|| proof(step, &live, self.taken_over));
             return Ok(Vec::new());
         }
         if self.is_not_to_try(step) {
@@ -257,10 +263,10 @@ impl Checker<'_> {
         }
     }
 
-    async fn is_present(&self, path: &str) -> Result<bool, Error> {
+    async fn present(&self, path: &str) -> Result<Option<Value>, Error> {
         match self.client.get_metadata(path).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+            Ok(live) => Ok(Some(live)),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -297,8 +303,7 @@ impl Checker<'_> {
     /// Whether the answer of a dry-run says enough.
     fn decides(&self, step: &mut Step, written: &Written) -> bool {
         let answer = &written.object;
-        if Settings::of_json(answer).reconcile_disabled {
-            step.action = Action::Skip(Skip::ReconcileDisabled);
+        if leave_alone(step, answer) {
             return true;
         }
         let is_clean = clean_up(answer, &step.object.node, self.taken_over).is_empty();
@@ -311,8 +316,7 @@ impl Checker<'_> {
     }
 
     fn compare_with(&self, step: &mut Step, live: &Value, answer: &Value) {
-        if Settings::of_json(live).reconcile_disabled {
-            step.action = Action::Skip(Skip::ReconcileDisabled);
+        if leave_alone(step, live) {
             return;
         }
         self.look_again(step, live);
@@ -338,18 +342,32 @@ impl Checker<'_> {
 
     fn unchanged(&self, step: &mut Step, live: &Value) {
         step.action = Action::Unchanged;
-        step.proof = Some(proof(step.digest, live, self.taken_over));
+        step.proof = Some(proof(step, live, self.taken_over));
     }
 
     async fn replace(&self, step: &mut Step, path: &str, fields: Vec<String>) -> Result<(), Error> {
         let live = self.client.get_metadata(path).await?;
         step.live = incarnation(&live);
-        step.action = match Settings::of_json(&live).reconcile_disabled {
-            true => Action::Skip(Skip::ReconcileDisabled),
-            false => Action::Replace(fields),
-        };
+        if !leave_alone(step, &live) {
+            step.action = Action::Replace(fields);
+        }
         Ok(())
     }
+}
+
+/// Leaves a step undone when the live object asks for that; false when it does not.
+fn leave_alone(step: &mut Step, live: &Value) -> bool {
+    let asks = Settings::of_json(live).left_alone();
+    if let Some(skip) = asks {
+        step.action = Action::Skip(skip);
+    }
+    asks.is_some()
+}
+
+fn carries_labels_of(step: &Step, live: &Value) -> bool {
+    let wanted = |label| step.object.node.find_str(&["metadata", "labels", label]);
+    let is_same = |label| live["metadata"]["labels"][label].as_str() == wanted(label);
+    is_same(NAME_LABEL) && is_same(NAMESPACE_LABEL)
 }
 
 /// What is sent, but for what is left to others: nobody takes that from us.

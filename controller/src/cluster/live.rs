@@ -89,6 +89,8 @@ pub struct Proof {
     pub own: Option<OwnEntry>,
     /// Entries of managers to take over that were left, or appeared in the answer.
     pub taken_over: Option<Digest>,
+    /// Whether it shows only that the object is there (`ssa: IfNotPresent`): its content may be anybody's.
+    pub of_presence: bool,
 }
 
 /// The proofs of one Kustomization's objects.
@@ -205,11 +207,26 @@ impl Observed {
 }
 
 impl Proof {
+    /// Shows that an object is there, whatever others have made of it.
+    pub(super) fn of_presence(desired: Digest, uid: Uid) -> Self {
+        Self {
+            desired,
+            uid,
+            resource_version: EcoString::new(),
+            own: None,
+            taken_over: None,
+            of_presence: true,
+        }
+    }
+
     /// Compares the live object with what was applied; none when it still agrees.
     pub fn drift(&self, owner: &Owner, observed: Option<&Observed>) -> Option<Drift> {
         let Some(observed) = observed else {
             return Some(Drift::Missing);
         };
+        if self.of_presence {
+            return None;
+        }
         if observed.uid != self.uid {
             return Some(Drift::Replaced);
         }
@@ -279,6 +296,7 @@ mod tests {
             resource_version: "9".into(),
             own: entry(b"a"),
             taken_over: None,
+            of_presence: false,
         };
         let other = Owner {
             name: "other".into(),
@@ -340,5 +358,19 @@ mod tests {
         for (seen, expected) in table {
             assert_eq!(proof.drift(&owner(), seen.as_ref()), expected, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn of_an_object_that_is_only_to_be_there_nothing_but_its_end_is_drift() {
+        let proof = Proof::of_presence(Digest::of(b""), "1".into());
+        let anybody_s = Observed {
+            uid: "2".into(),
+            owner: None,
+            own: None,
+            taken_over: Some(Digest::of(b"k")),
+            ..observed()
+        };
+        assert_eq!(proof.drift(&owner(), Some(&anybody_s)), None);
+        assert_eq!(proof.drift(&owner(), None), Some(Drift::Missing));
     }
 }

@@ -178,7 +178,7 @@ pub struct Step {
     pub clean_up: Vec<Value>,
     /// Digest of what is sent.
     pub digest: Digest,
-    /// What shows that the object is as wanted; for [`Action::Unchanged`] only.
+    /// What shows that the object is as wanted, or there where that is enough; for what is not written only.
     pub proof: Option<Proof>,
     /// Whether this was told from what is there, without asking the server to try. Such a step is never executed.
     pub is_approximate: bool,
@@ -234,6 +234,15 @@ impl Plan {
     pub fn left_out(&self) -> impl Iterator<Item = &ObjectId> {
         let is_left_out = |step: &&Step| step.action == Action::Skip(Skip::Replaced);
         self.steps.iter().filter(is_left_out).map(|step| &step.id)
+    }
+
+    /// Objects that are wanted only where there are none, and that somebody else has made: no watch of ours shows
+    /// their end.
+    pub fn unseen(&self) -> impl Iterator<Item = ObjectKey> {
+        let is_unseen =
+            |step: &&Step| step.action == Action::Skip(Skip::Present) && step.proof.is_none();
+        let steps = self.steps.iter().filter(is_unseen);
+        steps.map(|step| ObjectKey::from(&step.id))
     }
 
     /// Whether executing it would write anything.

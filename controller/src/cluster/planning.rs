@@ -200,16 +200,10 @@ fn step(object: Object, stage: Stage, action: Action, resource: Option<Resource>
 }
 
 fn skip(object: &Object, leaves_sources: bool) -> Option<Skip> {
-    let settings = Settings::of_node(&object.node);
-    if settings.reconcile_disabled {
-        Some(Skip::ReconcileDisabled)
-    } else if settings.ssa == Ssa::Ignore {
-        Some(Skip::Ignored)
-    } else if replaced::is_replaced(object, leaves_sources) {
-        Some(Skip::Replaced)
-    } else {
-        None
-    }
+    let replaced = || replaced::is_replaced(object, leaves_sources).then_some(Skip::Replaced);
+    Settings::of_node(&object.node)
+        .left_alone()
+        .or_else(replaced)
 }
 
 fn refuse(id: &ObjectId, resource: Option<&Resource>) -> Option<String> {
@@ -323,6 +317,9 @@ fn by_rule(
     }
     let key = ObjectKey::from(&step.id);
     let observed = known.live.get(&key);
+    if Settings::of_node(&step.object.node).ssa == Ssa::IfNotPresent {
+        return by_presence(step, owner, observed);
+    }
     let proof = known
         .proofs
         .get(&key)
@@ -341,12 +338,22 @@ fn by_rule(
         Some(Some(Drift::FieldsTaken | Drift::TakenOver)) => return Needed::Look,
         Some(Some(_)) | None => {}
     }
-    let conditional = Settings::of_node(&step.object.node).ssa == Ssa::IfNotPresent;
-    if known.inventory.objects.is_empty() && observed.is_none() && !conditional {
+    if known.inventory.objects.is_empty() && observed.is_none() {
         step.action = Action::CreateUnchecked(Unchecked::FirstDeploy);
         return Needed::Nothing;
     }
     Needed::DryRun
+}
+
+/// An object that is applied only where there is none: what others have made of it stays.
+fn by_presence(step: &mut Step, owner: &super::Owner, observed: Option<Observed>) -> Needed {
+    let own = observed.filter(|observed| observed.owner.as_ref() == Some(owner));
+    let Some(own) = own else {
+        return Needed::DryRun;
+    };
+    step.action = Action::Skip(Skip::Present);
+    step.proof = Some(Proof::of_presence(step.digest, own.uid));
+    Needed::Nothing
 }
 
 /// The proof that another process would have of a step's object, from what the watch has seen of it.
@@ -368,6 +375,7 @@ fn recall(
         resource_version: observed.resource_version.clone(),
         own: observed.own.clone(),
         taken_over: None,
+        of_presence: false,
     })
 }
 

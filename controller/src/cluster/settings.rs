@@ -3,6 +3,8 @@
 use overlay::yaml::Node;
 use serde_json::Value;
 
+use super::plan::Skip;
+
 const RECONCILE: &str = "kustomize.toolkit.fluxcd.io/reconcile";
 const SSA: &str = "kustomize.toolkit.fluxcd.io/ssa";
 const FORCE: &str = "kustomize.toolkit.fluxcd.io/force";
@@ -69,9 +71,18 @@ impl Settings {
         }
     }
 
+    /// Why nothing is applied over the object, whether Git or the cluster says so.
+    pub(super) fn left_alone(&self) -> Option<Skip> {
+        match (self.reconcile_disabled, self.ssa) {
+            (true, _) => Some(Skip::ReconcileDisabled),
+            (false, Ssa::Ignore) => Some(Skip::Ignored),
+            (false, Ssa::Override | Ssa::Merge | Ssa::IfNotPresent) => None,
+        }
+    }
+
     /// Whether the object keeps out of deletion.
     pub(super) fn keeps(&self) -> bool {
-        self.prune_disabled || self.reconcile_disabled || self.ssa == Ssa::Ignore
+        self.prune_disabled || self.left_alone().is_some()
     }
 }
 

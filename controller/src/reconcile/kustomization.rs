@@ -77,6 +77,8 @@ pub(super) struct Settled {
     /// Jobs that Kubernetes deletes some time after they have ended. As with Flux, they are made again at the
     /// interval, and not at once: that would run them for ever.
     expiring: BTreeSet<ObjectKey>,
+    /// Objects that no watch shows. Whether they are still there is asked at the interval.
+    unseen: BTreeSet<ObjectKey>,
 }
 
 /// What a wake calls for.
@@ -241,8 +243,9 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     }
     let is_due = state.due.is_some_and(|due| due <= now);
     let live = run.live();
-    let has_expired = settled.expiring.iter().any(|key| live.get(key).is_none());
-    if is_due && !(fights.is_empty() && watched(run, &state.proofs) && !has_expired) {
+    let mut fleeting = settled.expiring.union(&settled.unseen);
+    let has_gone = fleeting.any(|key| live.get(key).is_none());
+    if is_due && !(fights.is_empty() && watched(run, &state.proofs) && !has_gone) {
         return Need::Run;
     }
     let Ok(snapshot) = run.snapshot() else {
@@ -357,6 +360,7 @@ async fn settle(
         digest: report.digest.clone(),
         reads: Arc::new(brought.reads),
         expiring: follow::expiring(&brought.plan),
+        unseen: brought.plan.unseen().collect(),
     });
     if !checks_health(&run.object.spec) {
         return Outcome::Ready;
