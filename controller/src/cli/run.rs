@@ -271,7 +271,7 @@ fn start(
         client: parts.client,
         sites: Sites::new(parts.site.clone(), args.policy.insecure_kubeconfig_tls),
         input_watches: InputWatches::default(),
-        settings: settings(args, parts.features),
+        settings: settings(args, parts.features, namespace),
         decrypting: parts.decrypting,
         schedule: Arc::new(Schedule::new(pace(&args.pace))),
         git_repositories,
@@ -369,7 +369,7 @@ fn storage(servers: &Servers, namespace: &str) -> Result<Storage, Failure> {
     })
 }
 
-fn settings(args: &Args, features: Features) -> Settings {
+fn settings(args: &Args, features: Features, namespace: &str) -> Settings {
     Settings {
         requeue_dependency: args.pace.requeue_dependency,
         unchanged_status_interval: args.pace.unchanged_status_interval,
@@ -387,6 +387,7 @@ fn settings(args: &Args, features: Features) -> Settings {
         custom_stages: args.policy.custom_apply_stage_kinds.clone(),
         leaves_sources: !args.scope.halves().contains(&Half::Sources),
         shares: !args.scope.watch_all_namespaces || args.scope.watch_label_selector.is_some(),
+        namespace: (!args.scope.watch_all_namespaces).then(|| namespace.to_owned()),
         additive_dependency_check: features.additive_dependency_check,
         fail_fast: features.fail_fast,
         strict_substitution: features.strict_substitution,

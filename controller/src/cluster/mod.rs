@@ -5,7 +5,7 @@
 //!                 (Live ◀── shared metadata watches ── Changed)
 //! ```
 //! Every request is sent by a [`Client`], which carries an [`Identity`]. Requests for a Kustomization's objects carry
-//! its own, with two exceptions: the shared watches, and reading the ConfigMaps and Secrets that it refers to.
+//! its own, with two exceptions: the shared watches (and the question which cluster they watch), and reading the ConfigMaps and Secrets that it refers to.
 
 pub mod apply;
 mod approximate;
@@ -15,6 +15,7 @@ pub(crate) mod changes;
 mod check;
 mod clean_up;
 pub mod client;
+mod cluster_id;
 mod connect;
 pub mod difference;
 pub mod discovery;
@@ -52,6 +53,7 @@ pub use apply::{Applied, apply};
 pub use await_gone::await_termination;
 pub use change_set::{ChangeSet, Done, Entry};
 pub use client::{Client, Cluster, install_crypto};
+pub use cluster_id::cluster_id;
 pub use error::{Act, Error, ObjectError, Refusal};
 pub use fence::Fence;
 pub use identity::Identity;

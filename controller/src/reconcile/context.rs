@@ -50,6 +50,8 @@ pub struct Settings {
     pub leaves_sources: bool,
     /// Other processes look after other Kustomizations: what those have applied is asked of the API server.
     pub shares: bool,
+    /// The one namespace that is looked at; none when all are.
+    pub namespace: Option<String>,
     /// An object that has failed ends a health check before its time is over.
     pub fail_fast: bool,
     /// A variable without a value is an error.

@@ -1,11 +1,12 @@
 //! `dependsOn`: whether the Kustomizations that must be ready first are, at which revision, and who waits in a ring.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
 
 use super::context::Context;
+use super::elsewhere;
 use super::schedule::{Key, Kind, Topic, Wake};
 use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
 use crate::api::meta::condition::READY;
@@ -99,7 +100,7 @@ pub fn topics(spec: &KustomizationSpec, namespace: &str) -> BTreeSet<Topic> {
 }
 
 /// Whether all dependencies are ready, those of the same source at this revision.
-pub fn check(
+pub async fn check(
     context: &Context,
     key: &Key,
     object: &Kustomization,
@@ -124,11 +125,11 @@ pub fn check(
         let expression =
             ready_expression(spec, index).map_err(Failure::of(reason::INVALID_CEL_EXPRESSION))?;
         if let Some(expression) = &expression {
-            check_expression(context, dependency, object, expression)?;
+            check_expression(context, dependency, object, expression).await?;
         }
         // As in Flux, an expression takes the place of the built-in rule.
         if expression.is_none() || context.settings.additive_dependency_check {
-            check_one(context, dependency, source.as_ref(), revision)?;
+            check_one(context, dependency, source.as_ref(), revision).await?;
         }
     }
     Ok(())
@@ -139,16 +140,33 @@ pub fn is_in_ring(context: &Context, key: &Key) -> bool {
     ring(key, |key| edges(context, key)).is_some()
 }
 
-fn check_expression(
+/// A dependency as the watch shows it, or, where another process looks after it, as the API server does.
+async fn find(context: &Context, dependency: &Key) -> Result<Arc<Kustomization>, Failure> {
+    if let Some(found) = context.kustomization(dependency) {
+        return Ok(found);
+    }
+    let found = match context.settings.shares {
+        true => elsewhere::find(context, dependency).await,
+        false => Ok(None),
+    };
+    let name = format!("{}/{}", dependency.namespace, dependency.name);
+    match found {
+        Ok(Some(found)) => Ok(Arc::new(found)),
+        Ok(None) => Err(not_ready(format!("dependency '{name}' not found"))),
+        Err(error) => Err(not_ready(format!(
+            "dependency '{name}' cannot be read: {error}"
+        ))),
+    }
+}
+
+async fn check_expression(
     context: &Context,
     dependency: &Key,
     object: &Kustomization,
     expression: &Expression,
 ) -> Result<(), Failure> {
     let name = format!("{}/{}", dependency.namespace, dependency.name);
-    let Some(other) = context.kustomization(dependency) else {
-        return Err(not_ready(format!("dependency '{name}' not found")));
-    };
+    let other = find(context, dependency).await?;
     let [own, other] = [object, other.as_ref()].map(serde_json::to_value);
     let (Ok(own), Ok(other)) = (own, other) else {
         return Err(not_ready(format!("dependency '{name}' cannot be read")));
@@ -162,16 +180,14 @@ fn check_expression(
     }
 }
 
-fn check_one(
+async fn check_one(
     context: &Context,
     dependency: &Key,
     source: Option<&Key>,
     revision: &str,
 ) -> Result<(), Failure> {
     let name = format!("{}/{}", dependency.namespace, dependency.name);
-    let Some(object) = context.kustomization(dependency) else {
-        return Err(not_ready(format!("dependency '{name}' not found")));
-    };
+    let object = find(context, dependency).await?;
     let known = context
         .readiness
         .get(dependency)

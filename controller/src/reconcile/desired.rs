@@ -12,11 +12,27 @@ use super::schedule::{Key, Kind};
 use crate::api::kustomization::GROUP;
 use crate::cluster::ObjectKey;
 
+/// The cluster that a Kustomization's objects are in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The reference that leads there, with its namespace; empty for Weir's own.
+    pub reference: String,
+    /// What tells it from all others, once it was reached.
+    pub id: Option<String>,
+}
+
+impl Whereabouts {
+    /// Whether both are the same cluster, as far as that is known.
+    pub fn is(&self, other: &Self) -> bool {
+        self.reference == other.reference || (self.id.is_some() && self.id == other.id)
+    }
+}
+
 /// What one Kustomization wants.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
-    /// The cluster that it wants it of, by the reference that leads there; empty for Weir's own.
-    pub cluster: String,
+    /// Where it wants it.
+    pub place: Whereabouts,
     /// Generation of the spec that asks for it.
     pub generation: i64,
     /// The objects; cluster-scoped ones without a namespace.
@@ -39,7 +55,7 @@ struct Books {
 
 #[derive(Default)]
 struct Entry {
-    cluster: String,
+    place: Whereabouts,
     generation: i64,
     objects: Vec<Arc<ObjectKey>>,
     /// Number of the snapshot that it was last rendered at, or verified unchanged at; nothing while what is known
@@ -91,6 +107,13 @@ impl Desired {
         let mut books = self.lock();
         if !books.entries.contains_key(key) {
             books.replace(key, wish);
+        }
+    }
+
+    /// Notes that a Kustomization's cluster was reached.
+    pub fn locate(&self, key: &Key, place: Whereabouts) {
+        if let Some(entry) = self.lock().entries.get_mut(key) {
+            entry.place = place;
         }
     }
 
@@ -157,12 +180,12 @@ impl Desired {
     }
 
     /// The other Kustomizations that want an object of the same cluster.
-    pub fn others(&self, key: &Key, cluster: &str, object: &ObjectKey) -> Vec<Key> {
+    pub fn others(&self, key: &Key, place: &Whereabouts, object: &ObjectKey) -> Vec<Key> {
         let books = self.lock();
         let holders = books.holders.get(object).into_iter().flatten();
         let same_cluster = |other: &&Key| {
             let entry = books.entries.get(*other);
-            entry.is_some_and(|entry| entry.cluster == cluster)
+            entry.is_some_and(|entry| entry.place.is(place))
         };
         holders
             .map(Arc::as_ref)
@@ -239,7 +262,7 @@ impl Books {
         let brings = objects.iter().filter_map(|object| child(object));
         let entry = self.entries.entry(key.clone()).or_default();
         entry.brings = brings.map(|child| (child, None)).collect();
-        (entry.cluster, entry.generation) = (wish.cluster, wish.generation);
+        (entry.place, entry.generation) = (wish.place, wish.generation);
         entry.objects = objects;
         entry
     }
@@ -288,9 +311,28 @@ mod tests {
         }
     }
 
-    fn wish(cluster: &str, names: &[&str]) -> Wish {
+    const HERE: Whereabouts = Whereabouts {
+        reference: String::new(),
+        id: None,
+    };
+
+    fn place(reference: &str, id: Option<&str>) -> Whereabouts {
+        Whereabouts {
+            reference: reference.to_owned(),
+            id: id.map(str::to_owned),
+        }
+    }
+
+    fn far(names: &[&str]) -> Wish {
         Wish {
-            cluster: cluster.to_owned(),
+            place: place("apps/far", None),
+            ..wish(names)
+        }
+    }
+
+    fn wish(names: &[&str]) -> Wish {
+        Wish {
+            place: Whereabouts::default(),
             generation: 1,
             objects: names.iter().map(|name| object(name)).collect(),
         }
@@ -299,47 +341,58 @@ mod tests {
     #[test]
     fn an_object_has_all_who_want_it_in_one_cluster() {
         let desired = Desired::default();
-        desired.want(&key("a"), 1, wish("", &["x", "y"]));
-        desired.want(&key("b"), 1, wish("", &["x"]));
-        desired.want(&key("far"), 1, wish("other", &["x"]));
-        assert_eq!(desired.others(&key("a"), "", &object("x")), [key("b")]);
-        assert_eq!(desired.others(&key("b"), "", &object("y")), [key("a")]);
-        desired.want(&key("a"), 2, wish("", &["y"]));
-        assert!(desired.others(&key("b"), "", &object("x")).is_empty());
+        desired.want(&key("a"), 1, wish(&["x", "y"]));
+        desired.want(&key("b"), 1, wish(&["x"]));
+        desired.want(&key("far"), 1, far(&["x"]));
+        assert_eq!(desired.others(&key("a"), &HERE, &object("x")), [key("b")]);
+        assert_eq!(desired.others(&key("b"), &HERE, &object("y")), [key("a")]);
+        desired.want(&key("a"), 2, wish(&["y"]));
+        assert!(desired.others(&key("b"), &HERE, &object("x")).is_empty());
+    }
+
+    #[test]
+    fn a_cluster_is_known_by_more_than_the_way_to_it() {
+        let desired = Desired::default();
+        desired.want(&key("far"), 1, far(&["x"]));
+        let others = |place: &Whereabouts| desired.others(&key("a"), place, &object("x"));
+        let another_way = place("apps/also-far", Some("1"));
+        assert_eq!(others(&place("apps/far", None)), [key("far")]);
+        assert!(others(&another_way).is_empty(), "not reached yet");
+        desired.locate(&key("far"), place("apps/far", Some("1")));
+        assert_eq!(others(&another_way), [key("far")]);
+        assert!(others(&place("apps/also-far", None)).is_empty());
+        assert!(others(&place("apps/also-far", Some("2"))).is_empty());
     }
 
     #[test]
     fn an_inventory_stands_in_until_the_first_render() {
         let desired = Desired::default();
-        desired.seed(&key("a"), wish("", &["x"]));
+        desired.seed(&key("a"), wish(&["x"]));
         assert!(!desired.is_rendered(&key("a"), 1, 0));
-        desired.want(&key("a"), 3, wish("", &["y"]));
-        desired.seed(&key("a"), wish("", &["x"]));
-        assert!(desired.others(&key("b"), "", &object("x")).is_empty());
+        desired.want(&key("a"), 3, wish(&["y"]));
+        desired.seed(&key("a"), wish(&["x"]));
+        assert!(desired.others(&key("b"), &HERE, &object("x")).is_empty());
         assert!(desired.is_rendered(&key("a"), 2, 1) && !desired.is_rendered(&key("a"), 4, 1));
         desired.pass(&key("a"), 4, 2);
         assert!(desired.is_rendered(&key("a"), 4, 2));
-        assert_eq!(desired.others(&key("b"), "", &object("y")), [key("a")]);
+        assert_eq!(desired.others(&key("b"), &HERE, &object("y")), [key("a")]);
     }
 
     #[test]
     fn those_in_dispute_hear_of_changes() {
         let desired = Desired::default();
-        desired.want(&key("first"), 1, wish("", &["x"]));
+        desired.want(&key("first"), 1, wish(&["x"]));
         desired.dispute(&key("second"), [key("first")].into());
-        assert_eq!(
-            desired.want(&key("first"), 2, wish("", &[])),
-            [key("second")]
-        );
+        assert_eq!(desired.want(&key("first"), 2, wish(&[])), [key("second")]);
         assert_eq!(desired.forget(&key("first")), [key("second")]);
         desired.dispute(&key("second"), BTreeSet::new());
-        assert!(desired.want(&key("first"), 3, wish("", &[])).is_empty());
+        assert!(desired.want(&key("first"), 3, wish(&[])).is_empty());
     }
 
     #[test]
     fn a_kustomization_is_brought_by_the_one_that_applies_it() {
         let desired = Desired::default();
-        let mut of_root = wish("", &[]);
+        let mut of_root = wish(&[]);
         of_root.objects.push(ObjectKey {
             group: GROUP.into(),
             kind: "Kustomization".into(),
@@ -352,7 +405,7 @@ mod tests {
         assert_eq!(state(2), Brought::Pending);
         desired.brought(&key("root"), &[(key("child"), 7)]);
         assert_eq!(state(2), Brought::Applied(7));
-        desired.want(&key("root"), 3, wish("", &[]));
+        desired.want(&key("root"), 3, wish(&[]));
         desired.end(&key("root"), 3);
         assert_eq!(state(3), Brought::Left);
     }

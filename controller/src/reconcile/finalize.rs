@@ -168,7 +168,7 @@ async fn delete(run: &Run<'_>, inventory: Inventory, proofs: &Proofs) -> Result<
     // The server does not need the account to exist, so impersonation is tried whatever has become of it.
     let client = run.client()?;
     hear_all(run).await?;
-    let handed = owners::handed_over(run, &inventory.objects).await;
+    let handed = owners::handed_over(run, &inventory.objects).await?;
     let mut objects = in_deletion_order(inventory);
     objects.retain(|id| !handed.contains(&ObjectKey::from(id)));
     let pruned = prune(&client, &run.owner(), &objects, proofs).await;

@@ -16,6 +16,7 @@ pub mod context;
 pub mod dependencies;
 pub mod desired;
 pub mod drift;
+pub mod elsewhere;
 pub mod encrypted;
 mod fill_in;
 pub mod finalize;
@@ -76,7 +77,7 @@ pub async fn bring(
     let (revision, content) = (snapshot.revision.clone(), snapshot.content);
     report.revision = Some(revision.clone());
     if run.is_rendered(number) {
-        dependencies::check(run.context, run.key, &run.object, &revision)?;
+        dependencies::check(run.context, run.key, &run.object, &revision).await?;
     }
 
     let inputs = inputs::read(run.context, run.key, &run.object.spec).await?;
@@ -85,7 +86,7 @@ pub async fn bring(
 
     let client = run.client()?;
     owners::declare(run, &client, &rendered.objects, number).await;
-    dependencies::check(run.context, run.key, &run.object, &revision)?;
+    dependencies::check(run.context, run.key, &run.object, &revision).await?;
     run.look_around(&client, &rendered.objects, proofs).await;
     let conflicts = owners::conflicts(run, &client, &rendered.objects, number).await;
     let wanted = run.wanted(rendered.objects, &conflicts)?;

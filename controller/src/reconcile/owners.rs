@@ -3,15 +3,16 @@
 //! Only what both want now is in dispute. What the other one merely has in its inventory is free to take.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
 use overlay::{Object, ObjectId};
 
 use super::barrier;
 use super::context::Context;
 use super::dependencies::source_key;
-use super::desired::Wish;
+use super::desired::{Whereabouts, Wish};
+use super::elsewhere;
 use super::run::{self, Run};
 use super::schedule::{Key, Kind, Wake};
 use crate::api::kustomization::{GROUP, Kustomization, reason};
@@ -28,16 +29,26 @@ pub struct Conflict {
     /// The object, as it was built.
     pub id: ObjectId,
     /// Who keeps it.
-    pub keeper: Key,
+    pub keeper: Keeper,
     /// Whether it is there exactly as this one wants it, but for the owner.
     pub agreed: bool,
-    /// Whether another process looks after the keeper. It learns from our inventory that we want the object.
+}
+
+/// Who keeps an object that another one wants too.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    /// Who.
+    pub key: Key,
+    /// Whether another process looks after it. It learns from our inventory that we want the object.
     pub elsewhere: bool,
+    /// As it was last read; none where it could not be.
+    object: Option<Arc<Kustomization>>,
 }
 
 impl Conflict {
     fn text(&self, loser: &Key) -> String {
         let Self { id, keeper, .. } = self;
+        let keeper = &keeper.key;
         let form = if self.agreed {
             ", in the same form"
         } else {
@@ -57,19 +68,23 @@ pub fn seed(context: &Context, object: &Kustomization) {
     }
     let inventory = run::applied(object).unwrap_or_default();
     let wish = Wish {
-        cluster: cluster_of(object),
+        place: whereabouts(context, &key, object),
         generation: 0,
         objects: inventory.objects.iter().map(ObjectKey::from).collect(),
     };
     context.desired.seed(&key, wish);
 }
 
-/// The cluster that a Kustomization's objects are in, by the reference that leads there.
-fn cluster_of(object: &Kustomization) -> String {
-    let Some(reference) = &object.spec.kube_config else {
-        return String::new();
-    };
-    format!("{}: {reference:?}", object.namespace().unwrap_or_default())
+/// The cluster that a Kustomization's objects are in.
+pub fn whereabouts(context: &Context, key: &Key, object: &Kustomization) -> Whereabouts {
+    let reference = object.spec.kube_config.as_ref();
+    let site = context.sites.current(key, object).ok();
+    Whereabouts {
+        reference: reference.map_or_else(String::new, |reference| {
+            format!("{}: {reference:?}", key.namespace)
+        }),
+        id: site.and_then(|site| site.id()),
+    }
 }
 
 /// Notes what this Kustomization wants, and wakes those who may get an object because of that.
@@ -79,7 +94,7 @@ pub async fn declare(run: &Run<'_>, client: &Client, objects: &[Object], number:
         tracing::debug!(%error, "kinds not learned");
     }
     let wish = Wish {
-        cluster: cluster_of(&run.object),
+        place: whereabouts(run.context, run.key, &run.object),
         generation: run.object.metadata.generation.unwrap_or_default(),
         objects: objects
             .iter()
@@ -134,16 +149,16 @@ pub async fn conflicts(
     objects: &[Object],
     number: u64,
 ) -> Vec<Conflict> {
-    hear(run, client, objects, number).await;
+    let here = whereabouts(run.context, run.key, &run.object);
+    hear(run, client, &here, objects, number).await;
     let mut conflicts = Vec::new();
     for object in objects {
-        let Some(keeper) = keeper(run, client, &object.id).await else {
+        let Some(keeper) = keeper(run, client, &here, &object.id).await else {
             continue;
         };
         conflicts.push(Conflict {
             id: object.id.clone(),
-            elsewhere: run.context.kustomization(&keeper).is_none(),
-            agreed: agreed(client, &keeper, object.clone()).await,
+            agreed: agreed(client, &keeper.key, object.clone()).await,
             keeper,
         });
     }
@@ -152,15 +167,17 @@ pub async fn conflicts(
 
 /// Where the objects are that other processes' Kustomizations keep.
 pub fn kept(client: &Client, conflicts: &[Conflict]) -> BTreeSet<ObjectKey> {
-    let elsewhere = conflicts.iter().filter(|conflict| conflict.elsewhere);
+    let elsewhere = conflicts
+        .iter()
+        .filter(|conflict| conflict.keeper.elsewhere);
     elsewhere
         .map(|conflict| place(client, &conflict.id))
         .collect()
 }
 
 /// Waits until those who want the same objects have been rendered at the same snapshot.
-async fn hear(run: &Run<'_>, client: &Client, objects: &[Object], number: u64) {
-    let rivals = |object: &Object| rivals(run, &place(client, &object.id));
+async fn hear(run: &Run<'_>, client: &Client, here: &Whereabouts, objects: &[Object], number: u64) {
+    let rivals = |object: &Object| rivals(run, here, &place(client, &object.id));
     let rivals: BTreeSet<Key> = objects.iter().flat_map(rivals).collect();
     if let Some(source) = source_key(&run.object.spec, &run.key.namespace) {
         for rival in rivals {
@@ -170,9 +187,9 @@ async fn hear(run: &Run<'_>, client: &Client, objects: &[Object], number: u64) {
 }
 
 /// The other Kustomizations that want an object and are there to stay.
-fn rivals(run: &Run<'_>, object: &ObjectKey) -> Vec<Key> {
+fn rivals(run: &Run<'_>, here: &Whereabouts, object: &ObjectKey) -> Vec<Key> {
     let desired = &run.context.desired;
-    let mut others = desired.others(run.key, &cluster_of(&run.object), object);
+    let mut others = desired.others(run.key, here, object);
     others.retain(|other| !is_leaving(run.context, other));
     others
 }
@@ -207,20 +224,31 @@ fn own_place(key: &Key) -> ObjectKey {
 }
 
 /// Who keeps an object that this Kustomization wants; none when it may have it.
-async fn keeper(run: &Run<'_>, client: &Client, id: &ObjectId) -> Option<Key> {
+async fn keeper(
+    run: &Run<'_>,
+    client: &Client,
+    here: &Whereabouts,
+    id: &ObjectId,
+) -> Option<Keeper> {
     let place = place(client, id);
-    let rivals = rivals(run, &place);
-    if !rivals.is_empty() {
-        let owner = live_owner(run, client, id, &place).await?;
-        return rivals.into_iter().find(|rival| *rival == owner);
+    let rivals = rivals(run, here, &place);
+    let owner = match rivals.is_empty() {
+        false => live_owner(run, client, id, &place).await,
+        true if run.context.settings.shares => watched_owner(run, &place),
+        true => None,
+    };
+    let owner = owner.filter(|owner| owner != run.key)?;
+    if rivals.contains(&owner) {
+        return Some(Keeper {
+            object: run.context.kustomization(&owner),
+            key: owner,
+            elsewhere: false,
+        });
     }
-    if !run.context.settings.shares {
-        return None;
+    match run.context.settings.shares {
+        true => kept_elsewhere(run, owner, &place).await,
+        false => None,
     }
-    let owner = watched_owner(run, &place).filter(|owner| owner != run.key)?;
-    kept_elsewhere(run.context, &owner, &place)
-        .await
-        .then_some(owner)
 }
 
 fn watched_owner(run: &Run<'_>, place: &ObjectKey) -> Option<Key> {
@@ -252,28 +280,31 @@ async fn live_owner(
     }
 }
 
-/// Whether a Kustomization that another process looks after has an object in its inventory.
-async fn kept_elsewhere(context: &Context, owner: &Key, object: &ObjectKey) -> bool {
-    if context.kustomization(owner).is_some() {
-        return false;
+/// A Kustomization that another process looks after, when it has an object in its inventory.
+async fn kept_elsewhere(run: &Run<'_>, owner: Key, object: &ObjectKey) -> Option<Keeper> {
+    if run.context.kustomization(&owner).is_some() {
+        return None;
     }
-    let api: Api<Kustomization> = Api::namespaced(context.client.clone(), &owner.namespace);
-    match api.get_opt(&owner.name).await {
-        Ok(Some(other)) => other.metadata.deletion_timestamp.is_none() && holds(&other, object),
-        Ok(None) => false,
+    let keeps = async {
+        let found = elsewhere::find(run.context, &owner).await;
+        let found = found.map_err(|error| error.to_string())?;
+        let Some(other) = found else { return Ok(None) };
+        let holds = elsewhere::holds(run, &other, object).await;
+        let holds = holds.map_err(|failure| failure.message)?;
+        Ok::<_, String>(holds.then(|| Arc::new(other)))
+    };
+    let read = match keeps.await {
+        Ok(found) => Some(found?),
         Err(error) => {
-            tracing::warn!(%error, %owner, "the owner of an object was not read");
-            true
+            tracing::warn!(error, %owner, "the owner of an object was not read");
+            None
         }
-    }
-}
-
-fn holds(object: &Kustomization, place: &ObjectKey) -> bool {
-    let inventory = run::applied(object).unwrap_or_default();
-    inventory
-        .objects
-        .iter()
-        .any(|id| ObjectKey::from(id) == *place)
+    };
+    Some(Keeper {
+        key: owner,
+        object: read,
+        elsewhere: true,
+    })
 }
 
 /// Whether the object is as this Kustomization wants it, but for the labels of its owner.
@@ -305,7 +336,7 @@ async fn agreed(client: &Client, keeper: &Key, object: Object) -> bool {
 pub fn tell(run: &Run<'_>, conflicts: &[Conflict], report: &mut Report) -> Result<(), Failure> {
     let keepers: BTreeSet<Key> = conflicts
         .iter()
-        .map(|conflict| conflict.keeper.clone())
+        .map(|conflict| conflict.keeper.key.clone())
         .collect();
     let is_news = run.context.desired.dispute(run.key, keepers);
     for conflict in conflicts {
@@ -323,7 +354,7 @@ pub fn tell(run: &Run<'_>, conflicts: &[Conflict], report: &mut Report) -> Resul
         return Ok(());
     }
     // Of another process's Kustomizations nothing is heard.
-    let again = match conflicts.iter().any(|conflict| conflict.elsewhere) {
+    let again = match conflicts.iter().any(|conflict| conflict.keeper.elsewhere) {
         true => Again::Backoff,
         false => Again::RetryInterval,
     };
@@ -331,7 +362,7 @@ pub fn tell(run: &Run<'_>, conflicts: &[Conflict], report: &mut Report) -> Resul
 }
 
 fn tell_keeper(run: &Run<'_>, conflict: &Conflict, text: &str) {
-    let Some(keeper) = run.context.kustomization(&conflict.keeper) else {
+    let Some(keeper) = &conflict.keeper.object else {
         return;
     };
     let status = keeper.status.as_ref();
@@ -340,16 +371,21 @@ fn tell_keeper(run: &Run<'_>, conflict: &Conflict, text: &str) {
         ..Report::default()
     };
     let (severity, reason) = (Severity::Error, reason::RECONCILIATION_FAILED);
-    let event = event(&keeper, &report, severity, reason, text.to_owned());
+    let event = event(keeper, &report, severity, reason, text.to_owned());
     run.context.events.send(event);
 }
 
 /// Those of the objects, no longer wanted here, that others want: they change hands instead of being deleted.
-pub async fn handed_over(run: &Run<'_>, objects: &[ObjectId]) -> HashSet<ObjectKey> {
+pub async fn handed_over(
+    run: &Run<'_>,
+    objects: &[ObjectId],
+) -> Result<HashSet<ObjectKey>, Failure> {
+    let here = whereabouts(run.context, run.key, &run.object);
     let keys = objects.iter().map(ObjectKey::from);
-    let mut handed: HashSet<ObjectKey> = keys.filter(|key| !rivals(run, key).is_empty()).collect();
+    let handed = keys.filter(|key| !rivals(run, &here, key).is_empty());
+    let mut handed: HashSet<ObjectKey> = handed.collect();
     if run.context.settings.shares && !objects.is_empty() {
-        handed.extend(held_elsewhere(run.context, objects).await);
+        handed.extend(elsewhere::held(run, objects).await?);
     }
     for key in &handed {
         tracing::info!(
@@ -359,26 +395,5 @@ pub async fn handed_over(run: &Run<'_>, objects: &[ObjectId]) -> HashSet<ObjectK
             "handed over"
         );
     }
-    handed
-}
-
-/// Those of the objects that Kustomizations of other processes have in their inventories.
-async fn held_elsewhere(context: &Context, objects: &[ObjectId]) -> Vec<ObjectKey> {
-    let api: Api<Kustomization> = Api::all(context.client.clone());
-    let all = match api.list(&ListParams::default()).await {
-        Ok(all) => all,
-        Err(error) => {
-            // An account of one namespace may not; then nobody is known to share objects across namespaces.
-            tracing::warn!(%error, "the Kustomizations of other processes were not read");
-            return Vec::new();
-        }
-    };
-    let is_other = |object: &&Kustomization| {
-        let key = Key::kustomization(object.namespace().unwrap_or_default(), object.name_any());
-        object.metadata.deletion_timestamp.is_none() && context.kustomization(&key).is_none()
-    };
-    let others: Vec<&Kustomization> = all.items.iter().filter(is_other).collect();
-    let held = objects.iter().map(ObjectKey::from);
-    held.filter(|key| others.iter().any(|other| holds(other, key)))
-        .collect()
+    Ok(handed)
 }

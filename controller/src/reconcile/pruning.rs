@@ -48,7 +48,7 @@ async fn verdict(
                 Failure::new(PRUNE_FAILED, message).again(Again::Backoff)
             })?;
     }
-    let handed = owners::handed_over(run, &plan.prunes).await;
+    let handed = owners::handed_over(run, &plan.prunes).await?;
     Ok(judge(run, plan, inventory, &handed))
 }
 

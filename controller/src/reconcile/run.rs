@@ -10,7 +10,7 @@ use overlay::{Object, ObjectId};
 use super::context::Context;
 use super::dependencies::source_key;
 use super::gate::{self, Verdict};
-use super::owners::Conflict;
+use super::owners::{self, Conflict};
 use super::record;
 use super::schedule::{Key, Next, Topic};
 use super::sites::{self, Site};
@@ -82,7 +82,10 @@ impl Times {
         match failure.again {
             Again::RetryInterval => Next::After(self.retry),
             Again::Backoff => Next::Backoff(self.retry),
-            // Events do it; the clock is for what no event tells, such as another process's Kustomization.
+            // Events do it; the clock is for dependencies that another process looks after.
+            Again::OnEvent if failure.reason == reason::DEPENDENCY_NOT_READY => {
+                Next::After(requeue_dependency)
+            }
             Again::OnEvent => Next::After(requeue_dependency.max(self.retry)),
             Again::Never => Next::OnEvent,
         }
@@ -160,6 +163,8 @@ impl Run<'_> {
             &mut self.site,
             sites::reach(self.context, self.key, &self.object).await,
         );
+        let here = owners::whereabouts(self.context, self.key, &self.object);
+        self.context.desired.locate(self.key, here);
         match (&before, &self.site) {
             (Ok(before), Ok(now)) => !Arc::ptr_eq(before, now),
             (Err(_), _) => true,
@@ -258,7 +263,9 @@ impl Run<'_> {
         conflicts: &[Conflict],
     ) -> Result<Wanted, Failure> {
         let is_kept = |object: &Object| {
-            let mut kept = conflicts.iter().filter(|conflict| !conflict.elsewhere);
+            let mut kept = conflicts
+                .iter()
+                .filter(|conflict| !conflict.keeper.elsewhere);
             kept.any(|conflict| conflict.id == object.id)
         };
         objects.retain(|object| !is_kept(object));

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
 use super::access::{self, Access};
@@ -13,11 +14,14 @@ use super::context::Context;
 use super::observe;
 use super::run::refused;
 use super::schedule::{Key, Schedule, Wake};
-use crate::api::kustomization::{Kustomization, reason};
+use crate::api::kustomization::{KubeConfigReference, Kustomization, reason};
 use crate::cluster::order::GroupKind;
 use crate::cluster::watch::{Report, Watches};
-use crate::cluster::{Cluster, Identity, Limits, ObjectKey, Owner, Proofs, kubeconfig};
+use crate::cluster::{Cluster, Identity, Limits, ObjectKey, Owner, Proofs, cluster_id, kubeconfig};
 use crate::report::failure::{Again, Failure};
+
+/// How long a cluster is waited for when it is asked which one it is.
+const FIRST_ANSWER: Duration = Duration::from_secs(3);
 
 /// One cluster that objects are applied to.
 pub struct Site {
@@ -29,6 +33,8 @@ pub struct Site {
     unwatchable: Mutex<BTreeSet<GroupKind>>,
     /// When its token is used no longer.
     until: Option<Instant>,
+    /// What tells the cluster from others, once that is known; none inside where the account may not ask.
+    id: OnceCell<Option<String>>,
 }
 
 /// All clusters that objects are applied to.
@@ -59,8 +65,29 @@ impl Site {
             watches,
             unwatchable,
             until,
+            id: OnceCell::new(),
         };
         Ok((Arc::new(site), reports))
+    }
+
+    /// Asks once which cluster this is. Where nobody answers, the next run asks again.
+    async fn learn_id(&self) {
+        let ask = async || {
+            let client = self.cluster.client(&Identity::OwnAccount)?;
+            cluster_id(&client).await
+        };
+        let server = self.cluster.address();
+        // All who come to a cluster that is away wait together.
+        match tokio::time::timeout(FIRST_ANSWER, self.id.get_or_try_init(ask)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, server, "the cluster's id was not read"),
+            Err(_) => tracing::debug!(server, "the cluster's id was not read in time"),
+        }
+    }
+
+    /// What tells the cluster from others, as far as that is known.
+    pub fn id(&self) -> Option<String> {
+        self.id.get().cloned().flatten()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<GroupKind>> {
@@ -203,21 +230,31 @@ pub async fn reach(
     key: &Key,
     object: &Kustomization,
 ) -> Result<Arc<Site>, Failure> {
-    let site = match &object.spec.kube_config {
-        None => context.sites.own().clone(),
+    let site = led_to(context, &key.namespace, object.spec.kube_config.as_ref()).await?;
+    if let Some(until) = site.until {
+        tokio::spawn(wake_at(until, context.schedule.clone(), key.clone()));
+    }
+    context.sites.move_to(key, &site);
+    Ok(site)
+}
+
+/// The cluster that a reference of a namespace leads to.
+pub async fn led_to(
+    context: &Context,
+    namespace: &str,
+    reference: Option<&KubeConfigReference>,
+) -> Result<Arc<Site>, Failure> {
+    let sites = &context.sites;
+    let site = match reference {
+        None => sites.own().clone(),
         Some(reference) => {
-            let access = access::read(context, &key.namespace, reference).await?;
-            let site = context
-                .sites
+            let access = access::read(context, namespace, reference).await?;
+            sites
                 .open(&access, &context.client, &context.schedule)
-                .await?;
-            if let Some(until) = site.until {
-                tokio::spawn(wake_at(until, context.schedule.clone(), key.clone()));
-            }
-            site
+                .await?
         }
     };
-    context.sites.move_to(key, &site);
+    site.learn_id().await;
     Ok(site)
 }
 

@@ -19,7 +19,7 @@
 //! | 11 | deletion policies | `policies::the_deletion_policy_decides_over_prune` |
 //! | 12 | revision, artifact, reproducible digest | `sources::the_status_describes_the_artifact` |
 //! | 13 | `requestedAt` is answered | `deploy::an_annotation_is_answered` |
-//! | 14 | decryption | `secrets` (age) |
+//! | 14 | decryption | `secrets` (age, OpenPGP), `canaries` (generator files, environment files, patches, nested values), `key_services` |
 //! | 15 | force on an immutable Secret | `policies::an_immutable_secret_is_an_error_or_by_force_replaced` |
 //! | 16 | impersonation | `deploy::an_account_without_rights_is_refused_and_then_let_in` |
 //! | 17 | an empty render; ours: it prunes nothing before a person says so | `prune::an_empty_render_removes_nothing` |
@@ -31,7 +31,7 @@
 //! | 23 | generated kustomization file, empty folder, invalid YAML | `building::a_folder_without_…`, `failures::a_yaml_error_names_file_and_line` |
 //! | 24 | components | `building::components_are_added_and_missing_ones_may_be_left_out` |
 //! | 25 | `commonMetadata` set and removed | `building::common_metadata_comes_and_goes` |
-//! | 26 | `ssa: IfNotPresent`, `Ignore`, `Merge` | test `cluster`: `update::settings_in_git_and_in_the_cluster_are_heeded` |
+//! | 26 | `ssa: IfNotPresent`, `Ignore`, `Merge` | `treatment`; test `cluster`: `update::settings_in_git_and_in_the_cluster_are_heeded` |
 //! | 27 | fields of kubectl and of named managers go | test `cluster`: `update::what_kubectl_has_added_goes`; `managers::fields_of_named_managers_are_taken_over` |
 //! | 28 | `spec.ignore` beside an autoscaler | `managers::fields_may_be_left_to_others` |
 //! | 29 | `readyExpr` | `expressions::an_expression_says_when_a_dependency_is_ready` |
@@ -92,8 +92,10 @@ mod restart;
 mod revisions;
 mod saved_plans;
 mod secrets;
+mod shards;
 mod sources;
 mod states;
+mod treatment;
 mod variables;
 mod wait;
 mod weather;

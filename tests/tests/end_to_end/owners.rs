@@ -334,6 +334,8 @@ async fn an_object_moves_to_a_kustomization_of_another_process() {
     other.sync("b", "./b", here).await;
     let message = other.failed("b", "ReconciliationFailed").await;
     assert!(message.contains("stays with it"), "{message}");
+    // The one that keeps it is told too, whoever looks after it.
+    scene.told("Warning", "a", "stays with it").await;
     assert_eq!(
         (owner(&scene, "x").await, owner(&scene, "z").await),
         ("a".to_owned(), "b".to_owned())

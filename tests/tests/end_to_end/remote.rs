@@ -10,14 +10,14 @@ use weir_tests::scene::{PATIENCE, condition, config_map_kind, deployment_kind};
 use weir_tests::{ControlPlane, ControlPlaneOptions, Scene, eventually};
 
 /// Another cluster, with the scene's namespace in it.
-struct Elsewhere {
+pub(crate) struct Elsewhere {
     control_plane: ControlPlane,
     client: Client,
     namespace: String,
 }
 
 impl Elsewhere {
-    async fn start(scene: &Scene) -> Elsewhere {
+    pub(crate) async fn start(scene: &Scene) -> Elsewhere {
         let options = ControlPlaneOptions {
             audit: true,
             ..ControlPlaneOptions::default()
@@ -39,16 +39,11 @@ impl Elsewhere {
     }
 
     /// Its kubeconfig, with everything inside it, as people put it into a Secret.
-    fn kubeconfig(&self) -> String {
-        let authority = std::fs::read(self.control_plane.certificate_authority()).unwrap();
-        kubeconfig(
-            self.control_plane.server(),
-            &authority,
-            self.control_plane.token(ControlPlane::WEIR),
-        )
+    pub(crate) fn kubeconfig(&self) -> String {
+        kubeconfig_of(&self.control_plane, self.control_plane.server())
     }
 
-    async fn find(&self, name: &str) -> Option<DynamicObject> {
+    pub(crate) async fn find(&self, name: &str) -> Option<DynamicObject> {
         let api = api(&self.client, &self.namespace, &config_map_kind());
         api.get_opt(name).await.unwrap()
     }
@@ -92,7 +87,13 @@ fn kubeconfig(server: &str, authority: &[u8], token: &str) -> String {
     .to_string()
 }
 
-async fn write_secret(scene: &Scene, name: &str, key: &str, text: &str) {
+/// A kubeconfig of a control plane, with everything inside it, under one of its addresses.
+pub(crate) fn kubeconfig_of(control_plane: &ControlPlane, server: &str) -> String {
+    let authority = std::fs::read(control_plane.certificate_authority()).unwrap();
+    kubeconfig(server, &authority, control_plane.token(ControlPlane::WEIR))
+}
+
+pub(crate) async fn write_secret(scene: &Scene, name: &str, key: &str, text: &str) {
     let secret = json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -107,7 +108,7 @@ async fn write_secret(scene: &Scene, name: &str, key: &str, text: &str) {
         .unwrap();
 }
 
-fn there(secret: &str) -> Value {
+pub(crate) fn there(secret: &str) -> Value {
     json!({ "kubeConfig": { "secretRef": { "name": secret } }, "retryInterval": "1h" })
 }
 
@@ -383,4 +384,57 @@ async fn a_token_is_asked_for_where_a_config_map_says_so() {
         .iter()
         .filter(|call| call.verb == "patch" && call.name == "one");
     assert_eq!(writes.count(), 1);
+}
+
+#[tokio::test]
+async fn a_cluster_is_known_by_what_it_is_and_not_by_the_way_to_it() {
+    let scene = Scene::start("two-ways").await;
+    let control_plane = ControlPlane::shared();
+    // Our own cluster, under an address that Weir does not use for it.
+    let (_, port) = control_plane.address().rsplit_once(':').unwrap();
+    let by_name = format!("https://localhost:{port}");
+    assert_ne!(by_name, control_plane.server());
+    write_secret(
+        &scene,
+        "own",
+        "value",
+        &kubeconfig_of(control_plane, &by_name),
+    )
+    .await;
+    for (folder, name) in [("a", "x"), ("a", "y"), ("b", "z")] {
+        let text = config_map(name, "key", "value");
+        scene
+            .repository
+            .write(&format!("{folder}/{name}.yaml"), text);
+    }
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("a", "./a", json!({})).await;
+    scene.sync("b", "./b", there("own")).await;
+    scene.ready("a", &first).await;
+    scene.ready("b", &first).await;
+    let before = scene.get(&config_map_kind(), "x").await.metadata.uid;
+
+    let moved = config_map("x", "key", "value");
+    scene
+        .repository
+        .remove("a/x.yaml")
+        .write("b/x.yaml", moved.clone());
+    let second = scene.publish("move x").await;
+    scene.ready("a", &second).await;
+    scene.ready("b", &second).await;
+    let after = scene.get(&config_map_kind(), "x").await.metadata;
+    assert_eq!(after.uid, before, "it was handed over");
+    assert_eq!(
+        after.labels.unwrap()["kustomize.toolkit.fluxcd.io/name"],
+        "b"
+    );
+
+    scene
+        .repository
+        .write("a/x.yaml", config_map("x", "key", "other"));
+    scene.publish("both want x").await;
+    let said = scene.failed("a", "ReconciliationFailed").await;
+    assert!(said.contains("stays with it"), "{said}");
+    scene.told("Warning", "b", "stays with it").await;
 }
