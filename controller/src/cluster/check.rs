@@ -192,23 +192,20 @@ impl Checker<'_> {
         Ok(Vec::new())
     }
 
-    /// What would come of an apply; the server is asked how lists are merged where the object does not tell.
+    /// What would come of an apply, by what the server publishes of the kind.
     async fn merged(&self, step: &Step, live: &Value, wanted: &Value) -> Value {
-        let told = merged(live, wanted, None);
-        let Some(resource) = step.resource.as_ref().filter(|_| told.guesses) else {
-            return told.object;
-        };
         let published = self.client.discovery().published();
-        match published.document(self.client, resource).await {
-            Some(document) => merged(live, wanted, Some(&document)).object,
-            None => told.object,
-        }
+        let document = match step.resource.as_ref() {
+            Some(resource) => published.document(self.client, resource).await,
+            None => None,
+        };
+        merged(live, wanted, document.as_deref())
     }
 
     /// Notes which fields cannot change, and what they would become.
     async fn note_immutable(&self, step: &mut Step, path: &str, refusal: &Refusal) {
         step.immutable = refusal.immutable_fields();
-        if !self.beside.approximates {
+        if !self.check_all {
             return;
         }
         if let Ok(live) = self.client.get(path).await {

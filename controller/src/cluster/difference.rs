@@ -80,7 +80,7 @@ impl Place {
 }
 
 /// A path and one key more, in quotes where it would be read as several.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     let key = if !key.is_empty() && key.chars().all(plain) {
         key.to_owned()

@@ -80,6 +80,17 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Whether a text says that a field cannot change: of most kinds, of role bindings, of stateful sets.
+fn is_held(text: &str) -> bool {
+    const WORDS: [&str; 4] = [
+        "is immutable",
+        "immutable field",
+        "cannot change roleRef",
+        "updates to statefulset spec for fields other than",
+    ];
+    WORDS.iter().any(|words| text.contains(words))
+}
+
 impl Refusal {
     /// The object, or its namespace, or its kind, is not there.
     pub fn is_not_found(&self) -> bool {
@@ -99,17 +110,15 @@ impl Refusal {
     /// A field that cannot change was to change: the one refusal that `force` answers by replacing the object.
     /// API servers say so in words only.
     pub fn is_immutable(&self) -> bool {
-        let says = |text: &str| text.contains("is immutable") || text.contains("immutable field");
         self.code == 422
-            && (says(&self.message) || self.causes.iter().any(|cause| says(&cause.message)))
+            && (is_held(&self.message) || self.causes.iter().any(|cause| is_held(&cause.message)))
     }
 
     /// The fields that cannot change.
     pub fn immutable_fields(&self) -> Vec<String> {
-        let says = |cause: &&Cause| cause.message.contains("immutable");
         self.causes
             .iter()
-            .filter(says)
+            .filter(|cause| is_held(&cause.message))
             .map(|cause| cause.field.clone())
             .collect()
     }

@@ -30,5 +30,5 @@ pub(crate) async fn changes_since(
     };
     let mask = Mask::new(&step.object, &live, redactor);
     let wanted = to_json(&step.object.node, Secrets::Revealed);
-    Ok(changes(&live, &merged(&live, &wanted, None).object, &mask))
+    Ok(changes(&live, &merged(&live, &wanted, None), &mask))
 }

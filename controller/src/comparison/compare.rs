@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use overlay::ObjectId;
 use overlay::unknown::Marker;
-use overlay::{Object, ObjectId};
 
 use super::deprecated::warning;
-use super::immutable::held;
+use super::immutable::{replaced, says};
 use super::lines::Lines;
 use super::pair::{Pair, Side, pairs};
 use super::{Action, Comparison, EnvironmentChange, LeafChange, ObjectChange, Presence, Problem};
@@ -29,9 +29,8 @@ pub enum Scope {
     Kustomization(String),
 }
 
-/// Annotations that keep an object that is gone from Git, or let it be replaced.
+/// An annotation that keeps an object that is gone from Git.
 const PRUNE: &str = "kustomize.toolkit.fluxcd.io/prune";
-const FORCE: &str = "kustomize.toolkit.fluxcd.io/force";
 
 /// The deletion policy that keeps all objects of a Kustomization that goes.
 const ORPHAN: &str = crate::api::kustomization::deletion_policy::ORPHAN;
@@ -374,27 +373,16 @@ fn changed(
     if change.lines.is_empty() && !is_renamed && change.moved_from.is_none() {
         return None;
     }
-    let fields = match is_renamed {
-        // A generated object of a new name is another object for the API server.
-        true => Vec::new(),
-        false => held(before.object, &change.lines),
-    };
     let is_certain = change.lines.iter().any(|line| line.is_certain()) || change.lines.is_empty();
-    change.action = match (fields.is_empty(), is_certain) {
-        (false, _) => Action::Replace {
-            fields,
-            is_allowed: after.leaf.spec.force || says(after.object, FORCE, "enabled"),
-        },
-        (true, true) => Action::Change,
-        (true, false) => Action::MayChange,
+    let forces = after.leaf.spec.force;
+    // A generated object of a new name is another object for the API server.
+    let replaced = (!is_renamed)
+        .then(|| replaced(before.object, after.object, &change.lines, forces))
+        .flatten();
+    change.action = match (replaced, is_certain) {
+        (Some(replaced), _) => replaced,
+        (None, true) => Action::Change,
+        (None, false) => Action::MayChange,
     };
     Some(())
-}
-
-/// Whether a label or annotation has a value.
-fn says(object: &Object, name: &str, value: &str) -> bool {
-    ["annotations", "labels"].iter().any(|field| {
-        let found = object.node.find_str(&["metadata", field, name]);
-        found.is_some_and(|found| found.eq_ignore_ascii_case(value))
-    })
 }

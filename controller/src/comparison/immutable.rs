@@ -2,7 +2,7 @@
 
 use overlay::{Object, ObjectId};
 
-use super::Line;
+use super::{Action, Line};
 
 /// A kind and its fields that cannot change, and below these the ones that can.
 struct Rule {
@@ -89,27 +89,62 @@ const RULES: [Rule; 15] = [
 /// What an object that says `immutable: true` holds fast.
 const HELD: [&str; 3] = ["data", "binaryData", "stringData"];
 
-/// The fields among the changed ones that cannot change.
-pub(super) fn held(before: &Object, lines: &[Line]) -> Vec<String> {
+/// An annotation, or label, that lets an object be replaced.
+const FORCE: &str = "kustomize.toolkit.fluxcd.io/force";
+
+/// That an object is replaced, where a field changes that cannot; `forces` says whether its Kustomization lets it.
+pub(super) fn replaced(
+    before: &Object,
+    after: &Object,
+    lines: &[Line],
+    forces: bool,
+) -> Option<Action> {
     let certain = lines.iter().filter(|line| line.is_certain());
-    let held = certain.filter(|line| is_held(before, &line.path));
+    let held = certain.filter(|line| holder(before, &line.path).is_some());
     let mut fields: Vec<String> = held.map(|line| line.path.clone()).collect();
     fields.dedup();
-    fields
+    replacement(after, fields, forces)
 }
 
-fn is_held(before: &Object, path: &str) -> bool {
-    let ObjectId { group, kind, .. } = &before.id;
+/// The same where what was there is a live object that is not at hand, told as the API server tells it.
+pub(crate) fn replaced_live(after: &Object, lines: &[Line], forces: bool) -> Option<Action> {
+    // What locks itself only now holds nothing yet.
+    if lines.iter().any(|line| line.path == "immutable") {
+        return None;
+    }
+    let certain = lines.iter().filter(|line| line.is_certain());
+    let held = certain.filter_map(|line| holder(after, &line.path));
+    let mut fields: Vec<String> = held.map(str::to_owned).collect();
+    fields.sort();
+    fields.dedup();
+    replacement(after, fields, forces)
+}
+
+fn replacement(after: &Object, fields: Vec<String>, forces: bool) -> Option<Action> {
+    let is_allowed = forces || says(after, FORCE, "enabled");
+    (!fields.is_empty()).then_some(Action::Replace { fields, is_allowed })
+}
+
+/// Whether a label or annotation has a value.
+pub(super) fn says(object: &Object, name: &str, value: &str) -> bool {
+    ["annotations", "labels"].iter().any(|field| {
+        let found = object.node.find_str(&["metadata", field, name]);
+        found.is_some_and(|found| found.eq_ignore_ascii_case(value))
+    })
+}
+
+/// The field that cannot change and that a path is at or below.
+fn holder(object: &Object, path: &str) -> Option<&'static str> {
+    let ObjectId { group, kind, .. } = &object.id;
     let locks = group.is_empty()
         && (kind == "ConfigMap" || kind == "Secret")
-        && before.node.find_str(&["immutable"]) == Some("true");
-    let by_rule = RULES.iter().any(|rule| {
-        rule.group == group
-            && rule.kind == kind
-            && rule.fields.iter().any(|field| is_at(path, field))
-            && !rule.except.iter().any(|field| is_at(path, field))
-    });
-    by_rule || (locks && HELD.iter().any(|field| is_at(path, field)))
+        && object.node.find_str(&["immutable"]) == Some("true");
+    let locked = HELD.iter().filter(|_| locks);
+    let is_its = |rule: &&Rule| rule.group == group && rule.kind == kind;
+    let is_free = |rule: &Rule| rule.except.iter().any(|field| is_at(path, field));
+    let rules = RULES.iter().filter(is_its).filter(|rule| !is_free(rule));
+    let mut all = rules.flat_map(|rule| rule.fields).chain(locked);
+    all.find(|field| is_at(path, field)).copied()
 }
 
 /// At a field or below it.

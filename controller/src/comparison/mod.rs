@@ -12,7 +12,7 @@ mod count;
 mod deprecated;
 mod fold;
 pub mod html;
-mod immutable;
+pub(crate) mod immutable;
 pub mod json;
 mod lines;
 pub mod markdown;
