@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use overlay::build::{Opened, Opener, Purpose, Sealed};
 use overlay::unknown::{Marker, Part, Unknown};
 use overlay::yaml::{Dialect, Mapping, Node, Scalar, Style, Tag, Value, read_documents};
-use overlay::{Error, ObjectHash, ObjectId};
+use overlay::{Error, Object, ObjectHash, ObjectId};
 use sops::Format;
 use zeroize::Zeroizing;
 
 use super::values::text_of;
+use crate::cluster::difference::join;
 
 /// What an encrypted value starts with.
 const CIPHERTEXT: &str = "ENC[";
@@ -43,6 +44,27 @@ pub(super) fn unread_tokens(object: &Node) -> Vec<&str> {
     let patches = object.get(UNREAD_PATCHES).and_then(Node::as_mapping);
     let tokens = patches.into_iter().flat_map(Mapping::iter);
     tokens.filter_map(|(_, token)| text_of(token)).collect()
+}
+
+/// Takes these patches off an object, as the API server knows of no such field: where they stood, and why each is not
+/// known.
+pub fn take_unread_patches(object: &mut Node, marker: &Marker) -> Vec<(String, String)> {
+    let patches = object.get(UNREAD_PATCHES).and_then(Node::as_mapping);
+    let paths = patches.into_iter().flat_map(Mapping::iter);
+    let paths = paths.map(|(file, _)| join(UNREAD_PATCHES, &file.text));
+    let found: Vec<_> = paths.zip(unread_patches(object, marker)).collect();
+    if !found.is_empty()
+        && let Some(mapping) = object.as_mapping_mut()
+    {
+        mapping.remove(UNREAD_PATCHES);
+    }
+    found
+}
+
+/// The token of a file whose objects an object stands for.
+pub(super) fn stand_in_token(object: &Object) -> Option<&str> {
+    let content = is_stand_in(&object.id).then(|| object.node.get(CONTENT));
+    text_of(content.flatten()?)
 }
 
 /// Whether an object stands for those of a file of which nothing can be read.

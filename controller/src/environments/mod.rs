@@ -42,7 +42,7 @@ use crate::api::kustomization::KustomizationSpec;
 
 pub use alone::{alone, readable, spelled_out, without_keys};
 pub use changed::{Changed, changed};
-pub use door::{is_stand_in, unread_patches};
+pub use door::{is_stand_in, take_unread_patches, unread_patches};
 pub use facts::{Facts, facts};
 pub use folders::{Folder, Folders};
 pub use generated::{UNKNOWN_SUFFIX, is_of_stem, rename_all, stem};

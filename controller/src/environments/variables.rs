@@ -10,7 +10,7 @@ use overlay::vars::{Unset, Variables};
 use zeroize::Zeroizing;
 
 use super::Settings;
-use super::door::unread_tokens;
+use super::door::{stand_in_token, unread_tokens};
 use super::values::data_of;
 use crate::api::kustomization::{KustomizationSpec, SubstituteReference};
 use crate::reconcile::inputs::{ALWAYS, Data, INLINE, SECRET};
@@ -34,14 +34,27 @@ pub fn variables(
     let post_build = spec.post_build.as_ref()?;
     let mut variables = Variables::default();
     let (mut missing, mut borrowed) = (None, BTreeSet::new());
+    let mut closed = Vec::new();
     for reference in &post_build.substitute_from {
         let key = (reference.kind.clone(), reference.name.clone());
         let of_cluster = lent.and_then(|lent| lent.get(&key));
         match (rendered(reference, namespace, ancestors), of_cluster) {
-            (Some(object), _) => set_all(&mut variables, reference, object, settings),
+            (Some(object), _) => {
+                set_all(&mut variables, reference, object, settings);
+                let unread = unread_tokens(&object.node);
+                // A patch that cannot be read may set more.
+                if !unread.is_empty() {
+                    missing = missing.or(Some(reference.name.clone()));
+                    closed.extend(unread);
+                }
+            }
             (None, Some(data)) => borrowed.extend(borrow(&mut variables, reference, data)),
             (None, None) if reference.optional => {}
-            (None, None) => missing = missing.or(Some(reference.name.clone())),
+            (None, None) => {
+                missing = missing.or(Some(reference.name.clone()));
+                let all = ancestors.iter().flat_map(|objects| objects.iter());
+                closed.extend(all.filter_map(stand_in_token));
+            }
         }
     }
     fill_in(&mut variables, settings, &borrowed);
@@ -56,6 +69,9 @@ pub fn variables(
         variables.stand_in_for_unset(Unset {
             marker: settings.marker.clone(),
             source: missing,
+            identity: settings
+                .marker
+                .shown(&closed.concat(), |unknown| unknown.identity.clone()),
         });
     }
     Some(variables)

@@ -7,7 +7,7 @@ use kube::Client;
 use overlay::ObjectId;
 
 use super::planned::Planned;
-use super::{Ground, Live};
+use super::{Ground, Live, Lost};
 use crate::api::kustomization::{Kustomization, reason};
 use crate::cluster::{self, ChangeSet, Inventory, ObjectError, Plan, Proofs};
 use crate::comparison::Action;
@@ -169,10 +169,8 @@ fn unrecorded(error: record::RecordError) -> Failure {
 fn verdict(leaf: &Planned) -> Verdict {
     let renamed = leaf.renamed.iter().map(|renamed| renamed.old.clone());
     let of = |is_held: bool| {
-        let lost = leaf.lost.iter().filter(
-            move |(_, fate)| matches!(fate, Action::Prune { is_guarded } if *is_guarded == is_held),
-        );
-        lost.map(|(id, _)| id.clone())
+        let is_it = move |lost: &&Lost| matches!(lost.action, Action::Prune { is_guarded } if is_guarded == is_held);
+        leaf.lost.iter().filter(is_it).map(|lost| lost.id.clone())
     };
     let free: Vec<ObjectId> = renamed.chain(of(false)).collect();
     Verdict {

@@ -18,14 +18,24 @@ use crate::report::failure::Failure;
 /// Requests in flight.
 const LOOKS: usize = 16;
 
+/// An object that is no longer wanted.
+pub struct Lost {
+    /// Who it is.
+    pub id: ObjectId,
+    /// What becomes of it.
+    pub action: Action,
+    /// The unique id of what is there, where it is to be deleted and may be looked at.
+    pub uid: Option<String>,
+}
+
 /// A Kustomization that goes, and its objects.
 pub struct Gone {
     /// Who it is.
     pub name: LeafName,
     /// The folder that it builds.
     pub path: String,
-    /// Its objects, and what becomes of each.
-    pub objects: Vec<(ObjectId, Action)>,
+    /// Its objects.
+    pub objects: Vec<Lost>,
 }
 
 /// The Kustomizations that go with the objects that others prune, and those that go with these.
@@ -57,16 +67,20 @@ pub(super) async fn gone(ground: &Ground<'_>, leaves: &[Planned]) -> Result<Vec<
         let objects = match stays(object) {
             Some(why) => left
                 .into_iter()
-                .map(|id| (id, Action::Leave(why.to_owned())))
+                .map(|id| Lost {
+                    id,
+                    action: Action::Leave(why.to_owned()),
+                    uid: None,
+                })
                 .collect(),
             None => fates(ground.client, &super::planned::owner(&name), left, &[]).await?,
         };
         let prunes = objects
             .iter()
-            .filter(|(_, fate)| matches!(fate, Action::Prune { .. }));
+            .filter(|lost| matches!(lost.action, Action::Prune { .. }));
         going.extend(
             prunes
-                .map(|(id, _)| id)
+                .map(|lost| &lost.id)
                 .filter(|id| is_kustomization(id))
                 .cloned(),
         );
@@ -123,7 +137,7 @@ async fn fates(
     owner: &Owner,
     objects: Vec<ObjectId>,
     held: &[ObjectId],
-) -> Result<Vec<(ObjectId, Action)>, Failure> {
+) -> Result<Vec<Lost>, Failure> {
     let looks = objects.into_iter().map(|id| async move {
         let fate = look(client, owner, &id).await;
         (id, fate)
@@ -133,17 +147,17 @@ async fn fates(
     let mut fates = Vec::new();
     while let Some((id, fate)) = looks.next().await {
         let is_guarded = gate::is_guarded(&id) || held.contains(&id);
-        let action = match fate {
+        let (action, uid) = match fate {
             Ok(Fate::Deleted(None)) => continue,
-            Ok(Fate::Deleted(Some(_))) => Action::Prune { is_guarded },
-            Ok(Fate::Kept(why)) => Action::Leave(told(why).to_owned()),
+            Ok(Fate::Deleted(uid)) => (Action::Prune { is_guarded }, uid),
+            Ok(Fate::Kept(why)) => (Action::Leave(told(why).to_owned()), None),
             // Who may not look is told what the inventory says.
             Err(error) if error.refusal().is_some_and(|it| it.is_forbidden()) => {
-                Action::Prune { is_guarded }
+                (Action::Prune { is_guarded }, None)
             }
             Err(error) => return Err(super::refused(error)),
         };
-        fates.push((id, action));
+        fates.push(Lost { id, action, uid });
     }
     Ok(fates)
 }

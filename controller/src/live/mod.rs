@@ -30,7 +30,7 @@ pub use execute::{Carried, execute, to_come, unready};
 pub use grow::{Grown, Made};
 pub use here::{Place, is_builder_of, places};
 pub use living::{Living, living};
-pub use lost::Gone;
+pub use lost::{Gone, Lost};
 pub use planned::Planned;
 pub use saved::{Header, SCHEMA, Saved, differences, is_whole, saved};
 pub use store::{Source, Store};

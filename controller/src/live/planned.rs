@@ -1,6 +1,6 @@
 //! One Kustomization against the cluster: every object is dry-run, and what it no longer has is found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use overlay::unknown::Marker;
@@ -8,15 +8,17 @@ use overlay::yaml::{Node, Secret, Value};
 use overlay::{Object, ObjectId};
 
 use super::grow::{Grown, Made};
+use super::lost::Lost;
 use super::{Ground, refused};
 use crate::api::kustomization::Kustomization;
 use crate::cluster::changes_since;
 use crate::cluster::discovery::defined_by;
 use crate::cluster::redact::Redactor;
 use crate::cluster::{self, Beside, Change, Known, ObjectKey, Owner, Plan, Wanted};
-use crate::comparison::{Action, Problem};
+use crate::comparison::Problem;
 use crate::environments::{
     LeafName, UNKNOWN_SUFFIX, holds_token, is_of_stem, is_stand_in, rename_all, stem,
+    take_unread_patches,
 };
 use crate::reconcile::{run, support};
 use crate::report::failure::Failure;
@@ -34,12 +36,14 @@ pub struct Planned {
     pub problem: Option<Problem>,
     /// Its objects with values that are not known.
     pub unknown: BTreeSet<ObjectKey>,
+    /// Its objects that patches may be about that cannot be read: where these stood, and why each is not known.
+    pub unread: BTreeMap<ObjectKey, Vec<(String, String)>>,
     /// Files of which only their key says which objects they hold.
     pub closed: Vec<String>,
     /// Its objects that a generator names anew.
     pub renamed: Vec<Renamed>,
-    /// What it no longer has, and what becomes of that, in the order of deletion.
-    pub lost: Vec<(ObjectId, Action)>,
+    /// What it no longer has, in the order of deletion.
+    pub lost: Vec<Lost>,
 }
 
 /// An object that a generator names anew.
@@ -94,6 +98,7 @@ pub(super) async fn plan(
         plan: None,
         problem,
         unknown: BTreeSet::new(),
+        unread: BTreeMap::new(),
         closed: Vec::new(),
         renamed: Vec::new(),
         lost: Vec::new(),
@@ -122,7 +127,12 @@ pub(super) async fn plan(
     let unknown = objects.iter().filter(is_unknown);
     beside.unknown = unknown.map(|object| ObjectKey::from(&object.id)).collect();
     let unknown = beside.unknown.clone();
+    let mut unread = BTreeMap::new();
     for object in &mut objects {
+        let patches = take_unread_patches(&mut object.node, marker);
+        if !patches.is_empty() {
+            unread.insert(ObjectKey::from(&object.id), patches);
+        }
         conceal(&mut object.node, marker);
     }
     let known = Known {
@@ -152,6 +162,7 @@ pub(super) async fn plan(
         plan: Some(plan),
         problem: None,
         unknown,
+        unread,
         closed,
         renamed,
         lost: Vec::new(),

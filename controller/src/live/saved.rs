@@ -177,15 +177,18 @@ fn planned(saved: &Saved) -> BTreeSet<String> {
     lines
 }
 
-/// The unique ids of all live objects that were looked at.
+/// The unique ids of all live objects that were looked at, those that go among them.
 fn uids(place: &PlacePlan) -> BTreeMap<ObjectKey, String> {
+    let own = place.leaves.iter().flat_map(|leaf| &leaf.lost);
+    let lost = own.chain(place.gone.iter().flat_map(|gone| &gone.objects));
+    let lost = lost.filter_map(|lost| Some((ObjectKey::from(&lost.id), lost.uid.clone()?)));
     let steps = place.leaves.iter().filter_map(|leaf| leaf.plan.as_ref());
     let steps = steps.flat_map(|plan| &plan.steps);
     let of_step = steps.filter_map(|step| {
         let live = step.live.as_ref()?;
         Some((ObjectKey::from(&step.id), live.uid.clone()))
     });
-    of_step.collect()
+    lost.chain(of_step).collect()
 }
 
 fn reads<'a>(place: &'a PlacePlan, leaf: &LeafChange) -> Option<&'a Reads> {

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use overlay::unknown::{Marker, Part};
 use overlay::{Object, ObjectId, Place as Written};
+use serde_json::Value;
 
 use super::planned::{Planned, Renamed, is_suspended, texts};
-use super::{Ground, PlacePlan};
+use super::{Ground, Lost, PlacePlan};
 use crate::cluster::{self, Change, ObjectError, ObjectKey, Shown, Skip, Step};
+use crate::comparison::immutable::replaced_live;
 use crate::comparison::{
     Action, Comparison, EnvironmentChange, LeafChange, Line, ObjectChange, Problem,
 };
-use crate::environments::{LeafName, token_in, unread_patches};
+use crate::environments::{LeafName, token_in};
 use crate::reconcile::run;
 
 /// What a place gets.
@@ -32,7 +34,7 @@ pub(super) fn environment(ground: &Ground<'_>, plan: &PlacePlan) -> EnvironmentC
         }
     }
     for gone in plan.gone.iter().filter(|gone| !gone.objects.is_empty()) {
-        let objects = gone.objects.iter().map(|(id, fate)| lost(id, fate));
+        let objects = gone.objects.iter().map(lost);
         change.leaves.push(LeafChange {
             name: gone.name.clone(),
             path: gone.path.clone(),
@@ -111,8 +113,7 @@ fn told(ground: &Ground<'_>, leaf: &Planned, keepers: &Keepers) -> Told {
     let refused = plan.errors.iter().filter(|error| !is_step(error));
     told.objects
         .extend(refused.map(|error| never_sent(error, leaf.grown.objects())));
-    told.objects
-        .extend(leaf.lost.iter().map(|(id, fate)| lost(id, fate)));
+    told.objects.extend(leaf.lost.iter().map(lost));
     let is_news = |text: &&String| !quiet.iter().any(|id| text.starts_with(id.as_str()));
     told.warnings
         .extend(plan.warnings.iter().filter(is_news).cloned());
@@ -128,19 +129,20 @@ fn object(
 ) -> Option<ObjectChange> {
     let key = ObjectKey::from(&step.id);
     let renamed = leaf.renamed.iter().find(|renamed| renamed.new == key);
-    let reasons = match leaf.unknown.contains(&key) {
+    let unread = leaf.unread.get(&key).map_or(&[][..], Vec::as_slice);
+    let mut reasons = match leaf.unknown.contains(&key) {
         true => reasons(&step.object, marker),
         false => Vec::new(),
     };
-    let unread = unread_patches(&step.object.node, marker);
+    reasons.extend(unread.iter().map(|(_, reason)| reason.clone()));
     let changes = renamed.map_or(&step.changes, |renamed| &renamed.changes);
-    let lines: Vec<Line> = changes
+    let known = changes
         .iter()
-        .map(|change| line(change, &reasons, !unread.is_empty()))
-        .collect();
+        .filter_map(|change| line(change, &reasons, !unread.is_empty()));
+    let lines: Vec<Line> = known.chain(unread.iter().map(unread_line)).collect();
     let action = match error {
         Some(error) => refusal(step, error),
-        None => action(step, renamed, &lines)?,
+        None => action(step, renamed, &lines, leaf.grown.spec.force)?,
     };
     Some(ObjectChange {
         id: step.id.clone(),
@@ -155,10 +157,12 @@ fn object(
     })
 }
 
-fn action(step: &Step, renamed: Option<&Renamed>, lines: &[Line]) -> Option<Action> {
+fn action(step: &Step, renamed: Option<&Renamed>, lines: &[Line], forces: bool) -> Option<Action> {
     let is_certain = lines.iter().any(Line::is_certain);
     Some(match &step.action {
-        cluster::Action::Unchanged => return None,
+        // What stays as far as it is known may change by a patch that is not.
+        cluster::Action::Unchanged if lines.is_empty() => return None,
+        cluster::Action::Unchanged => Action::MayChange,
         cluster::Action::Create | cluster::Action::CreateUnchecked(_) => match renamed {
             Some(_) => Action::Change,
             None => Action::Create,
@@ -166,6 +170,10 @@ fn action(step: &Step, renamed: Option<&Renamed>, lines: &[Line]) -> Option<Acti
         // What may not be read has no live state.
         cluster::Action::Configure if step.is_approximate && step.live.is_none() => {
             Action::MayChange
+        }
+        // The API server would have said so, had it been asked.
+        cluster::Action::Configure if step.is_approximate && is_certain => {
+            replaced_live(&step.object, lines, forces).unwrap_or(Action::Change)
         }
         cluster::Action::Configure if lines.is_empty() || is_certain => Action::Change,
         cluster::Action::Configure => Action::MayChange,
@@ -212,8 +220,8 @@ fn never_sent(error: &ObjectError, objects: &[Object]) -> ObjectChange {
     bare(&error.id, Action::Refuse(words(error)), place)
 }
 
-fn lost(id: &ObjectId, fate: &Action) -> ObjectChange {
-    bare(id, fate.clone(), None)
+fn lost(lost: &Lost) -> ObjectChange {
+    bare(&lost.id, lost.action.clone(), None)
 }
 
 fn bare(id: &ObjectId, action: Action, place: Option<Written>) -> ObjectChange {
@@ -230,19 +238,34 @@ fn bare(id: &ObjectId, action: Action, place: Option<Written>) -> ObjectChange {
     }
 }
 
-/// One leaf. What a masked value of an object with unknown ones depends on is any of these; so does any leaf where
-/// a patch cannot be read.
-fn line(change: &Change, reasons: &[String], is_unread: bool) -> Line {
-    let unknown = match [&change.before, &change.after] {
-        _ if is_unread => reasons.to_vec(),
-        [Some(Shown::Masked), Some(Shown::Masked)] => reasons.to_vec(),
-        _ => Vec::new(),
+/// One leaf. What a masked value of an object with unknown ones depends on is any of these. So does any leaf where a
+/// patch cannot be read: what is there may be what that sets, and secret; what only is there may be its doing.
+fn line(change: &Change, reasons: &[String], is_unread: bool) -> Option<Line> {
+    let sides = [change.before.clone(), change.after.clone()];
+    let ([before, after], unknown) = match (&sides, is_unread) {
+        ([_, None], true) => return None,
+        ([Some(_), Some(_)], true) => ([(); 2].map(|()| Some(Shown::Masked)), reasons.to_vec()),
+        ([Some(Shown::Masked), Some(Shown::Masked)], false) => (sides, reasons.to_vec()),
+        ([None, Some(_)], true) => (sides, reasons.to_vec()),
+        _ => (sides, Vec::new()),
     };
-    Line {
+    Some(Line {
         path: change.path.clone(),
-        before: change.before.clone(),
-        after: change.after.clone(),
+        before,
+        after,
         unknown,
+    })
+}
+
+/// A patch that cannot be read stands for whatever it sets.
+fn unread_line((path, reason): &(String, String)) -> Line {
+    let value = Value::String(format!("(known after apply: {reason})"));
+    let shown = Some(Shown::Value(value));
+    Line {
+        path: path.clone(),
+        before: shown.clone(),
+        after: shown,
+        unknown: vec![reason.clone()],
     }
 }
 

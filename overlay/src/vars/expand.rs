@@ -160,6 +160,7 @@ mod tests {
         let unset = |source: Option<&str>| Unset {
             marker: marker.clone(),
             source: source.map(str::to_owned),
+            identity: String::new(),
         };
         let expanded = |text: &str, unset: Unset| {
             let mut variables = Variables::default();

@@ -47,6 +47,8 @@ pub struct Unset {
     /// Who may set them, for the reason: `cluster-secrets`. Defaults then do not hold either. Without anyone only
     /// those are unknown that strict mode would refuse.
     pub source: Option<String>,
+    /// What tells their values from those that the same source may set elsewhere: of what it is made, say.
+    pub identity: String,
 }
 
 impl Unset {
@@ -56,7 +58,7 @@ impl Unset {
             None => format!("${{{name}}}, which nothing sets"),
         };
         self.marker.token(&Unknown {
-            identity: reason.clone(),
+            identity: format!("{reason}{}", self.identity),
             reason,
         })
     }

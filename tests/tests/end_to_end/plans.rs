@@ -42,7 +42,7 @@ pub(crate) fn assert_told(text: &str, lines: &[&str]) {
 }
 
 /// A kubeconfig of a user who may read these resources of all namespaces.
-async fn reader(scene: &Scene, resources: &[&str]) -> (tempfile::TempDir, PathBuf) {
+pub(crate) async fn reader(scene: &Scene, resources: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let name = format!("reader-{}", scene.namespace);
     let rules = json!([{
         "apiGroups": ["*"], "resources": resources, "verbs": ["get", "list"],
@@ -662,5 +662,99 @@ async fn what_is_encrypted_is_opened_with_the_key_of_the_cluster_or_not_known() 
     assert!(
         code == Some(1) && text.contains("the plan is not saved"),
         "{text}"
+    );
+}
+
+/// A patch that is encrypted as a whole: with the key it is what it sets, without it everything that it is about may
+/// change, whether or not anything else does.
+#[tokio::test]
+async fn what_an_encrypted_patch_is_about_may_change() {
+    let scene = Scene::start("plan-patch").await;
+    let namespace = scene.namespace.clone();
+    let folder = format!("apps/{namespace}");
+    let example = workspace().join("examples/flux-structure");
+    let key = std::fs::read_to_string(example.join("age.agekey")).unwrap();
+    let seal = |value: &str| {
+        scene
+            .repository
+            .write("plain", config_map("a", "token", value));
+        let recipient = key
+            .lines()
+            .find_map(|line| line.strip_prefix("# public key: "))
+            .unwrap();
+        let mut command = Weir::command();
+        let arguments = [
+            "secrets", "encrypt", "--age", recipient, "--format", "yaml", "plain",
+        ];
+        let output = command
+            .args(arguments)
+            .current_dir(scene.repository.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{:?}", said(&output));
+        std::fs::remove_file(scene.repository.path().join("plain")).unwrap();
+        let path = format!("{folder}/patch.yaml");
+        scene.repository.write(&path, output.stdout);
+    };
+    let mut file: Value = serde_json::from_str(&kustomization_file(&["a.yaml", "b.yaml"])).unwrap();
+    file["patches"] = json!([{ "path": "patch.yaml", "target": { "name": "a" } }]);
+    seal("hunter2-one");
+    scene
+        .repository
+        .write(&format!("{folder}/kustomization.yaml"), file.to_string())
+        .write(&format!("{folder}/a.yaml"), config_map("a", "size", "one"))
+        .write(&format!("{folder}/b.yaml"), config_map("b", "size", "one"));
+    let commit = scene.repository.publish("first");
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "sops-age" }, "stringData": { "age.agekey": key },
+    });
+    scene.create(&serde_json::from_value(secret).unwrap()).await;
+    scene.source(json!({})).await;
+    let decryption = json!({ "provider": "sops", "secretRef": { "name": "sops-age" } });
+    scene
+        .sync("app", &folder, json!({ "decryption": decryption }))
+        .await;
+    scene.ready("app", &commit).await;
+
+    let target = ["app", "-n", &*namespace];
+    let blind = ["app", "-n", &*namespace, "--without-keys"];
+    assert_eq!(plan(&scene, &target).1, Some(0));
+    let object = format!("? ConfigMap {namespace}/a  (approximate)");
+    let reason = format!("(known after apply: encrypted in {folder}/patch.yaml)");
+    let (text, code) = plan(&scene, &blind);
+    assert_eq!(code, Some(2), "{text}");
+    assert_told(
+        &text,
+        &[
+            &object,
+            "Plan: 1 may change, 1 unchanged · 1 of 1 environment",
+        ],
+    );
+    assert!(
+        text.contains(&format!("may change: {reason}")) && !text.contains("hunter2"),
+        "{text}"
+    );
+    // What it set is not taken for something that goes for certain.
+    assert!(!text.contains("- data.token"), "{text}");
+
+    seal("hunter2-two");
+    let (text, code) = plan(&scene, &target);
+    assert_eq!(code, Some(2), "{text}");
+    assert_told(&text, &["~ data.token: *** changed"]);
+    for name in ["a", "b"] {
+        let path = format!("{folder}/{name}.yaml");
+        scene
+            .repository
+            .write(&path, config_map(name, "size", "two"));
+    }
+    let (text, code) = plan(&scene, &blind);
+    assert_eq!(code, Some(2), "{text}");
+    assert_told(
+        &text,
+        &[
+            &object,
+            &format!("? data.size: *** may change {reason}"),
+            &format!("~ ConfigMap {namespace}/b"),
+        ],
     );
 }

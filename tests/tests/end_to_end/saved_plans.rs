@@ -1,8 +1,8 @@
 //! A plan that was looked at is carried out later: that one, or none.
 
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use weir_tests::objects::{config_map, git_repository_kind, kind, kustomization_kind};
+use weir_tests::objects::{config_map, deployment, git_repository_kind, kind, kustomization_kind};
 use weir_tests::scene::{SOURCE, config_map_kind, deployment_kind};
 use weir_tests::{ControlPlane, Scene};
 
@@ -148,6 +148,146 @@ async fn what_was_planned_is_carried_out_and_the_controller_finds_nothing_to_do(
         versions
     );
     assert_eq!(scene.inventory("app").await, inventory);
+}
+
+/// Makes an object anew as the controller had made it: all is the same but its unique id.
+async fn remake(scene: &Scene, name: &str) {
+    let old = scene.get(&config_map_kind(), name).await;
+    scene.delete(&config_map_kind(), name).await;
+    let new = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": old.data["data"],
+        "metadata": { "name": name, "labels": old.metadata.labels },
+    });
+    let as_controller = PatchParams::apply("kustomize-controller");
+    let api = scene.api(&config_map_kind());
+    api.patch(name, &as_controller, &Patch::Apply(new))
+        .await
+        .unwrap();
+}
+
+fn tamper(scene: &Scene, field: &str) {
+    let path = scene.repository.path().join("plan.json");
+    let mut file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    file[field] = json!("another");
+    std::fs::write(&path, file.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn each_thing_that_a_plan_is_bound_to_refuses_it_and_names_its_lines() {
+    let scene = deployed("saved-bound").await;
+    let namespace = scene.namespace.clone();
+    edit(&scene);
+    scene.repository.commit("second");
+    let own = |text: &str| format!("{namespace}/app: {text}");
+    let id = |name: &str| format!("ConfigMap/{namespace}/{name}");
+    for (what, expected) in [
+        // A unique id, of what changes and of what is pruned.
+        ("remake a", vec![own(&format!("change {} (", id("a")))]),
+        ("remake b", vec![own(&format!("prune {} (", id("b")))]),
+        // An action.
+        (
+            "make c",
+            vec![
+                own(&format!("create {} (not there)", id("c"))),
+                own(&format!("change {} (", id("c"))),
+            ],
+        ),
+        ("delete b", vec![own(&format!("prune {} (", id("b")))]),
+        // A leaf of ours, and whose it is now.
+        (
+            "scale",
+            vec![own(&format!(
+                "change apps/Deployment/{namespace}/web: conflict: spec.replicas is written by scaler"
+            ))],
+        ),
+        ("tree", vec!["the tree was another, and is ".to_owned()]),
+        (
+            "cluster",
+            vec!["it was made for another cluster".to_owned()],
+        ),
+    ] {
+        save(&scene, "app");
+        match what.split_once(' ').unwrap_or((what, "")) {
+            ("remake", name) => remake(&scene, name).await,
+            ("make", name) => {
+                let text = config_map(name, "size", "other");
+                scene.create(&serde_json::from_str(&text).unwrap()).await;
+            }
+            ("delete", name) => scene.delete(&config_map_kind(), name).await,
+            ("scale", _) => scale(&scene, 5).await,
+            (field, _) => tamper(&scene, field),
+        }
+        let versions = [version(&scene, "a").await, version(&scene, "c").await];
+        let (text, code) = apply(&scene);
+        assert_eq!(code, Some(1), "{what}: {text}");
+        let told: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("error: ") && !line.starts_with("hint: "))
+            .collect();
+        for line in &expected {
+            assert!(
+                told.iter().any(|it| it.contains(line.as_str())),
+                "{what}: {line}\n{text}"
+            );
+        }
+        // What stays as it was planned is not told.
+        assert!(
+            !told
+                .iter()
+                .any(|line| line.contains("settings-") || line.contains("Secret/")),
+            "{what}: {text}"
+        );
+        assert_eq!(
+            [version(&scene, "a").await, version(&scene, "c").await],
+            versions,
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_others_write_to_their_own_fields_refuses_no_plan() {
+    let scene = deployed("saved-others").await;
+    edit(&scene);
+    scene.repository.commit("second");
+    save(&scene, "app");
+    let note =
+        json!({ "metadata": { "annotations": { "note": "seen" } }, "data": { "theirs": "yes" } });
+    scene
+        .merge_as("somebody", &config_map_kind(), "a", note)
+        .await;
+    let status = json!({ "status": { "observedGeneration": 7, "replicas": 2 } });
+    let api = scene.api(&deployment_kind());
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(status))
+        .await
+        .unwrap();
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(0), "{text}");
+    let a = scene.get(&config_map_kind(), "a").await;
+    assert_eq!(a.data["data"], json!({ "size": "two", "theirs": "yes" }));
+}
+
+#[tokio::test]
+async fn what_is_to_be_replaced_is_replaced() {
+    let scene = deployed("saved-replaced").await;
+    let namespace = scene.namespace.clone();
+    let other = deployment("web", "web:1", 2).replace("\"app\":\"web\"", "\"app\":\"other\"");
+    scene
+        .repository
+        .write(&format!("apps/{namespace}/web.yaml"), other)
+        .commit("second");
+    let forced = json!({ "spec": { "force": true } });
+    scene.merge(&kustomization_kind(), "app", forced).await;
+    let before = scene.get(&deployment_kind(), "web").await;
+    assert_eq!(save(&scene, "app"), Some(3));
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(0), "{text}");
+    let after = scene.get(&deployment_kind(), "web").await;
+    assert_ne!(after.metadata.uid, before.metadata.uid);
+    assert_eq!(
+        after.data["spec"]["selector"]["matchLabels"],
+        json!({ "app": "other" })
+    );
 }
 
 #[tokio::test]

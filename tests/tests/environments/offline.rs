@@ -248,6 +248,11 @@ fn a_patch_that_is_encrypted_as_a_whole_makes_its_targets_unknown() {
         ("patches: [{path: patch.yaml, target: {name: a}}]", 1, 1),
         ("patches: [{path: patch.yaml}]", 2, 0),
         ("patchesStrategicMerge: [patch.yaml]", 2, 0),
+        (
+            "patchesJson6902: [{path: patch.yaml, target: {version: v1, kind: ConfigMap, name: a}}]",
+            1,
+            1,
+        ),
     ] {
         let work = patched(entry);
         encrypt_patch(&work, "second-value");
@@ -288,6 +293,85 @@ fn a_patch_that_is_encrypted_as_a_whole_makes_its_targets_unknown() {
             0
         );
     }
+}
+
+/// Operations are a list, which SOPS encrypts as bytes only.
+#[test]
+fn operations_that_are_encrypted_make_their_target_unknown() {
+    let entry =
+        "patchesJson6902: [{path: patch.json, target: {version: v1, kind: ConfigMap, name: a}}]";
+    let work = patched(entry);
+    for value in ["first-value", "second-value"] {
+        let text = format!(r#"[{{"op": "add", "path": "/data/token", "value": "{value}"}}]"#);
+        encrypt_text(&work, "binary", "envs/one/patch.json", &text, value);
+        work.commit(value);
+    }
+    let text = printed(
+        work.path(),
+        &["plan", "--from", "main~1", "--to", "main"],
+        2,
+    );
+    let line = "may change: (known after apply: encrypted in envs/one/patch.json)";
+    assert!(
+        text.contains("? ConfigMap apps/a") && text.contains(line),
+        "{text}"
+    );
+    assert!(text.contains("Plan: 1 may change, 1 unchanged"), "{text}");
+}
+
+/// What variables come from may be patched too: then neither those that it has are known, nor which it has.
+#[test]
+fn variables_out_of_what_such_a_patch_is_about_are_unknown() {
+    let work = repository();
+    let from = "  decryption: {provider: sops}\n  postBuild: {substituteFrom: [{kind: ConfigMap, name: facts}]}\n";
+    let encrypt = |value: &str| {
+        let text = map("facts", &format!("{{extra: {value}}}"));
+        encrypt_text(&work, "yaml", "clusters/one/patch.yaml", &text, value);
+    };
+    encrypt("first-value");
+    work.write("clusters/one/apps.yaml", kustomization("apps", "./envs/one", from))
+        .write(
+            "clusters/one/kustomization.yaml",
+            "resources: [apps.yaml, facts.yaml]\npatches: [{path: patch.yaml, target: {name: facts}}]\n",
+        )
+        .write(
+            "clusters/one/facts.yaml",
+            map("facts", "{domain: example.org}").replace("name: facts", "name: facts, namespace: flux-system"),
+        )
+        .write(
+            "envs/one/map.yaml",
+            map("map", "{host: 'a.${domain}', more: '${extra}', less: '${other:=none}', plain: text}")
+                + &map("other", "{plain: text}"),
+        );
+    work.commit("first");
+    let between = ["plan", "--from", "main~1", "--to", "main"];
+    encrypt("second-value");
+    work.commit("another patch");
+    let text = printed(work.path(), &between, 2);
+    for line in [
+        "? ConfigMap map",
+        "? data.host: may change: a.(known after apply: facts.domain)",
+        "? data.more: may change: (known after apply: facts.extra)",
+        "? data.less: may change: (known after apply: facts.other)",
+        "? ConfigMap flux-system/facts",
+    ] {
+        assert!(text.lines().any(|it| it.trim() == line), "{line}: {text}");
+    }
+    assert!(
+        !text.contains("data.plain") && !text.contains("-value"),
+        "{text}"
+    );
+    work.write("README.md", "nothing");
+    work.commit("the same patch");
+    printed(work.path(), &between, 0);
+}
+
+/// The rules look at what is known, and take nothing that Weir put there for a field of the object.
+#[test]
+fn what_such_a_patch_is_about_is_no_finding() {
+    let work = patched("patches: [{path: patch.yaml, target: {name: a}}]");
+    let findings = json(work.path(), &["lint"], 0);
+    assert_eq!(findings["findings"], serde_json::json!([]), "{findings:#}");
 }
 
 #[test]
