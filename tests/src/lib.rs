@@ -14,6 +14,7 @@
 )]
 
 mod audit;
+pub mod browser;
 mod control_plane;
 mod event_receiver;
 mod eventually;
@@ -23,6 +24,7 @@ pub mod forge_server;
 mod forward_proxy;
 mod git_server;
 pub mod github;
+pub mod golden;
 pub mod http_client;
 mod http_server;
 pub mod key_service;

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::fold::{Group, groups};
 use super::show::{tell, visible};
-use super::text;
-use super::{Action, Comparison, Count, Counts, LeafChange, Line, ObjectChange};
+use super::text::{self, is_loss, lost};
+use super::{Action, Comparison, Count, Counts, EnvironmentChange, LeafChange, Line, ObjectChange};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -43,10 +43,11 @@ pub fn render(comparison: &Comparison, from: &str, to: &str) -> String {
 fn environment(page: &mut String, group: &Group<'_>) {
     let first = group.first();
     let counts = text::counted(&Counts::of_environment(first));
+    let names = escaped(&group.names().join(", "));
     let _ = writeln!(
         page,
-        "<details class=\"environment\" open><summary>{}<span class=\"remark\">{} · {}</span></summary><div class=\"inside\">",
-        escaped(&group.names().join(", ")),
+        "<details class=\"environment\" data-name=\"{names}\" open><summary>{names}<span class=\"remark\">{} · {}</span></summary>\
+         <div class=\"inside\">",
         escaped(&text::remark(group)),
         escaped(&counts),
     );
@@ -57,12 +58,20 @@ fn environment(page: &mut String, group: &Group<'_>) {
         .leaves
         .iter()
         .for_each(|leaf| kustomization(page, leaf));
+    losses(page, first);
     page.push_str("</div></details>\n");
 }
 
 fn kustomization(page: &mut String, leaf: &LeafChange) {
+    let mut staying = leaf.objects.iter().filter(|it| !is_loss(it)).peekable();
+    if staying.peek().is_none() && leaf.problem.is_none() {
+        return;
+    }
     let name = escaped(&leaf.name.to_string());
-    let _ = writeln!(page, "<section class=\"kustomization\"><h3>{name}</h3>");
+    let _ = writeln!(
+        page,
+        "<section class=\"kustomization\" data-name=\"{name}\"><h3>{name}</h3>"
+    );
     if let Some(problem) = &leaf.problem {
         let _ = writeln!(
             page,
@@ -70,7 +79,24 @@ fn kustomization(page: &mut String, leaf: &LeafChange) {
             escaped_lines(&text::told(problem))
         );
     }
-    leaf.objects.iter().for_each(|change| object(page, change));
+    staying.for_each(|change| object(page, change, text::remarks(change)));
+    page.push_str("</section>\n");
+}
+
+/// The objects that go, last and with their count.
+fn losses(page: &mut String, environment: &EnvironmentChange) {
+    let lost: Vec<(&LeafChange, &ObjectChange)> = lost(environment).collect();
+    if lost.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        page,
+        "<section class=\"kustomization\" data-name=\"\"><h3 class=\"lose\">no longer wanted ({})</h3>",
+        lost.len()
+    );
+    for (leaf, change) in lost {
+        object(page, change, text::loss_remarks(leaf, change));
+    }
     page.push_str("</section>\n");
 }
 
@@ -84,8 +110,7 @@ fn class(action: &Action) -> &'static str {
     }
 }
 
-fn object(page: &mut String, change: &ObjectChange) {
-    let remarks = text::remarks(change);
+fn object(page: &mut String, change: &ObjectChange, remarks: Vec<String>) {
     let remarks = match remarks.is_empty() {
         true => String::new(),
         false => format!(
@@ -100,12 +125,20 @@ fn object(page: &mut String, change: &ObjectChange) {
             escaped(file)
         ),
     };
-    let _ = writeln!(
-        page,
-        "<details class=\"object\" open><summary><span class=\"sign mono {}\">{}</span>{}{remarks}{file}</summary><ul class=\"mono\">",
+    let head = format!(
+        "<span class=\"sign mono {}\">{}</span>{}{remarks}{file}",
         class(&change.action),
         Count::of(&change.action).sign(),
         escaped(&text::name(change)),
+    );
+    // Without anything in it there is nothing to fold.
+    if change.lines.is_empty() && change.rivals.is_empty() {
+        let _ = writeln!(page, "<div class=\"object\">{head}</div>");
+        return;
+    }
+    let _ = writeln!(
+        page,
+        "<details class=\"object\" open><summary>{head}</summary><ul class=\"mono\">"
     );
     change.lines.iter().for_each(|line| leaf(page, line));
     for conflict in text::conflicts(change) {

@@ -96,6 +96,9 @@ fn small_diff(before: &str, after: &str) -> Vec<String> {
     let diff = similar::TextDiff::from_lines(before, after);
     let mut lines = Vec::new();
     for group in diff.grouped_ops(1) {
+        if !lines.is_empty() {
+            lines.push("…".to_owned());
+        }
         for operation in group {
             for change in diff.iter_changes(&operation) {
                 let line = visible(change.value().trim_end_matches('\n'));

@@ -253,13 +253,25 @@ fn leaf_line(text: &mut String, line: &Line) {
     }
 }
 
+/// The objects that go, each with its Kustomization.
+pub(super) fn lost(
+    environment: &EnvironmentChange,
+) -> impl Iterator<Item = (&LeafChange, &ObjectChange)> {
+    let leaves = environment.leaves.iter();
+    let all = leaves.flat_map(|leaf| leaf.objects.iter().map(move |object| (leaf, object)));
+    all.filter(|(_, object)| is_loss(object))
+}
+
+/// What is said behind the name of an object that goes.
+pub(super) fn loss_remarks(leaf: &LeafChange, object: &ObjectChange) -> Vec<String> {
+    let mut all = vec![format!("of {}", visible(&leaf.name.to_string()))];
+    all.extend(remarks(object));
+    all
+}
+
 /// The objects that go, with their count.
 fn prunes(text: &mut String, environment: &EnvironmentChange) {
-    let leaves = environment.leaves.iter();
-    let lost: Vec<(&LeafChange, &ObjectChange)> = leaves
-        .flat_map(|leaf| leaf.objects.iter().map(move |object| (leaf, object)))
-        .filter(|(_, object)| is_loss(object))
-        .collect();
+    let lost: Vec<(&LeafChange, &ObjectChange)> = lost(environment).collect();
     if lost.is_empty() {
         return;
     }
@@ -267,9 +279,7 @@ fn prunes(text: &mut String, environment: &EnvironmentChange) {
     for (leaf, object) in lost {
         let style = Style::new().fg_color(Some(color(&object.action).into()));
         let sign = Count::of(&object.action).sign();
-        let mut remarks = vec![format!("of {}", visible(&leaf.name.to_string()))];
-        remarks.extend(self::remarks(object));
-        let remarks = remarks.join("; ");
+        let remarks = loss_remarks(leaf, object).join("; ");
         let _ = writeln!(
             text,
             "    {style}{sign} {}{style:#}  ({remarks})",

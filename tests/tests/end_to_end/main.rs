@@ -53,6 +53,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod approximate_plans;
 mod artifacts;
 mod automatic;
 mod bootstrapped;
@@ -80,6 +81,7 @@ mod metrics;
 mod outages;
 mod owners;
 mod packages;
+mod plan_forms;
 mod plans;
 mod policies;
 mod proxies;

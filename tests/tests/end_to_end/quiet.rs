@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::plans::{said, weir};
 use serde_json::json;
 use weir_tests::objects::{config_map, deployment, kustomization_file};
 use weir_tests::{ControlPlane, ControlPlaneOptions, GitServerOptions, Scene, count_by};
@@ -76,4 +77,48 @@ async fn a_deploy_costs_one_write_an_object_and_silence_costs_nothing() {
     // A watch ends by itself after some minutes and is opened again.
     calls.retain(|call| call.verb != "watch");
     assert!(calls.is_empty(), "{calls:#?}");
+    a_plan_asks_once_about_each_object(&scene, &control_plane, &names);
+}
+
+/// One request an object, several at a time, and another one for what differs; none writes.
+fn a_plan_asks_once_about_each_object(
+    scene: &Scene,
+    control_plane: &ControlPlane,
+    names: &[String],
+) {
+    let path = format!("app/{}.yaml", names[0]);
+    scene
+        .repository
+        .write(&path, config_map(&names[0], "key", "another"));
+    let log = control_plane.audit_log().unwrap();
+    let begin = log.position();
+    let kubeconfig = control_plane.kubeconfig(ControlPlane::ADMINISTRATOR);
+    let arguments = ["plan", "app", "-n", &scene.namespace];
+    let (text, code) = said(&weir(scene.repository.path(), kubeconfig, &arguments));
+    assert_eq!(code, Some(2), "{text}");
+    let calls = log.since(begin, ControlPlane::ADMINISTRATOR);
+    let writes = calls
+        .iter()
+        .filter(|call| !matches!(&*call.verb, "get" | "list"));
+    assert!(
+        writes.clone().all(weir_tests::Call::is_dry_run),
+        "{calls:#?}"
+    );
+    let of_objects: Vec<_> = calls
+        .iter()
+        .filter(|call| call.resource == "configmaps" && call.name.starts_with("settings-"))
+        .collect();
+    let counts = count_by(of_objects.iter().copied(), |call| {
+        (call.verb.clone(), call.is_dry_run())
+    });
+    let expected = [
+        (("get".to_owned(), false), 1),
+        (("patch".to_owned(), true), OBJECTS),
+    ];
+    assert_eq!(counts, expected.into());
+    let overlaps = of_objects.iter().any(|one| {
+        let mut others = of_objects.iter();
+        others.any(|other| one.received < other.received && other.received < one.answered)
+    });
+    assert!(overlaps, "one after the other: {of_objects:#?}");
 }
