@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use overlay::yaml::{Dialect, Secrets, read_documents, to_json};
+use overlay::yaml::{Dialect, Node, Secrets, read_documents, to_json};
 use overlay::{Tree, TreeError};
 use regex::Regex;
 use serde::Deserialize;
@@ -15,6 +15,9 @@ use crate::api::duration;
 
 /// The file's name.
 pub const FILE: &str = "weir.yaml";
+
+/// What stands for the stage's name in the globs of apps.
+const STAGE: &str = "{stage}";
 
 /// What the file says.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -76,6 +79,14 @@ pub enum PolicyError {
     /// It says something else than it may.
     #[error("weir.yaml: {0}")]
     Content(String),
+    /// It says so on a line.
+    #[error("weir.yaml:{line}: {problem}")]
+    Line {
+        /// The line.
+        line: u32,
+        /// What is wrong there.
+        problem: String,
+    },
 }
 
 /// Reads the file at the root of a tree; without one nothing special holds.
@@ -108,6 +119,9 @@ pub fn read(tree: &dyn Tree) -> Result<Policy, PolicyError> {
         let problem = format!("{name:?} is no name for an app");
         return Err(PolicyError::Content(problem));
     }
+    if let Some(mistake) = without_stage(document) {
+        return Err(mistake);
+    }
     if let Some(name) = policy.environments.keys().find(|name| !is_name(name)) {
         let problem = format!("{name:?} is no name for an environment that publishes");
         return Err(PolicyError::Content(problem));
@@ -116,6 +130,23 @@ pub fn read(tree: &dyn Tree) -> Result<Policy, PolicyError> {
         Some(problem) => Err(PolicyError::Content(problem)),
         None => Ok(policy),
     }
+}
+
+/// A glob of an app that is the same for all stages: nothing could be promoted by it.
+fn without_stage(document: &Node) -> Option<PolicyError> {
+    let apps = document.get("apps").and_then(Node::as_mapping)?;
+    apps.iter().find_map(|(app, globs)| {
+        let mut globs = globs.as_sequence()?.iter();
+        let glob = globs.find(|glob| !glob.as_str().is_some_and(|glob| glob.contains(STAGE)))?;
+        Some(PolicyError::Line {
+            line: glob.mark.line,
+            problem: format!(
+                "the app {} has the glob {:?}, in which {STAGE} does not stand for the stage",
+                app.text,
+                glob.as_str().unwrap_or_default()
+            ),
+        })
+    })
 }
 
 /// Names of apps become names of files, those of environments names of refs.
@@ -195,12 +226,44 @@ pub fn matches_file(glob: &str, path: &str) -> bool {
 
 /// `*` within a name, `**` over folders, `?` one character.
 fn expression(glob: &str) -> Option<Regex> {
-    let escaped = regex::escape(glob)
+    Regex::new(&format!("^{}$", pattern(glob))).ok()
+}
+
+fn pattern(glob: &str) -> String {
+    regex::escape(glob)
         .replace(r"\*\*/", "(?:.*/)?")
         .replace(r"\*\*", ".*")
         .replace(r"\*", "[^/]*")
-        .replace(r"\?", "[^/]");
-    Regex::new(&format!("^{escaped}$")).ok()
+        .replace(r"\?", "[^/]")
+}
+
+/// The paths of one app's glob for a stage, and the same paths for another stage.
+pub struct StageGlob {
+    expression: Regex,
+}
+
+impl StageGlob {
+    /// For a stage by its name; none where the glob is none.
+    pub fn new(glob: &str, stage: &str) -> Option<Self> {
+        let parts: Vec<String> = glob.split(STAGE).map(pattern).collect();
+        let stage = format!("({})", regex::escape(stage));
+        let expression = Regex::new(&format!("^{}$", parts.join(&stage))).ok()?;
+        Some(Self { expression })
+    }
+
+    /// A path of the stage as it is called for another one; none for a path that is not the stage's.
+    pub fn renamed(&self, path: &str, other: &str) -> Option<String> {
+        let found = self.expression.captures(path)?;
+        let mut renamed = String::new();
+        let mut end = 0;
+        for place in found.iter().skip(1).flatten() {
+            renamed.push_str(&path[end..place.start()]);
+            renamed.push_str(other);
+            end = place.end();
+        }
+        renamed.push_str(&path[end..]);
+        Some(renamed)
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +284,46 @@ mod tests {
         ] {
             assert_eq!(matches_file(glob, path), want, "{glob} {path}");
         }
+    }
+
+    #[test]
+    fn globs_of_apps_name_the_same_file_for_each_stage() {
+        for (glob, path, want) in [
+            (
+                "values/{stage}/*.yaml",
+                "values/staging/a.yaml",
+                Some("values/prod/a.yaml"),
+            ),
+            (
+                "values/{stage}.yaml",
+                "values/staging.yaml",
+                Some("values/prod.yaml"),
+            ),
+            ("{stage}/**", "staging/a/staging", Some("prod/a/staging")),
+            (
+                "{stage}/{stage}-*",
+                "staging/staging-1",
+                Some("prod/prod-1"),
+            ),
+            ("values/{stage}/*.yaml", "values/prod/a.yaml", None),
+            ("values/{stage}/*.yaml", "values/staging/b/a.yaml", None),
+            ("{stage}.yaml", "values/staging.yaml", None),
+        ] {
+            let glob = StageGlob::new(glob, "staging").expect(glob);
+            assert_eq!(glob.renamed(path, "prod").as_deref(), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_glob_of_an_app_that_names_no_stage_is_a_mistake_with_its_line() {
+        let mut tree = MemTree::new();
+        let text = "apps:\n  shop: ['stages/{stage}/shop/**']\n  search:\n  - 'values/{stage}/search.yaml'\n  - values/search.yaml\n";
+        tree.insert(FILE, text.as_bytes());
+        let error = read(&tree).expect_err("a mistake").to_string();
+        assert_eq!(
+            error,
+            "weir.yaml:5: the app search has the glob \"values/search.yaml\", in which {stage} does not stand for the stage"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use overlay::path::{base, join};
 use overlay::{EntryKind, Tree, TreeError};
 
-use super::policy::{Policy, matches_file};
+use super::policy::{Policy, StageGlob};
 use crate::environments::Folders;
 
 /// Where stages and environments lie, the first that has a name wins.
@@ -34,6 +34,17 @@ pub struct App {
     pub files: BTreeMap<String, String>,
     /// Its folders in the source and in the target, where it has such.
     pub folders: Option<[String; 2]>,
+}
+
+impl Stage {
+    /// All folders that it has: its own, or one in each app.
+    pub fn folders(&self, tree: &dyn Tree) -> Result<Vec<String>, TreeError> {
+        if !self.is_per_app {
+            return Ok(vec![self.folder.clone()]);
+        }
+        let apps = apps_with(tree, &self.folder, &self.name)?;
+        Ok(apps.iter().map(|app| join(app, &self.name)).collect())
+    }
 }
 
 /// Two stages and what is promoted between them.
@@ -179,6 +190,14 @@ pub fn stage(tree: &dyn Tree, name: &str) -> Result<Stage, ScopeError> {
     })
 }
 
+/// The folder of a stage of this name, and those of the apps in it.
+pub fn stage_and_apps(tree: &dyn Tree, name: &str) -> Result<Vec<String>, TreeError> {
+    let stage = join(LAYERS[0], name);
+    let mut folders = folders_in(tree, &stage)?;
+    folders.push(stage);
+    Ok(folders)
+}
+
 /// The folders directly below a root that have a folder of this name.
 fn apps_with(tree: &dyn Tree, root: &str, stage: &str) -> Result<Vec<String>, TreeError> {
     let mut found = Vec::new();
@@ -242,15 +261,11 @@ fn declared(
     for (name, globs) in &policy.apps {
         let mut files = BTreeMap::new();
         for glob in globs {
-            let Some(at) = glob.split('/').position(|part| part == "{stage}") else {
-                continue;
-            };
-            for stage in [from, to] {
-                let glob = glob.replace("{stage}", &stage.name);
-                for path in all.iter().filter(|path| matches_file(&glob, path)) {
-                    let [source, target] = [from, to].map(|side| with_part(path, at, &side.name));
-                    files.insert(target, source);
-                }
+            for (path, other) in counterparts(&all, glob, from, to) {
+                files.insert(other, path);
+            }
+            for (path, other) in counterparts(&all, glob, to, from) {
+                files.insert(path, other);
             }
         }
         apps.push(App {
@@ -262,13 +277,13 @@ fn declared(
     Ok(apps)
 }
 
-/// A path with another name for one of its folders.
-fn with_part(path: &str, at: usize, name: &str) -> String {
-    let mut parts: Vec<&str> = path.split('/').collect();
-    if let Some(part) = parts.get_mut(at) {
-        *part = name;
-    }
-    parts.join("/")
+/// The files that a glob names for one stage, with their paths in another.
+fn counterparts(all: &[String], glob: &str, one: &Stage, other: &Stage) -> Vec<(String, String)> {
+    let Some(glob) = StageGlob::new(glob, &one.name) else {
+        return Vec::new();
+    };
+    let renamed = |path: &String| Some((path.clone(), glob.renamed(path, &other.name)?));
+    all.iter().filter_map(renamed).collect()
 }
 
 /// `<root>/<app>/<stage>` for every app that has either.
