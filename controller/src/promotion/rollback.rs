@@ -109,6 +109,9 @@ pub enum RollbackError {
         "this is a shallow clone, and the earlier promotion of {0} lies before where it is cut"
     )]
     Cut(String),
+    /// All that was promoted is rolled back.
+    #[error("all that was promoted into {0} is rolled back and held already")]
+    AllHeld(String),
     /// No rollback holds the app.
     #[error("{0} is not held")]
     NotHeld(String),
@@ -123,6 +126,7 @@ impl RollbackError {
                 "`weir history` shows what there is; `git revert` undoes a single commit"
                     .to_owned(),
             ),
+            Self::AllHeld(_) => Some("name the app to go further back".to_owned()),
             _ => None,
         }
     }
@@ -176,20 +180,35 @@ pub fn plan(
     })
 }
 
-/// The apps that are named, or all that have a record; those that are held are left out of a rollback of all.
+/// The apps that are named; else all that have a record, but for those that a rollback holds already. Only they have a
+/// hold that can be lifted.
 fn wanted(head: &Point, request: &Request) -> Result<Vec<String>, RollbackError> {
     if !request.apps.is_empty() {
         return Ok(request.apps.clone());
     }
-    let folder = format!("{FOLDER}/{}", request.stage.name);
+    let stage = &request.stage.name;
+    let folder = format!("{FOLDER}/{stage}");
     if head.tree.kind(&folder)? != Some(EntryKind::Folder) {
-        return Err(RollbackError::NoPromotions(request.stage.name.clone()));
+        return Err(RollbackError::NoPromotions(stage.clone()));
     }
-    let entries = head.tree.list(&folder)?;
-    let names = entries
-        .iter()
-        .filter_map(|entry| entry.name.strip_suffix(".json"));
-    Ok(names.map(str::to_owned).collect())
+    let mut names = Vec::new();
+    for entry in head.tree.list(&folder)? {
+        let Some(app) = entry.name.strip_suffix(".json") else {
+            continue;
+        };
+        let record = record::read(&head.tree, &record::path(stage, app));
+        let is_held = record
+            .map_err(TimelineError::from)?
+            .is_some_and(|record| record.hold.is_some());
+        if is_held == request.lifts {
+            names.push(app.to_owned());
+        }
+    }
+    match (names.is_empty(), request.lifts) {
+        (false, _) => Ok(names),
+        (true, true) => Err(RollbackError::NotHeld(stage.clone())),
+        (true, false) => Err(RollbackError::AllHeld(stage.clone())),
+    }
 }
 
 fn lift(

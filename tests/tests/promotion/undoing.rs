@@ -148,6 +148,53 @@ fn rollbacks_go_further_back_and_not_too_far() {
 }
 
 #[test]
+fn a_rollback_of_all_apps_leaves_those_out_that_are_held() {
+    let work = fleet();
+    let map = |version: u32| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: search}}\ndata: {{version: v{version}}}\n"
+        )
+    };
+    for stage in ["staging", "prod"] {
+        edit(
+            &work,
+            &format!("stages/{stage}/kustomization.yaml"),
+            "- shop\n",
+            "- shop\n- search\n",
+        );
+        let folder = format!("stages/{stage}/search");
+        work.write(
+            &format!("{folder}/kustomization.yaml"),
+            "resources: [map.yaml]\n",
+        )
+        .write(&format!("{folder}/map.yaml"), map(1));
+    }
+    work.commit("search");
+    let search = || read(&work, "stages/prod/search/map.yaml");
+    for version in [2, 3] {
+        work.write("stages/staging/search/map.yaml", map(version));
+        let [old, new] = [version - 1, version].map(|version| format!("tag: v{version}"));
+        edit(&work, STAGING, &old, &new);
+        work.commit("the next version of both");
+        promote(&work, &["staging", "prod", "--commit"]).with(0);
+    }
+    rollback(&work, &["prod", "search", "--commit"]).with(0);
+    rollback(&work, &["prod", "--commit"]).with(0);
+    assert_eq!(search(), map(2), "held already");
+    assert!(read(&work, PROD).contains("tag: v2"));
+    let said = rollback(&work, &["prod", "--commit"]).with(1);
+    assert!(said.err.contains("held already"), "{}", said.err);
+    rollback(&work, &["prod", "shop", "--lift", "--commit"]).with(0);
+    rollback(&work, &["prod", "--lift", "--commit"]).with(0);
+    for app in ["shop", "search"] {
+        let record = read(&work, &format!(".weir/promotions/prod/{app}.json"));
+        assert!(!record.contains("hold"), "{record}");
+    }
+    let said = rollback(&work, &["prod", "--lift"]).with(1);
+    assert!(said.err.contains("prod is not held"), "{}", said.err);
+}
+
+#[test]
 fn what_somebody_changed_since_is_not_undone() {
     let work = fleet();
     release(&work, "v1", "v2");
