@@ -40,20 +40,12 @@ fn key(text: &str) -> Result<Key, String> {
 }
 
 impl PromotionFlags {
-    /// What they say; none when automatic promotion is off.
+    /// What they say; none for a cluster that is no environment.
     pub(super) fn settings(&self, storage: &Path) -> Option<Settings> {
-        let environment = self.environment.clone()?;
-        let Some(secret) = self.promotion_secret.clone() else {
-            tracing::error!(
-                environment,
-                "automatic promotion is off: --promotion-secret names no Secret to push with"
-            );
-            return None;
-        };
         Some(Settings {
-            environment,
+            environment: self.environment.clone()?,
             source: self.promotion_source.clone(),
-            secret,
+            secret: self.promotion_secret.clone(),
             every: self.promotion_interval,
             mirror: storage.join(MIRROR),
         })

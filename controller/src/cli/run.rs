@@ -265,7 +265,10 @@ fn start(
     )
     .map_err(cannot("download artifacts"))?;
     let promotion = args.promotion.settings(&parts.storage.root);
-    let promoted = promotion.as_ref().map(|settings| settings.source.clone());
+    let promoting = promotion
+        .as_ref()
+        .filter(|settings| settings.secret.is_some());
+    let promoted = promoting.map(|settings| settings.source.clone());
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let context = Arc::new(Context {
         client: parts.client,

@@ -89,7 +89,8 @@ fn environments(site: &Site<'_>, edge: Option<&Edge>, folder: &str) -> BTreeSet<
     }
 }
 
-/// Environments tell of the folders that edges and waves name; of another folder their silence means nothing.
+/// Environments tell of the stages that they run, of the apps directly below these, and of what edges and waves name; of
+/// another folder their silence means nothing.
 fn speaks(said: &Heard, edge: Option<&Edge>, folder: &str) -> bool {
     edge.is_some() || matches!(said, Heard::Nothing(_)) || said.running(folder).is_some()
 }

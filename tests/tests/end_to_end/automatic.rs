@@ -23,7 +23,7 @@ pub(crate) struct Cluster {
     environment: &'static str,
     client: Client,
     _control_plane: ControlPlane,
-    _storage: TempDir,
+    storage: TempDir,
 }
 
 impl Cluster {
@@ -39,8 +39,8 @@ impl Cluster {
         Cluster::start_with(environment, url, &promotion, &json!({}), failed).await
     }
 
-    /// Starts it, with what is in the Secrets to promote and to read with.
-    async fn start_with(
+    /// Starts it, with what is in the Secrets to promote and to read with; without the first none is named to promote with.
+    pub(crate) async fn start_with(
         environment: &'static str,
         url: &str,
         promotion: &Value,
@@ -76,16 +76,46 @@ impl Cluster {
         flags.extend([
             format!("--environment={environment}"),
             format!("--promotion-source={NAMESPACE}/fleet"),
-            "--promotion-secret=promotion".to_owned(),
             "--promotion-interval=1s".to_owned(),
         ]);
+        if !promotion.is_null() {
+            flags.push("--promotion-secret=promotion".to_owned());
+        }
         Cluster {
             weir: Weir::start(control_plane.kubeconfig(ControlPlane::WEIR), &flags),
             environment,
             client,
             _control_plane: control_plane,
-            _storage: storage,
+            storage,
         }
+    }
+
+    /// What the controller has logged.
+    pub(crate) fn log(&self) -> String {
+        self.weir.log()
+    }
+
+    /// Ends the controller and starts another one, which has nothing of what the first kept on disk.
+    pub(crate) fn restart_elsewhere(&mut self) {
+        self.weir.kill();
+        std::fs::remove_dir_all(self.storage.path()).unwrap();
+        std::fs::create_dir(self.storage.path()).unwrap();
+        self.weir.restart();
+    }
+
+    /// Has its GitRepository fetch, whose interval is long.
+    pub(crate) async fn fetch(&self) {
+        let api = api(&self.client, NAMESPACE, &git_repository_kind());
+        let annotations = json!({"reconcile.fluxcd.io/requestedAt": "now"});
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        let how = PatchParams::default();
+        api.patch("fleet", &how, &patch).await.unwrap();
+    }
+
+    /// The status of its GitRepository.
+    pub(crate) async fn source(&self) -> Value {
+        let api = api(&self.client, NAMESPACE, &git_repository_kind());
+        api.get("fleet").await.unwrap().data["status"].clone()
     }
 
     /// Waits until a ConfigMap has a value.
@@ -101,7 +131,7 @@ impl Cluster {
         .await;
     }
 
-    async fn value(&self, name: &str, key: &str) -> Value {
+    pub(crate) async fn value(&self, name: &str, key: &str) -> Value {
         let api = api(&self.client, NAMESPACE, &config_map_kind());
         let found = api.get_opt(name).await.unwrap();
         found.map_or(Value::Null, |object| object.data["data"][key].clone())
@@ -191,7 +221,7 @@ pub(crate) fn config(version: &str) -> String {
     )
 }
 
-fn region(name: &str) -> String {
+pub(crate) fn region(name: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: env-config\ndata:\n  region: {name}\n"
     )
@@ -234,7 +264,7 @@ impl Fleet {
 }
 
 /// What an environment has published; null before it has.
-fn state(work: &Repository, environment: &str) -> Value {
+pub(crate) fn state(work: &Repository, environment: &str) -> Value {
     let name = format!("refs/weir/state/{environment}");
     let all = "+refs/weir/state/*:refs/weir/state/*";
     work.git(&["fetch", "--quiet", "origin", all]);
@@ -320,9 +350,7 @@ async fn a_version_goes_from_staging_to_europe_to_america_and_a_bad_one_stops() 
     );
     fleet.america.runs("env-config", "region", "us-west").await;
     assert_eq!(fleet.america.value("shop", "version").await, "v2");
-    let source = api(&fleet.america.client, NAMESPACE, &git_repository_kind());
-    let revision =
-        source.get("fleet").await.unwrap().data["status"]["artifact"]["revision"].clone();
+    let revision = fleet.america.source().await["artifact"]["revision"].clone();
     assert!(revision.to_string().contains("+stages/prod@"), "{revision}");
     // A new process knows what was released.
     fleet.america.weir.restart();

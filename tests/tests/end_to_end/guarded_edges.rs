@@ -1,10 +1,13 @@
-//! What holds an edge although its source runs well: who may, windows and freezes, as its controller keeps to them.
+//! What holds an edge although its source runs well: who may, windows, freezes and what it requires, as its controller keeps
+//! to them.
 
 use k8s_openapi::jiff::tz::TimeZone;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use weir_tests::scene::PATIENCE;
-use weir_tests::{GitServer, GitServerOptions, Repository, Signer, SshKey, eventually};
+use weir_tests::{
+    GitServer, GitServerOptions, Repository, Signer, SshKey, eventually, publish_state,
+};
 
 use crate::automatic::{CONFIG, Cluster, config, fill, says, weir};
 
@@ -15,7 +18,7 @@ const TARGET: &str = "stages/prod/shop/config.yaml";
 struct Site {
     staging: Cluster,
     work: Repository,
-    _server: GitServer,
+    server: GitServer,
 }
 
 /// Starts it with more fields in `weir.yaml` and in its edge.
@@ -32,21 +35,27 @@ async fn site(more: Value, edge: Value) -> Site {
     Site {
         staging,
         work,
-        _server: server,
+        server,
     }
 }
 
 /// Sets fields of `weir.yaml` and of its edge.
-fn amend(work: &Repository, more: Value, edge: Value) {
+pub(crate) fn amend(work: &Repository, more: Value, edge: Value) {
     let text = std::fs::read(work.path().join("weir.yaml")).unwrap();
     let mut policy: Value = serde_json::from_slice(&text).unwrap();
-    let set = |on: &mut Value, fields: &Value| {
-        let fields = fields.as_object().unwrap().clone();
-        on.as_object_mut().unwrap().extend(fields);
-    };
     set(&mut policy, &more);
     set(&mut policy["edges"][0], &edge);
     work.write("weir.yaml", policy.to_string());
+}
+
+/// Sets fields of a value, and of the mappings in it.
+fn set(on: &mut Value, fields: &Value) {
+    for (key, value) in fields.as_object().unwrap() {
+        match value.is_object() && on[key].is_object() {
+            true => set(&mut on[key], value),
+            false => on[key] = value.clone(),
+        }
+    }
 }
 
 impl Site {
@@ -147,5 +156,26 @@ async fn windows_and_freezes_hold_an_edge_that_would_go() {
 
     amend(work, json!({"freezes": []}), json!({}));
     work.publish("no freeze");
+    site.promoted("v2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_waits_for_all_that_it_requires() {
+    let europe = Signer::ssh("ed25519");
+    let key = json!({"environments": {"prod-eu": {"key": europe.public}}});
+    let site = site(key, json!({"requires": ["staging", "prod-eu"]})).await;
+    let work = &site.work;
+    work.write(CONFIG, config("v2"));
+    work.publish("version 2");
+    site.staging.runs("shop", "version", "v2").await;
+    site.held("waits: prod-eu publishes no state").await;
+    assert!(site.target().contains("version: v1"));
+    let now = Timestamp::now().to_string();
+    let tree = work.git(&["rev-parse", "HEAD:stages/staging/shop"]);
+    let state = json!({
+        "version": 1, "environment": "prod-eu", "at": now, "intervalSeconds": 300,
+        "folders": {"stages/staging/shop": {"tree": tree, "healthySince": now}},
+    });
+    publish_state(&site.server.url("fleet"), Some(&europe), &state);
     site.promoted("v2").await;
 }

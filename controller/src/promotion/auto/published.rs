@@ -26,7 +26,7 @@ pub fn refspecs() -> Vec<String> {
 const TOLD: usize = 50;
 
 /// How many trees of a folder are remembered as having run well.
-const PROVEN: usize = 20;
+const PROVEN: usize = 10;
 
 /// What an environment says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! One look: what the repository says, what this environment runs, what others published, and what follows from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -277,14 +277,8 @@ impl Look<'_> {
         before: Option<&Published>,
         now: Timestamp,
     ) -> BTreeMap<String, Running> {
-        let pending = repository.pending.iter();
-        let watched: BTreeSet<&String> = pending
-            .flat_map(|pending| [Some(&pending.source.0), pending.target.as_ref()])
-            .flatten()
-            .chain(repository.waves.values().map(|waved| &waved.folder))
-            .collect();
         let mut found = BTreeMap::new();
-        for folder in watched {
+        for folder in repository.told() {
             let before = before.and_then(|before| before.folders.get(folder));
             if let Some(running) = running(history, own, self.reported, folder, before, now) {
                 found.insert(folder.clone(), running);

@@ -35,8 +35,8 @@ pub struct Settings {
     pub environment: String,
     /// The GitRepository that holds the environments and `weir.yaml`.
     pub source: Key,
-    /// The Secret, beside it, with the credential to push with and the key to sign with.
-    pub secret: String,
+    /// The Secret, beside it, with the credential to push with and the key to sign with; without one all of this is off.
+    pub secret: Option<String>,
     /// How often is looked.
     pub every: Duration,
     /// Where the mirror lies.

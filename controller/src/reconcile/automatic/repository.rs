@@ -1,15 +1,15 @@
 //! What the repository says at its newest commit, which is read once a commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use overlay::path::is_within;
 
-use crate::environments::{Environment, Settings, graph};
+use crate::environments::{Environment, Folders, Settings, facts, graph};
 use crate::promotion::auto::Pending;
 use crate::promotion::auto::pending::{Site, pending};
 use crate::promotion::policy::{self, Policy};
-use crate::promotion::scope::stage;
+use crate::promotion::scope::{stage, stage_and_apps};
 use crate::source::history::{History, Point};
 use crate::source::mirror::BRANCH;
 
@@ -21,6 +21,8 @@ pub(super) struct Repository {
     pub(super) policy: Policy,
     /// This environment in it; else the names of those that there are. All of them would be large to keep.
     pub(super) own: Result<Environment, Vec<String>>,
+    /// The folders of the stages that it is made of, and those of the apps in them.
+    stages: Vec<String>,
     /// What would be promoted.
     pub(super) pending: Vec<Pending>,
     /// Stages with waves that name this environment.
@@ -41,6 +43,18 @@ impl Repository {
     /// Something may be held back from this environment.
     pub(super) fn holds_back(&self) -> bool {
         self.waves.values().any(|waved| !waved.is_first)
+    }
+
+    /// The folders of which this environment tells what it runs, if it does: those of its own stages, and what edges and
+    /// waves name.
+    pub(super) fn told(&self) -> BTreeSet<&String> {
+        let pending = self.pending.iter();
+        pending
+            .flat_map(|pending| [Some(&pending.source.0), pending.target.as_ref()])
+            .flatten()
+            .chain(self.waves.values().map(|waved| &waved.folder))
+            .chain(&self.stages)
+            .collect()
     }
 
     /// How long this environment must have run a folder well before that proves anything: the longest soak that edges
@@ -82,13 +96,26 @@ pub(super) fn read(
     };
     let pending = pending(&site);
     let waves = waves(&head, &policy, environment)?;
+    let folders = graph.folders;
+    let own = own(graph.environments, environment);
+    let stages = own.as_ref().map(|own| stages(&head, own, &folders));
+    let stages = stages.unwrap_or_else(|_| Ok(Vec::new()))?;
     Ok(Repository {
         head,
         policy,
-        own: own(graph.environments, environment),
+        own,
+        stages,
         pending,
         waves,
     })
+}
+
+/// The folders of the stages that an environment is made of, and those of the apps in them.
+fn stages(head: &Point, own: &Environment, folders: &Folders) -> Result<Vec<String>, String> {
+    let stages = facts(own, folders).stages;
+    let found = stages.iter().map(|stage| stage_and_apps(&head.tree, stage));
+    let found: Result<Vec<Vec<String>>, _> = found.collect();
+    Ok(found.map_err(text)?.concat())
 }
 
 fn own(environments: Vec<Environment>, name: &str) -> Result<Environment, Vec<String>> {

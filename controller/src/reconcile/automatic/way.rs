@@ -29,6 +29,8 @@ pub(super) async fn way(
     secrets: &mut Secrets,
 ) -> Result<Way, String> {
     let source = &settings.source;
+    let name = settings.secret.as_ref();
+    let name = name.ok_or("--promotion-secret names no Secret to push with")?;
     let object = context
         .git_repository(source)
         .ok_or_else(|| format!("{source} does not exist"))?;
@@ -37,14 +39,14 @@ pub(super) async fn way(
     };
     let read = remote(context, source, secrets, &object).await;
     let read = read.map_err(|error| error.to_string())?;
-    let data = secret(context, source, secrets, &settings.secret).await;
+    let data = secret(context, source, secrets, name).await;
     let data = data.map_err(|error| error.to_string())?;
     let key = data
         .get(SIGNING_KEY)
-        .ok_or_else(|| format!("Secret {} has no {SIGNING_KEY}", settings.secret))?;
+        .ok_or_else(|| format!("Secret {name} has no {SIGNING_KEY}"))?;
     let key = SigningKey::read(key).map_err(|error| error.to_string())?;
     let mut access = Access::from_secret(&read.url, &UserInfo::default(), Some(&data))
-        .map_err(|error| format!("Secret {}: {error}", settings.secret))?;
+        .map_err(|error| format!("Secret {name}: {error}"))?;
     // Whom to trust and the way around are no credentials.
     access.authorities = access.authorities.or(read.access.authorities.clone());
     access.proxy = read.access.proxy.clone();
