@@ -28,6 +28,7 @@ pub(crate) fn weir(folder: &Path, arguments: &[&str]) -> Said {
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
         .env_remove("GIT_SSL_CAINFO")
         .output()
         .unwrap();

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
-use weir_tests::{Credentials, GitServer, GitServerOptions, Repository};
+use weir_tests::{Credentials, GitServer, GitServerOptions, Repository, SshKey};
 
 use crate::fleet::{HELM, PROD, STAGING, edit, fill, fleet, promote, read};
 use crate::past::clone;
@@ -96,6 +96,51 @@ fn a_push_writes_the_servers_branch_and_leaves_the_work_tree_alone() {
     assert!(
         work.git(&["log", "--format=%s", "origin/main", "-1"])
             .contains("Promote shop from staging to prod")
+    );
+}
+
+#[test]
+fn the_configured_credential_helper_and_signing_key_are_used() {
+    let credentials = Credentials {
+        username: "ada".to_owned(),
+        password: "right".to_owned(),
+    };
+    let options = GitServerOptions {
+        credentials: Some(credentials),
+        tls: false,
+    };
+    let server = GitServer::start(options);
+    let work = server.create_repository("fleet");
+    fill(&work);
+    work.publish("first");
+    edit(&work, STAGING, "tag: v1", "tag: v2");
+    work.publish("v2");
+    work.git(&["remote", "set-url", "origin", &server.url("fleet")]);
+    let refused = promote(&work, &["staging", "prod", "--push"]).with(1);
+    assert!(refused.err.contains("git fetch failed"), "{}", refused.err);
+
+    let helper = "!f() { echo username=ada; echo password=right; }; f";
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, SshKey::generate("ed25519", "").private).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for (name, value) in [
+        ("credential.helper", helper),
+        ("gpg.format", "ssh"),
+        ("user.signingKey", key.to_str().unwrap()),
+        ("commit.gpgSign", "true"),
+    ] {
+        work.git(&["config", name, value]);
+    }
+    promote(&work, &["staging", "prod", "--push"]).with(0);
+    let commit = work.git(&["cat-file", "commit", "origin/main"]);
+    assert!(
+        commit.contains("gpgsig -----BEGIN SSH SIGNATURE"),
+        "{commit}"
+    );
+    assert!(
+        commit.contains("Promote shop from staging to prod"),
+        "{commit}"
     );
 }
 
