@@ -11,10 +11,12 @@ use super::applied::{Applied, applied};
 use super::connection::Connection;
 use super::output::{Format, print_values};
 use super::promote::git::Git;
-use super::rollback::{bring, environments, open, published, stage_of};
+use super::promote::trunk::Server;
+use super::rollback::{bring, environments, open, stage_of};
 use super::{Exit, Failure, Outcome, table};
 use crate::environments::{Folders, Settings};
 use crate::promotion::auto::chronicle::{Line, lines};
+use crate::promotion::auto::hear::remembered;
 use crate::promotion::message::TRAILER;
 use crate::promotion::timeline::{Deed, End, Entry, entries};
 
@@ -71,7 +73,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     folders.extend(environment.map(|name| format!("envs/{name}")));
     let found = entries(&history, &head, &stage.name, &folders, args.number);
     let (entries, end) = found.map_err(|error| failed(&error))?;
-    let told = lines(&published(&history, &head)?, &stage, environment);
+    let server = Server {
+        remote: args.fetch.as_deref().unwrap_or("origin"),
+        default_branch: None,
+    };
+    let published = remembered(&history, &server.policy(&history, &head)?);
+    let told = lines(&published, &stage, environment);
     let applied = in_cluster(args, &graph.folders, &folders)?;
     match args.output {
         Format::Table => print!(

@@ -7,7 +7,8 @@ use std::path::Path;
 use anstream::eprintln;
 
 use super::promote::git::Git;
-use super::promote::write::{Ready, WriteFlags, write};
+use super::promote::trunk::Server;
+use super::promote::write::{Ready, Upon, WriteFlags, write};
 use super::promote::{history, refused};
 use super::{Failure, Outcome};
 use crate::comparison::text::{self, Detail};
@@ -56,16 +57,17 @@ pub(super) struct Args {
 /// Plans, prints, and writes when that is asked for.
 pub(super) fn run(args: &Args) -> Outcome {
     let git = Git::at(Path::new("."));
-    bring_published(&git, &args.write.remote)?;
+    bring_published(&git, args.write.server())?;
     let who = |field: &str| git.run(&["config", "--get", field]).unwrap_or_default();
     let who = format!("{} <{}>", who("user.name"), who("user.email"));
-    write(&args.write, &|history, revision| {
-        ready(history, revision, args, &who)
-    })
+    write(&args.write, &|upon| ready(upon, args, &who))
 }
 
-fn ready(history: &History, revision: &str, args: &Args, who: &str) -> Result<Ready, Failure> {
+fn ready(upon: Upon<'_>, args: &Args, who: &str) -> Result<Ready, Failure> {
     let settings = Settings::default();
+    let Upon {
+        history, revision, ..
+    } = upon;
     let head = history
         .point(revision)
         .map_err(|error| Failure::new(error.to_string()))?;
@@ -73,7 +75,7 @@ fn ready(history: &History, revision: &str, args: &Args, who: &str) -> Result<Re
         stage: stage_of(&head, &args.stage, &environments(&head, &settings)?)?,
         apps: args.apps.clone(),
         steps: args.to.map(usize::from),
-        published: published(history, &head)?,
+        published: published(upon, &head)?,
         who: who.to_owned(),
         why: one_line(&args.reason),
         lifts: args.lift,
@@ -215,26 +217,25 @@ fn short(id: &str) -> String {
     id.chars().take(12).collect()
 }
 
-/// What environments published, as far as this clone has it.
-pub(super) fn published(history: &History, head: &Point) -> Result<Vec<Published>, Failure> {
-    let policy = policy::read(&head.tree).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(remembered(history, &policy))
+/// What environments published, as far as this clone has it; their keys are those of the default branch.
+fn published(upon: Upon<'_>, head: &Point) -> Result<Vec<Published>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    let tip = upon.trunk.map(|revision| upon.history.point(revision));
+    let tip = tip.transpose().map_err(|error| failed(&error))?;
+    let tree = &tip.as_ref().unwrap_or(head).tree;
+    let policy = policy::read(tree).map_err(|error| failed(&error))?;
+    Ok(remembered(upon.history, &policy))
 }
 
 /// Brings what environments published, where `weir.yaml` names any that do.
-pub(super) fn bring_published(git: &Git, remote: &str) -> Result<(), Failure> {
-    if has_publishers()? {
-        bring(git, remote);
+pub(super) fn bring_published(git: &Git, server: Server<'_>) -> Result<(), Failure> {
+    let history = open()?;
+    let head = history.point("HEAD");
+    let head = head.map_err(|error| Failure::new(error.to_string()))?;
+    if !server.policy(&history, &head)?.environments.is_empty() {
+        bring(git, server.remote);
     }
     Ok(())
-}
-
-/// Whether `weir.yaml` names environments that publish what they run.
-fn has_publishers() -> Result<bool, Failure> {
-    let head = open()?.point("HEAD");
-    let head = head.map_err(|error| Failure::new(error.to_string()))?;
-    let policy = policy::read(&head.tree).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(!policy.environments.is_empty())
 }
 
 /// Brings what environments published, where the server can be asked; else what is known here counts.

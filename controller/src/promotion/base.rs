@@ -81,10 +81,11 @@ pub struct Recorded<'a> {
     pub record: Option<&'a Record>,
 }
 
-/// Finds the base of each file, by its path in the target.
+/// Finds the base of each file, by its path in the target. What is the same on both sides counts on the way back from a
+/// commit of the default branch, and not in commits that only the branch at hand has.
 pub fn bases(
     history: &History,
-    head: &Point,
+    [head, trunk]: [&Point; 2],
     wanted: &[Wanted],
     recorded: Recorded<'_>,
 ) -> Result<BTreeMap<String, Past>, BaseError> {
@@ -96,7 +97,7 @@ pub fn bases(
         recorded,
     };
     let mut pending: Vec<&Wanted> = wanted.iter().collect();
-    let mut point = head.clone();
+    let mut point = trunk.clone();
     loop {
         search.at(&point, &mut pending)?;
         if pending.is_empty() {

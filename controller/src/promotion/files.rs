@@ -10,12 +10,14 @@ use super::policy::{Policy, matches_file};
 use crate::environments::Graph;
 
 /// Names of files that never travel, and why.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 9] = [
     ("env-config*", "settings of an environment"),
     ("*.env.yaml", "settings of an environment"),
     ("secrets*", "secrets"),
     (".sops.yaml", "a policy"),
     ("CODEOWNERS", "a policy"),
+    ("OWNERS", "a policy"),
+    ("OWNERS_ALIASES", "a policy"),
     ("weir.yaml", "a policy"),
     (".weir*", "a policy"),
 ];
@@ -59,6 +61,18 @@ impl<'a> Stays<'a> {
         })
     }
 
+    /// The places in a kustomization file that never travel: what generators of variables are given there. What those of
+    /// Secrets are given never travels anyway.
+    pub fn closed_places(&self, path: &str) -> Vec<String> {
+        let maps = self
+            .variables
+            .iter()
+            .filter(|(kind, _)| kind == "ConfigMap");
+        let maps = maps.filter(|_| is_kustomization(path));
+        maps.map(|(_, name)| format!("configMapGenerator[{name}].literals"))
+            .collect()
+    }
+
     /// Why a file never travels; nothing for one that does, or that is not there.
     pub fn why(&self, tree: &dyn Tree, path: &str) -> Result<Option<&'static str>, TreeError> {
         let name = overlay::path::base(path);
@@ -90,8 +104,10 @@ impl<'a> Stays<'a> {
     fn why_document(&self, document: &Node) -> Option<&'static str> {
         let kind = document.find_str(&["kind"])?;
         let name = document.find_str(&["metadata", "name"]).unwrap_or_default();
-        if kind == "Secret" {
-            return Some("a Secret");
+        match kind {
+            "Secret" => return Some("a Secret"),
+            "SecretGenerator" => return Some("a generator of a Secret"),
+            _ => {}
         }
         if kind.ends_with("List") {
             let items = document.get("items").and_then(Node::as_sequence);
@@ -112,7 +128,11 @@ fn closed_inputs(
 ) -> Result<BTreeSet<String>, TreeError> {
     let bytes = tree.read(file)?;
     // Most say nothing of the kind, and need not be parsed.
-    if !bytes.windows(9).any(|window| window == b"Generator") {
+    let names = [b"Generator", b"generator"];
+    if !bytes
+        .windows(9)
+        .any(|window| names.iter().any(|name| window == *name))
+    {
         return Ok(BTreeSet::new());
     }
     let documents = read_documents(&bytes, 0, Dialect::Kustomize).unwrap_or_default();
@@ -128,8 +148,29 @@ fn closed_inputs(
     };
     let closed = generators("configMapGenerator").filter(makes_variables);
     let closed = generators("secretGenerator").chain(closed);
-    let paths = closed.flat_map(inputs);
+    let written = generator_files(tree, folder, generators("generators"))?;
+    let paths = closed.chain(&written).flat_map(inputs);
     Ok(paths.filter_map(|path| clean(folder, path)).collect())
+}
+
+/// The generators of Secrets that are written in files of their own, or as texts in the list.
+fn generator_files<'a>(
+    tree: &dyn Tree,
+    folder: &str,
+    entries: impl Iterator<Item = &'a Node>,
+) -> Result<Vec<Node>, TreeError> {
+    let mut found = Vec::new();
+    for entry in entries.filter_map(Node::as_str) {
+        let file = clean(folder, entry).filter(|_| !entry.contains('\n'));
+        let bytes = match file {
+            Some(file) if tree.kind(&file)? == Some(EntryKind::File) => tree.read(&file)?,
+            _ => entry.as_bytes().into(),
+        };
+        let documents = read_documents(&bytes, 0, Dialect::Kustomize).unwrap_or_default();
+        let is_secret = |document: &Node| document.find_str(&["kind"]) == Some("SecretGenerator");
+        found.extend(documents.into_iter().filter(is_secret));
+    }
+    Ok(found)
 }
 
 fn inputs(generator: &Node) -> impl Iterator<Item = &str> {
@@ -152,17 +193,62 @@ pub fn is_kustomization(path: &str) -> bool {
     ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&name)
 }
 
-/// The folders that only the source has, by which entries of kustomization files lead back to it: the source's own, and
+/// The folders that only the source has, by which entries of kustomization files lead back to it: those of its stage, and
 /// those of the environments that reach it and not the target.
-pub fn home(graph: &Graph, from: &str, to: &str) -> Vec<String> {
-    let reaches = |folder: &str, stage: &str| {
+pub fn home(graph: &Graph, from: &[String], to: &[String]) -> Vec<String> {
+    let reaches = |folder: &str, stage: &[String]| {
         let closure = graph.folders.closure(folder);
-        closure.iter().any(|path| is_within(path, stage))
+        let is_in = |path: &str| stage.iter().any(|folder| is_within(path, folder));
+        closure.into_iter().any(is_in)
     };
-    let environments = graph.folders.by_path.keys().filter(|folder| {
-        folder.starts_with("envs/") && reaches(folder, from) && !reaches(folder, to)
-    });
-    std::iter::once(from.to_owned())
-        .chain(environments.cloned())
-        .collect()
+    let folders = graph.folders.by_path.keys();
+    let (targets, others): (Vec<&String>, Vec<&String>) = folders
+        .filter(|folder| folder.starts_with(ENVIRONMENTS))
+        .partition(|folder| reaches(folder, to));
+    let sources = others.into_iter().filter(|folder| reaches(folder, from));
+    let environments = sources.map(|folder| environment(folder, &targets).to_owned());
+    from.iter().cloned().chain(environments).collect()
+}
+
+/// Where environments have their folders.
+const ENVIRONMENTS: &str = "envs/";
+
+/// The folder of the environment that a folder belongs to: the outermost one in which nothing is the target's.
+fn environment<'a>(folder: &'a str, targets: &[&String]) -> &'a str {
+    let ends = folder.match_indices('/').map(|(end, _)| &folder[..end]);
+    let mut around = ends.filter(|around| around.starts_with(ENVIRONMENTS));
+    let is_own = |around: &&str| !targets.iter().any(|target| is_within(target, around));
+    around.find(is_own).unwrap_or(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use overlay::MemTree;
+
+    use super::*;
+    use crate::environments::{Settings, graph};
+
+    #[test]
+    fn the_source_is_at_home_in_its_stage_and_in_the_folders_of_its_environments() {
+        let mut tree = MemTree::new();
+        for (folder, base) in [
+            ("stages/staging", None),
+            ("stages/prod", None),
+            ("envs/staging/apps", Some("../../../stages/staging")),
+            ("envs/shop/staging", Some("../../../stages/staging")),
+            ("envs/shop/prod", Some("../../../stages/prod")),
+            ("envs/both", Some("../../stages/staging, ../../stages/prod")),
+            ("envs/_base", None),
+        ] {
+            let file = format!("resources: [{}]\n", base.unwrap_or_default());
+            tree.insert(&format!("{folder}/kustomization.yaml"), file.into_bytes());
+        }
+        let graph = graph(&tree, &Settings::default()).expect("a graph");
+        let folder = |name: &str| [name.to_owned()];
+        let found = home(&graph, &folder("stages/staging"), &folder("stages/prod"));
+        assert_eq!(
+            found,
+            ["stages/staging", "envs/shop/staging", "envs/staging"]
+        );
+    }
 }

@@ -31,5 +31,6 @@ mod signed;
 pub mod state;
 pub mod timeline;
 mod told_source;
+pub mod trunk;
 
 pub use plan::{Promotion, Request, plan};

@@ -16,8 +16,7 @@ use super::prepare::{AppChange, PrepareError, Site, Wishes, changes, prepare};
 use super::record::Override;
 use super::refusal::{self, Refusal};
 use super::scope::{Scope, ScopeError, scope};
-use super::signed::unsigned;
-use super::told_source;
+use super::{signed, told_source};
 use crate::environments::{Graph, Settings, graph};
 use crate::source::SourceError;
 use crate::source::history::{History, Point};
@@ -33,6 +32,8 @@ pub struct Request {
     pub apps: Vec<String>,
     /// What people decided.
     pub wishes: Wishes,
+    /// The default branch, where what is planned upon does not stand on it.
+    pub trunk: Option<String>,
     /// Refusals that are overridden.
     pub overrides: Vec<Override>,
     /// What environments have published, by their names; nothing where others have looked at that.
@@ -90,6 +91,9 @@ impl PlanError {
             Self::Prepare(PrepareError::Reference { missing, .. }) => {
                 Some(format!("create {missing} in the target first"))
             }
+            Self::Prepare(PrepareError::Literals { file, generator }) => Some(format!(
+                "write `{generator}` with the target's own literals into {file} first, or give it a file of each stage"
+            )),
             _ => None,
         }
     }
@@ -104,68 +108,103 @@ pub fn plan(
     now: Timestamp,
 ) -> Result<Promotion, PlanError> {
     let head = history.point(revision)?;
-    let policy = policy::read(&head.tree)?;
-    let before = graph(&head.tree, settings)?;
+    let Beside { policy, trunk } = beside(history, &head, request.trunk.as_deref())?;
+    let graph = graph(&head.tree, settings)?;
     let request = Request {
         heard: hear(history, &policy, now),
         ..request.clone()
     };
-    plan_upon(
-        (history, &head),
-        (&policy, &before),
-        &request,
-        settings,
-        now,
-    )
+    let site = Site {
+        history,
+        head: &head,
+        trunk: &trunk,
+        graph: &graph,
+        policy: &policy,
+    };
+    plan_upon(&site, &request, settings, now)
+}
+
+/// What the default branch says of a commit.
+pub(super) struct Beside {
+    /// Its `weir.yaml`.
+    pub(super) policy: Policy,
+    /// Its newest commit in the past of the one at hand.
+    pub(super) trunk: Point,
+}
+
+/// Looks at the default branch beside a commit, which stands on it where no revision is named.
+pub(super) fn beside(
+    history: &History,
+    head: &Point,
+    trunk: Option<&str>,
+) -> Result<Beside, PlanError> {
+    let Some(trunk) = trunk else {
+        return Ok(Beside {
+            policy: policy::read(&head.tree)?,
+            trunk: head.clone(),
+        });
+    };
+    let tip = history.point(trunk)?;
+    let common = history.common(head, &tip)?;
+    Ok(Beside {
+        policy: policy::read(&tip.tree)?,
+        // Branches that share nothing have their own past only.
+        trunk: common.unwrap_or_else(|| head.clone()),
+    })
 }
 
 /// Plans a promotion upon a commit whose `weir.yaml` and environments are known.
 pub fn plan_upon(
-    (history, head): (&History, &Point),
-    (policy, before): (&Policy, &Graph),
+    site: &Site<'_>,
     request: &Request,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Promotion, PlanError> {
     let names = [request.from.as_str(), request.to.as_str()];
-    let scope = scope(&head.tree, &before.folders, policy, names, &request.apps)?;
-    let site = Site {
-        history,
-        head,
-        graph: before,
-        policy,
-    };
-    let mut apps = prepare(&site, &scope, &request.wishes)?;
-    for app in &mut apps {
-        app.record.overrides = request.overrides.clone();
-    }
-    let changes = changes(&apps);
-    let mut refusals = refusal::open(&apps);
-    let effect = match changes.is_empty() {
+    let (tree, folders) = (&site.head.tree, &site.graph.folders);
+    let scope = scope(tree, folders, site.policy, names, &request.apps)?;
+    let mut apps = prepare(site, &scope, &request.wishes)?;
+    let written = changes(&apps);
+    let effect = match written.is_empty() {
         true => None,
-        false => Some(effect(&head.tree, before, &changes, settings)?),
+        false => Some(effect(tree, site.graph, &written, settings)?),
     };
+    let mut refusals = refusal::open(&apps);
+    let mut unsigned = Vec::new();
     if let Some(effect) = &effect {
-        refusals.extend(of_effect(head, before, &scope, effect)?);
-        refusals.extend(of_time(policy, &scope, now));
-        let targets = reached(before, &folders(&scope, false));
-        refusals.extend(refusal::drifted(&request.heard, &targets));
-        refusals.extend(of_source(&site, &scope, &apps, request, now)?);
+        refusals.extend(against(site, (&scope, &apps), effect, request, now)?);
+        unsigned = signed::unsigned(site, &scope)?;
     }
-    let unsigned = match changes.is_empty() {
-        true => Vec::new(),
-        false => unsigned(&site, &scope)?,
-    };
+    let (refusals, overridden) = refusal::standing(refusals, &request.overrides);
+    for app in &mut apps {
+        app.record.overrides.clone_from(&overridden);
+    }
     Ok(Promotion {
-        executables: executables(head, &apps),
+        executables: executables(site.head, &apps),
+        changes: changes(&apps),
+        head: site.head.clone(),
         unsigned,
-        refusals: refusal::standing(refusals, &request.overrides),
-        head: head.clone(),
+        refusals,
         scope,
         apps,
-        changes,
         effect,
     })
+}
+
+/// What stands against a promotion that would write something.
+fn against(
+    site: &Site<'_>,
+    (scope, apps): (&Scope, &[AppChange]),
+    effect: &Effect,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Vec<Refusal>, PlanError> {
+    let mut refusals = of_effect(site.head, site.graph, scope, effect)?;
+    refusals.extend(of_time(site.policy, scope, now));
+    let targets = reached(site.graph, &folders(scope, false));
+    refusals.extend(refusal::drifted(&request.heard, &targets));
+    refusals.extend(of_source(site, scope, apps, request, now)?);
+    Ok(refusals)
 }
 
 /// New files that may be run in the source.

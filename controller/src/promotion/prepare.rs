@@ -94,6 +94,16 @@ pub enum PrepareError {
         /// Why it never travels.
         why: &'static str,
     },
+    /// A generator of a Secret is given in place what it is made of, and the target's is given nothing.
+    #[error(
+        "{file} has the secretGenerator `{generator}` with literals, which never travel, and the target has none of its own"
+    )]
+    Literals {
+        /// The file, in the target.
+        file: String,
+        /// The generator.
+        generator: String,
+    },
 }
 
 /// What a promotion is made from.
@@ -102,9 +112,11 @@ pub struct Site<'a> {
     pub history: &'a History,
     /// The commit that is promoted from and written upon.
     pub head: &'a Point,
+    /// The newest commit of the default branch in its past.
+    pub trunk: &'a Point,
     /// Its environments.
     pub graph: &'a Graph,
-    /// Its `weir.yaml`.
+    /// The `weir.yaml` of the default branch.
     pub policy: &'a Policy,
 }
 
@@ -163,20 +175,28 @@ fn prepare_app(
     let pins = pins(recorded.as_ref(), wishes, app);
     let (travelling, stay) = split(tree, app, stays)?;
     let (from, to) = folders(scope, app);
-    let home = home(site.graph, &from, &to);
+    let home = home(
+        site.graph,
+        &scope.from.folders(tree)?,
+        &scope.to.folders(tree)?,
+    );
     let wanted: Vec<Wanted> = travelling
         .iter()
-        .map(|(target, source)| Wanted {
-            source: source.clone(),
-            target: target.clone(),
-            rules: site.policy.rules(target, &home),
+        .map(|(target, source)| {
+            let mut rules = site.policy.rules(target, &home);
+            rules.never.extend(stays.closed_places(target));
+            Wanted {
+                source: source.clone(),
+                target: target.clone(),
+                rules,
+            }
         })
         .collect();
     let about = Recorded {
         path: &record_path,
         record: recorded.as_ref(),
     };
-    let pasts = base::bases(site.history, site.head, &wanted, about)?;
+    let pasts = base::bases(site.history, [site.head, site.trunk], &wanted, about)?;
     let mut files = Vec::new();
     for file in wanted {
         let past = pasts.get(&file.target).cloned().unwrap_or(Past::Unknown);

@@ -1,4 +1,6 @@
-//! References to files that never travel: the target must have its own.
+//! References to what never travels: the target must have its own.
+
+use std::collections::BTreeSet;
 
 use overlay::Tree;
 use overlay::path::clean;
@@ -6,8 +8,7 @@ use overlay::yaml::{Node, Value};
 
 use super::file::Fate;
 use super::files::is_kustomization;
-
-use super::prepare::{FileChange, PrepareError};
+use super::prepare::{FileChange, PrepareError, read};
 
 /// Refuses kustomization files that would name what is not there.
 pub(super) fn check_references(
@@ -23,8 +24,13 @@ pub(super) fn check_references(
             .target
             .rsplit_once('/')
             .map_or("", |(folder, _)| folder);
-        let documents =
-            overlay::yaml::read_documents(bytes, 0, Default::default()).unwrap_or_default();
+        let documents = documents(bytes);
+        if let Some(generator) = without_literals(tree, file, &documents)? {
+            return Err(PrepareError::Literals {
+                file: file.target.clone(),
+                generator,
+            });
+        }
         let mut texts = Vec::new();
         documents
             .iter()
@@ -44,6 +50,39 @@ pub(super) fn check_references(
         }
     }
     Ok(())
+}
+
+fn documents(bytes: &[u8]) -> Vec<Node> {
+    overlay::yaml::read_documents(bytes, 0, Default::default()).unwrap_or_default()
+}
+
+/// A generator of a Secret that comes with the file, and is given in place what stays behind.
+fn without_literals(
+    tree: &dyn Tree,
+    file: &FileChange,
+    after: &[Node],
+) -> Result<Option<String>, PrepareError> {
+    let [source, target] = [&file.source, &file.target].map(|path| read(tree, path));
+    let [source, target] = [source?, target?].map(|bytes| documents(&bytes.unwrap_or_default()));
+    let had: BTreeSet<&str> = generators(&target).filter_map(name).collect();
+    let has: BTreeSet<&str> = generators(after).filter_map(name).collect();
+    let mut given = generators(&source).filter(|generator| generator.get("literals").is_some());
+    let found = given.find_map(|generator| {
+        let name = name(generator)?;
+        (has.contains(name) && !had.contains(name)).then(|| name.to_owned())
+    });
+    Ok(found)
+}
+
+fn generators(documents: &[Node]) -> impl Iterator<Item = &Node> {
+    let lists = documents
+        .iter()
+        .filter_map(|document| document.get("secretGenerator")?.as_sequence());
+    lists.flatten()
+}
+
+fn name(generator: &Node) -> Option<&str> {
+    generator.find_str(&["name"])
 }
 
 /// All texts in a document; of `name=path` the path.

@@ -6,6 +6,7 @@ use super::auto::Heard;
 use super::leak::Leak;
 use super::prepare::AppChange;
 use super::record::Override;
+use crate::comparison::{Comparison, EnvironmentChange, LeafChange, Problem};
 
 /// A reason not to promote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +85,7 @@ fn places(count: usize) -> String {
 }
 
 /// Environments that no longer build.
-pub fn broken(comparison: &crate::comparison::Comparison) -> Option<Refusal> {
-    use crate::comparison::Problem;
+pub fn broken(comparison: &Comparison) -> Option<Refusal> {
     let broken = comparison.environments.iter().find_map(|environment| {
         environment
             .leaves
@@ -106,13 +106,17 @@ pub fn broken(comparison: &crate::comparison::Comparison) -> Option<Refusal> {
 }
 
 /// Environments that change although the target does not reach them.
-pub fn outside(
-    comparison: &crate::comparison::Comparison,
-    targets: &BTreeSet<String>,
-) -> Option<Refusal> {
+pub fn outside(comparison: &Comparison, targets: &BTreeSet<String>) -> Option<Refusal> {
+    // What did not build before and does not now has not changed.
+    let is_changed = |environment: &&EnvironmentChange| {
+        let stays_broken =
+            |leaf: &LeafChange| matches!(leaf.problem, Some(Problem::StaysBroken(_)));
+        environment.leaves.is_empty() || !environment.leaves.iter().all(stays_broken)
+    };
     let others: Vec<&str> = comparison
         .environments
         .iter()
+        .filter(is_changed)
         .map(|environment| environment.name.as_str())
         .filter(|name| !targets.contains(*name))
         .collect();
@@ -162,13 +166,16 @@ pub fn leak(leaks: &[Leak]) -> Option<Refusal> {
     })
 }
 
-/// Those that are not overridden.
-pub fn standing(refusals: Vec<Refusal>, overrides: &[Override]) -> Vec<Refusal> {
-    let is_overridden = |refusal: &Refusal| {
-        OVERRIDABLE.contains(&refusal.name) && overrides.iter().any(|it| it.refusal == refusal.name)
+/// Those that are not overridden, and what overrode the others.
+pub fn standing(refusals: Vec<Refusal>, overrides: &[Override]) -> (Vec<Refusal>, Vec<Override>) {
+    let names = |overridden: &Override, refusal: &Refusal| {
+        OVERRIDABLE.contains(&refusal.name) && overridden.refusal == refusal.name
     };
-    refusals
-        .into_iter()
-        .filter(|refusal| !is_overridden(refusal))
-        .collect()
+    let used = overrides
+        .iter()
+        .filter(|it| refusals.iter().any(|refusal| names(it, refusal)));
+    let used: Vec<Override> = used.cloned().collect();
+    let mut standing = refusals;
+    standing.retain(|refusal| !used.iter().any(|it| names(it, refusal)));
+    (standing, used)
 }

@@ -3,8 +3,7 @@
 use overlay::{EntryKind, Tree};
 
 use super::merge::What;
-use super::plan::PlanError;
-use super::policy;
+use super::plan::{Beside, PlanError, beside};
 use super::prepare::{AppChange, PrepareError, Site, Wishes, prepare};
 use super::record::{self, FOLDER, Record};
 use super::scope::{ScopeError, scope};
@@ -32,13 +31,20 @@ pub struct State {
     pub held: Option<String>,
 }
 
-/// The states of all apps that were ever promoted, by stage and app.
-pub fn states(history: &History, head: &Point, graph: &Graph) -> Result<Vec<State>, PlanError> {
+/// The states of all apps that were ever promoted, by stage and app. The default branch is named where what is looked at
+/// does not stand on it.
+pub fn states(
+    history: &History,
+    head: &Point,
+    trunk: Option<&str>,
+    graph: &Graph,
+) -> Result<Vec<State>, PlanError> {
     let tree = &head.tree;
-    let policy = policy::read(tree)?;
+    let Beside { policy, trunk } = beside(history, head, trunk)?;
     let site = Site {
         history,
         head,
+        trunk: &trunk,
         graph,
         policy: &policy,
     };

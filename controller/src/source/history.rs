@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use gix::objs::{CommitRef, Kind};
+use gix::refs::TargetRef;
 use overlay::ObjectHash;
 
 use super::cache::opened;
@@ -117,6 +118,38 @@ impl History {
             Some(_) => Ok(Before::Commit(Box::new(self.read(parent)?))),
             None => Ok(Before::Cut),
         }
+    }
+
+    /// The newest commit that two have in their past; none where they share none, or the clone is cut before it.
+    pub fn common(&self, one: &Point, other: &Point) -> Result<Option<Point>, SourceError> {
+        let [one, other] = [one, other].map(|point| gix::ObjectId::Sha1(point.commit.id.0));
+        let found = self.repository.merge_base(one, other);
+        let found = found.map_err(|error| SourceError::cache("comparing the past", error))?;
+        found.map(|id| self.read(id.detach())).transpose()
+    }
+
+    /// The branch that is checked out; none where none is.
+    pub fn branch(&self) -> Option<String> {
+        let name = self.repository.head_name().ok().flatten()?;
+        Some(name.shorten().to_string())
+    }
+
+    /// Whether there is a ref of this name.
+    pub fn has_ref(&self, name: &str) -> bool {
+        let found = self.repository.try_find_reference(name);
+        found.is_ok_and(|found| found.is_some())
+    }
+
+    /// The default branch of a remote, where the clone remembers it.
+    pub fn default_branch(&self, remote: &str) -> Option<String> {
+        let head = format!("refs/remotes/{remote}/HEAD");
+        let found = self.repository.try_find_reference(&head).ok().flatten()?;
+        let TargetRef::Symbolic(name) = found.target() else {
+            return None;
+        };
+        let name = name.as_bstr().to_string();
+        let branch = name.strip_prefix(&format!("refs/remotes/{remote}/"))?;
+        Some(branch.to_owned())
     }
 
     /// A file's bytes by its id; none when the repository does not hold it.

@@ -8,21 +8,21 @@ use controller::source::History;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use weir_tests::forge_server::{ForgeServer, Kind, REPOSITORY, TOKEN};
-use weir_tests::{GitServer, GitServerOptions, Repository, Signer};
+use weir_tests::{GitServer, GitServerOptions, Repository, Signer, publish_state};
 
 use crate::fleet::{PROD, STAGING, Said, edit, fill, fleet, promote, weir};
 
 /// The address of a fleet on a server, and a clone of it.
-struct Fleet {
-    server: GitServer,
-    work: Repository,
-    staging: Signer,
-    europe: Signer,
-    ada: Signer,
+pub(crate) struct Fleet {
+    pub(crate) server: GitServer,
+    pub(crate) work: Repository,
+    pub(crate) staging: Signer,
+    pub(crate) europe: Signer,
+    pub(crate) ada: Signer,
 }
 
 /// A fleet whose `weir.yaml` has one edge, with more fields.
-fn served(edge: Value) -> Fleet {
+pub(crate) fn served(edge: Value) -> Fleet {
     let server = GitServer::start(GitServerOptions::default());
     let work = server.create_repository("fleet");
     fill(&work);
@@ -48,7 +48,7 @@ fn served(edge: Value) -> Fleet {
 
 impl Fleet {
     /// Publishes the state of staging, with the tree of the shop at the head, as its controller would.
-    fn says(&self, signer: Option<&Signer>, ago: i64, healthy: bool) {
+    pub(crate) fn says(&self, signer: Option<&Signer>, ago: i64, healthy: bool) {
         let tree = self.work.git(&["rev-parse", "HEAD:stages/staging/shop"]);
         let at = |ago: i64| {
             let then = Timestamp::from_second(Timestamp::now().as_second() - ago);
@@ -67,16 +67,8 @@ impl Fleet {
     }
 
     /// Publishes a state as it is.
-    fn publishes(&self, signer: Option<&Signer>, state: &Value) {
-        let own = Repository::create(&self.server.url("fleet"), None);
-        own.write("state.json", state.to_string());
-        match signer {
-            Some(signer) => drop(signer.commit(&own, "state")),
-            None => drop(own.commit("state")),
-        }
-        let name = state["environment"].as_str().unwrap();
-        let spec = format!("HEAD:refs/weir/state/{name}");
-        own.git(&["push", "--quiet", "--force", "origin", &spec]);
+    pub(crate) fn publishes(&self, signer: Option<&Signer>, state: &Value) {
+        publish_state(&self.server.url("fleet"), signer, state);
     }
 
     fn explain(&self) -> Said {

@@ -2,7 +2,7 @@
 
 use weir_tests::Repository;
 
-use crate::fleet::{HELM, PROD, STAGING, edit, fleet, promote, read};
+use crate::fleet::{HELM, PROD, STAGING, edit, exists, fleet, promote, read};
 
 /// Both stages changed the number of replicas.
 fn conflict() -> Repository {
@@ -198,6 +198,8 @@ fn folders_of_environments_are_promoted_where_there_are_no_stages() {
         HELM.replace("tag: v1", "tag: v2")
     );
     assert!(read(&work, "envs/prod/env-config.yaml").contains("HOST: prod"));
+    // The whole folder is one app, by the folder's name.
+    assert!(read(&work, ".weir/promotions/prod/prod.json").contains("envs/prod/helm.yaml"));
 }
 
 #[test]
@@ -240,4 +242,49 @@ fn each_app_may_have_a_folder_for_each_stage_and_the_policy_may_name_files() {
     assert!(tag("billing") && !tag("shop"));
     promote(&work, &["staging", "prod", "search", "--commit"]).with(0);
     assert_eq!(read(&work, "values/prod/search.yaml"), "version: 2\n");
+}
+
+#[test]
+fn a_file_that_one_side_deleted_and_the_other_edited_waits_for_a_word() {
+    let work = fleet();
+    let map = |name: &str, value: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  a: {value}\n")
+    };
+    let path = |stage: &str, name: &str| format!("stages/{stage}/shop/{name}.yaml");
+    let list = "resources:\n- helm.yaml\n- app-config.yaml\n- gone.yaml\n- own.yaml\n";
+    for stage in ["staging", "prod"] {
+        work.write(&path(stage, "kustomization"), list);
+        for name in ["gone", "own"] {
+            work.write(&path(stage, name), map(name, "x"));
+        }
+    }
+    work.commit("two files more");
+    let without = |name: &str| list.replace(&format!("- {name}.yaml\n"), "");
+    work.remove(&path("staging", "gone"))
+        .remove(&path("prod", "own"))
+        .write(&path("staging", "kustomization"), without("gone"))
+        .write(&path("prod", "kustomization"), without("own"))
+        .write(&path("prod", "gone"), map("gone", "hotfix"));
+    let commit = work.commit("each side deletes one, and prod edits what staging deleted");
+    let said = promote(&work, &["staging", "prod", "--commit"]).with(1);
+    assert!(said.err.contains("refused (conflict)"), "{}", said.err);
+    for part in [
+        "stages/prod/shop/gone.yaml\n    ! the file: was",
+        "= the file: stays deleted in prod",
+    ] {
+        assert!(said.out.contains(part), "{part}\n{}", said.out);
+    }
+    assert_eq!(work.head(), commit);
+    let take = [
+        "staging",
+        "prod",
+        "--commit",
+        "--take",
+        "source",
+        "shop/gone.yaml",
+    ];
+    promote(&work, &take).with(0);
+    assert!(!exists(&work, &path("prod", "gone")) && !exists(&work, &path("prod", "own")));
+    let left = "resources:\n- helm.yaml\n- app-config.yaml\n";
+    assert_eq!(read(&work, &path("prod", "kustomization")), left);
 }

@@ -73,6 +73,38 @@ fn a_value_of_the_sources_environment_does_not_leak() {
 }
 
 #[test]
+fn facts_of_the_sources_cluster_do_not_leak_unless_the_target_shares_them() {
+    let work = fleet();
+    for (cluster, environment, zone) in [
+        ("staging", "staging", "north-7"),
+        ("prod", "prod-eu", "south-1"),
+    ] {
+        let apps = format!(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: apps, namespace: \
+             flux-system}}\nspec:\n  interval: 10m\n  path: ./envs/{environment}\n  prune: true\n  sourceRef: {{kind: \
+             GitRepository, name: flux-system}}\n  postBuild: {{substitute: {{zone: {zone}, owner: platform-team, short: \
+             abc}}}}\n"
+        );
+        work.write(&format!("clusters/{cluster}/apps.yaml"), apps);
+    }
+    work.commit("clusters");
+    // Both have an owner, three characters say nothing, and half a word is none.
+    edit(
+        &work,
+        STAGING,
+        "tag: v1",
+        "tag: v2\n    notes: [platform-team, abc, north-77]",
+    );
+    work.commit("what leaks nothing");
+    promote(&work, &["staging", "prod", "--commit"]).with(0);
+    edit(&work, STAGING, "north-77", "zone-north-7");
+    work.commit("a zone of the cluster");
+    let said = promote(&work, &["staging", "prod", "--commit"]).with(1);
+    let named = "refused (leak): HelmRelease/shop of prod-eu would hold `north-7`, which belongs to the source";
+    assert!(said.err.contains(named), "{}", said.err);
+}
+
+#[test]
 fn what_the_target_has_already_leaks_no_more() {
     let work = fleet();
     let with_host = "tag: v1\n    text: 'see https://staging.example.com for more'";
@@ -154,6 +186,23 @@ fn environments_outside_the_target_may_not_change() {
         ],
     )
     .with(0);
+}
+
+#[test]
+fn an_environment_that_did_not_build_before_stands_in_no_way() {
+    let work = fleet();
+    work.write(
+        "envs/trial/kustomization.yaml",
+        "resources: [not-there.yaml]\n",
+    );
+    edit(&work, STAGING, "tag: v1", "tag: v2");
+    work.commit("a broken environment");
+    let said = promote(&work, &["staging", "prod", "--commit"]).with(0);
+    assert!(
+        said.out.contains("does not build, nor did before"),
+        "{}",
+        said.out
+    );
 }
 
 #[test]

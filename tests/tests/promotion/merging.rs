@@ -347,39 +347,3 @@ fn an_app_that_only_the_target_has_stays() {
         assert_eq!(work.head(), commit);
     }
 }
-
-#[test]
-fn entries_that_lead_back_to_the_source_stay_there() {
-    let work = fleet();
-    work.write("stages/staging/debug/kustomization.yaml", "resources: []\n");
-    edit(
-        &work,
-        "stages/staging/shop/kustomization.yaml",
-        "- helm.yaml\n",
-        "- ../../staging/debug\n- helm.yaml\n",
-    );
-    edit(&work, STAGING, "tag: v1", "tag: v2");
-    work.commit("debugging in staging");
-    promote(&work, &["staging", "prod", "shop", "--commit"]).with(0);
-    assert!(!read(&work, "stages/prod/shop/kustomization.yaml").contains("debug"));
-    assert!(read(&work, PROD).contains("tag: v2"));
-}
-
-#[test]
-fn links_are_not_followed_and_not_carried() {
-    let work = fleet();
-    std::os::unix::fs::symlink(
-        "/etc/passwd",
-        work.path().join("stages/staging/shop/link.yaml"),
-    )
-    .unwrap();
-    edit(&work, STAGING, "tag: v1", "tag: v2");
-    work.commit("a link");
-    let said = promote(&work, &["staging", "prod", "shop", "--commit"]).with(0);
-    assert!(
-        said.out.contains("link.yaml  stays: a link"),
-        "{}",
-        said.out
-    );
-    assert!(!exists(&work, "stages/prod/shop/link.yaml"));
-}

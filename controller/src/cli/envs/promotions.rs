@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::cli::promote::trunk::Server;
 use crate::cli::{Failure, table};
 use crate::environments::Graph;
 use crate::promotion::state::{State, states};
@@ -17,7 +18,12 @@ pub(super) fn at(revision: &str, graph: &Graph) -> Result<Vec<State>, Failure> {
     let Ok(head) = history.point(revision) else {
         return Ok(Vec::new());
     };
-    states(&history, &head, graph).map_err(|error| match error.hint() {
+    let server = Server {
+        remote: "origin",
+        default_branch: None,
+    };
+    let trunk = server.beside_head(&history)?;
+    states(&history, &head, trunk.revision(), graph).map_err(|error| match error.hint() {
         Some(hint) => Failure::with_hint(error.to_string(), hint),
         None => Failure::new(error.to_string()),
     })

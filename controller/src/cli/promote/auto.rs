@@ -19,7 +19,7 @@ use crate::promotion::policy::{self, Policy};
 pub(super) fn explain(flags: &WriteFlags) -> Outcome {
     let top = history(Path::new("."))?.work_tree();
     let git = Git::at(top.as_deref().unwrap_or(Path::new(".")));
-    let onto = match &flags.onto {
+    let onto = match flags.default_branch.as_ref().or(flags.onto.as_ref()) {
         Some(onto) => onto.clone(),
         None => git.default_branch(&flags.remote)?,
     };

@@ -6,7 +6,8 @@ use anstream::{print, println};
 use overlay::Tree;
 
 use super::git::Git;
-use super::write::{refuse_uncommitted, work_tree};
+use super::trunk::warn;
+use super::write::{Upon, WriteFlags, refuse_uncommitted, work_tree};
 use super::{history, planned, print as printing, touched};
 use crate::cli::{Exit, Failure, Outcome};
 use crate::promotion::base::Past;
@@ -15,10 +16,17 @@ use crate::promotion::prepare::{AppChange, FileChange};
 use crate::promotion::{Promotion, Request, markers};
 
 /// Writes the files with conflict markers, and the record, for a commit by hand.
-pub(super) fn edit(request: &Request) -> Outcome {
+pub(super) fn edit(flags: &WriteFlags, request: &Request) -> Outcome {
     let history = history(Path::new("."))?;
     let git = Git::at(&work_tree(&history)?);
-    let promotion = planned(&history, "HEAD", request)?;
+    let trunk = flags.server().beside_head(&history)?;
+    warn(&trunk);
+    let upon = Upon {
+        history: &history,
+        revision: "HEAD",
+        trunk: trunk.revision(),
+    };
+    let promotion = planned(upon, request)?;
     refuse_uncommitted(&git, &touched(&promotion))?;
     print!("{}", printing::render(&promotion));
     let mut changes = promotion.changes.clone();

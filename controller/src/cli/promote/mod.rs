@@ -6,6 +6,7 @@ pub(super) mod git;
 mod print;
 mod pull_request;
 mod source;
+pub(super) mod trunk;
 mod wishes;
 pub(super) mod write;
 
@@ -25,7 +26,7 @@ use crate::source::history::History;
 use git::Git;
 use source::SourceFlags;
 use wishes::WishFlags;
-use write::{Ready, WriteFlags};
+use write::{Ready, Upon, WriteFlags};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,13 +85,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let request = request(args)?;
     if request.reported.is_none() {
-        bring_published(&Git::at(Path::new(".")), &args.write.remote)?;
+        bring_published(&Git::at(Path::new(".")), args.write.server())?;
     }
     match args.edit {
-        true => edit::edit(&request),
-        false => write::write(&args.write, &|history, revision| {
-            ready(history, revision, &request)
-        }),
+        true => edit::edit(&args.write, &request),
+        false => write::write(&args.write, &|upon| ready(upon, &request)),
     }
 }
 
@@ -107,8 +106,8 @@ fn request(args: &Args) -> Result<Request, Failure> {
     })
 }
 
-fn ready(history: &History, revision: &str, request: &Request) -> Result<Ready, Failure> {
-    let promotion = planned(history, revision, request)?;
+fn ready(upon: Upon<'_>, request: &Request) -> Result<Ready, Failure> {
+    let promotion = planned(upon, request)?;
     for unsigned in &promotion.unsigned {
         eprintln!("warning: {unsigned}; a controller would not promote it");
     }
@@ -170,9 +169,14 @@ pub(super) fn history(folder: &Path) -> Result<History, Failure> {
     })
 }
 
-fn planned(history: &History, revision: &str, request: &Request) -> Result<Promotion, Failure> {
+fn planned(upon: Upon<'_>, request: &Request) -> Result<Promotion, Failure> {
     let settings = Settings::default();
-    plan(history, revision, request, &settings, Timestamp::now()).map_err(of_plan)
+    let request = Request {
+        trunk: upon.trunk.map(str::to_owned),
+        ..request.clone()
+    };
+    let now = Timestamp::now();
+    plan(upon.history, upon.revision, &request, &settings, now).map_err(of_plan)
 }
 
 fn of_plan(error: PlanError) -> Failure {

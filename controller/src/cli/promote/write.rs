@@ -11,6 +11,7 @@ use overlay::Tree;
 use super::git::{Git, Pushed};
 use super::history;
 use super::pull_request::open;
+use super::trunk::{Server, warn};
 use crate::cli::forge_flags::ForgeFlags;
 use crate::cli::{Exit, Failure, Outcome};
 use crate::promotion::overlaid::Changes;
@@ -41,11 +42,22 @@ pub(in crate::cli) struct WriteFlags {
     /// The server's branch that is read and written; default the one that is checked out.
     #[arg(long, value_name = "BRANCH")]
     pub(super) onto: Option<String>,
+    /// The server's default branch, whose `weir.yaml` counts; default what the clone remembers of it.
+    #[arg(long, value_name = "BRANCH")]
+    pub(super) default_branch: Option<String>,
     #[command(flatten)]
     forge: ForgeFlags,
 }
 
 impl WriteFlags {
+    /// The server, and what its default branch was said to be.
+    pub(in crate::cli) fn server(&self) -> Server<'_> {
+        Server {
+            remote: &self.remote,
+            default_branch: self.default_branch.as_deref(),
+        }
+    }
+
     /// A branch of its own is written.
     fn is_own(&self) -> bool {
         self.branch || self.pull_request
@@ -74,20 +86,31 @@ pub(in crate::cli) struct Ready {
     pub(in crate::cli) own_branch: String,
 }
 
+/// What is planned upon.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Upon<'a> {
+    /// The repository.
+    pub(in crate::cli) history: &'a History,
+    /// The commit.
+    pub(in crate::cli) revision: &'a str,
+    /// The default branch, where that commit does not stand on it.
+    pub(in crate::cli) trunk: Option<&'a str>,
+}
+
 /// Plans upon a revision.
-pub(in crate::cli) type Planner<'a> = &'a dyn Fn(&History, &str) -> Result<Ready, Failure>;
+pub(in crate::cli) type Planner<'a> = &'a dyn Fn(Upon<'_>) -> Result<Ready, Failure>;
 
 /// Plans, shows, and writes where that is asked for.
 pub(in crate::cli) fn write(flags: &WriteFlags, planner: Planner<'_>) -> Outcome {
     match (flags.commit, flags.push || flags.is_own()) {
-        (true, _) => commit(planner),
+        (true, _) => commit(flags, planner),
         (_, true) => push(flags, planner),
-        _ => show(planner),
+        _ => show(flags, planner),
     }
 }
 
-fn show(planner: Planner<'_>) -> Outcome {
-    let ready = planner(&history(Path::new("."))?, "HEAD")?;
+fn show(flags: &WriteFlags, planner: Planner<'_>) -> Outcome {
+    let ready = upon_head(flags, &history(Path::new("."))?, planner)?;
     print!("{}", ready.told);
     match settled(ready)? {
         None => Ok(Exit::Success),
@@ -96,6 +119,21 @@ fn show(planner: Planner<'_>) -> Outcome {
             Ok(Exit::Changes)
         }
     }
+}
+
+/// Plans upon what is checked out.
+fn upon_head(
+    flags: &WriteFlags,
+    history: &History,
+    planner: Planner<'_>,
+) -> Result<Ready, Failure> {
+    let trunk = flags.server().beside_head(history)?;
+    warn(&trunk);
+    planner(Upon {
+        history,
+        revision: "HEAD",
+        trunk: trunk.revision(),
+    })
 }
 
 /// Fails where it is refused; nothing is given where there is nothing to write.
@@ -111,10 +149,10 @@ fn settled(mut ready: Ready) -> Result<Option<Ready>, Failure> {
 }
 
 /// Commits upon what is checked out. Where a hook refuses, the files are put back.
-fn commit(planner: Planner<'_>) -> Outcome {
+fn commit(flags: &WriteFlags, planner: Planner<'_>) -> Outcome {
     let history = history(Path::new("."))?;
     let git = Git::at(&work_tree(&history)?);
-    let ready = planner(&history, "HEAD")?;
+    let ready = upon_head(flags, &history, planner)?;
     refuse_uncommitted(&git, &ready.touched)?;
     print!("{}", ready.told);
     let Some(ready) = settled(ready)? else {
@@ -170,8 +208,15 @@ fn push(flags: &WriteFlags, planner: Planner<'_>) -> Outcome {
     let mut shown = String::new();
     for attempt in 1..=ATTEMPTS {
         let base = git.fetch(remote, &onto)?;
+        let trunk = flags
+            .server()
+            .beside_branch(&git, &history(Path::new("."))?, &onto)?;
         // Opened anew: what was fetched lies in packs that an older view does not know.
-        let ready = planner(&history(Path::new("."))?, &base)?;
+        let ready = planner(Upon {
+            history: &history(Path::new("."))?,
+            revision: &base,
+            trunk: trunk.revision(),
+        })?;
         if ready.told != shown {
             print!("{}", ready.told);
             shown.clone_from(&ready.told);

@@ -10,10 +10,10 @@ use crate::environments::{Graph, Settings};
 use crate::promotion::effect::reached;
 use crate::promotion::plan::{PlanError, Request, plan_upon};
 use crate::promotion::policy::Policy;
-use crate::promotion::record;
 use crate::promotion::refusal::FREEZE;
 use crate::promotion::route::Edge;
 use crate::promotion::scope::{App, Scope, scope};
+use crate::promotion::{prepare, record};
 use crate::source::history::{History, Point};
 
 /// What is known of an edge and an app before anybody is heard.
@@ -134,16 +134,16 @@ fn of_app(site: &Site<'_>, edge: &Edge, scope: &Scope, app: &App) -> Result<Pend
 
 fn change(site: &Site<'_>, edge: &Edge, scope: &Scope, app: &App) -> Result<Change, PlanError> {
     let path = record::path(&scope.to.name, &app.name);
-    let recorded = record::read(&site.head.tree, &path)
-        .map_err(crate::promotion::prepare::PrepareError::from)?;
+    let recorded = record::read(&site.head.tree, &path).map_err(prepare::PrepareError::from)?;
     let request = request(edge, &app.name);
-    let promotion = plan_upon(
-        (site.history, site.head),
-        (site.policy, site.graph),
-        &request,
-        site.settings,
-        Timestamp::now(),
-    )?;
+    let upon = prepare::Site {
+        history: site.history,
+        head: site.head,
+        trunk: site.head,
+        graph: site.graph,
+        policy: site.policy,
+    };
+    let promotion = plan_upon(&upon, &request, site.settings, Timestamp::now())?;
     if promotion.changes.is_empty() && promotion.refusals.is_empty() {
         return Ok(Change::None);
     }

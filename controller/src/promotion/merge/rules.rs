@@ -1,9 +1,11 @@
 //! What people said before a merge: which fields never travel, which side wins where, what is pinned.
 
 use overlay::path::{clean, is_within};
+use overlay::yaml::Tag;
 use serde::{Deserialize, Serialize};
 
 use super::place::{Place, covers};
+use super::plain::Plain;
 
 /// One of the two files that are merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,11 +41,52 @@ pub struct Rules {
     pub home: Vec<String>,
 }
 
+/// The field of a kustomization file that makes Secrets, and what it is given in place: no stage's secrets are another's.
+const SECRETS: [&str; 2] = ["secretGenerator", "literals"];
+
+fn is_secret(place: &Place) -> bool {
+    place.fields == SECRETS
+}
+
+/// A value as people read it, without what Secrets are made of.
+pub(super) fn shown(place: &Place, value: &Plain) -> String {
+    let is_inside = place
+        .fields
+        .first()
+        .is_some_and(|field| field == SECRETS[0]);
+    masked(value, is_inside).shown()
+}
+
+fn masked(value: &Plain, is_inside: bool) -> Plain {
+    match value {
+        Plain::Sequence(items) => {
+            Plain::Sequence(items.iter().map(|item| masked(item, is_inside)).collect())
+        }
+        Plain::Mapping(entries) => {
+            let entry = |(key, value): (&String, &Plain)| {
+                let value = match is_inside && key == SECRETS[1] {
+                    true => Plain::Scalar {
+                        text: "***".to_owned(),
+                        tag: Tag::Str,
+                    },
+                    false => masked(value, is_inside || key == SECRETS[0]),
+                };
+                (key.clone(), value)
+            };
+            Plain::Mapping(entries.iter().map(entry).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// Lists of a kustomization file that name folders.
 const FOLDERS: [&str; 3] = ["resources", "components", "bases"];
 
 impl Rules {
     pub(super) fn is_never(&self, place: &Place) -> bool {
+        if is_secret(place) {
+            return true;
+        }
         self.never
             .iter()
             .any(|pattern| covers(pattern, &place.shown))

@@ -9,7 +9,7 @@ use super::lists::{self, Identity};
 use super::pen::{Insertion, Pen};
 use super::place::Place;
 use super::plain::{Plain, plain};
-use super::rules::{Rules, Side};
+use super::rules::{Rules, Side, shown};
 
 /// A value as it was at the base.
 #[derive(Clone, Copy, Debug)]
@@ -313,7 +313,7 @@ impl<'a> Merger<'a> {
             Past::Absent => Some(None),
             Past::Was(laid) => Some(Some(plain(laid))),
         };
-        let base_shown = base.clone().flatten().map(|value| value.shown());
+        let base_shown = base.clone().flatten().map(|value| shown(place, &value));
         let chosen = self.rules.choice(place);
         let (what, side) = match base.as_ref().map(Option::as_ref) {
             _ if self.rules.is_pinned(place) => (What::Pinned, Side::Target),
@@ -329,8 +329,8 @@ impl<'a> Merger<'a> {
             path: place.shown.clone(),
             what,
             base: base_shown,
-            source: source.map(Plain::shown),
-            target: target.map(Plain::shown),
+            source: source.map(|value| shown(place, value)),
+            target: target.map(|value| shown(place, value)),
         });
         side
     }

@@ -12,6 +12,7 @@ use crate::promotion::auto::pending::request;
 use crate::promotion::auto::{Decision, Pending, Verdict};
 use crate::promotion::message;
 use crate::promotion::plan::{PlanError, plan_upon};
+use crate::promotion::prepare::Site;
 use crate::report::events::Severity;
 use crate::source::Repositories;
 use crate::source::SourceError;
@@ -99,13 +100,15 @@ fn drive(driver: Driver<'_>, pending: &Pending, decision: &Decision) -> Result<D
     let now = Timestamp::now();
     let rendering = environments::Settings::default();
     let graph = graph(&repository.head.tree, &rendering).map_err(PlanError::from)?;
-    let promotion = plan_upon(
-        (history, &repository.head),
-        (&repository.policy, &graph),
-        &request(&pending.edge, &pending.app),
-        &rendering,
-        now,
-    )?;
+    let site = Site {
+        history,
+        head: &repository.head,
+        trunk: &repository.head,
+        graph: &graph,
+        policy: &repository.policy,
+    };
+    let asked = request(&pending.edge, &pending.app);
+    let promotion = plan_upon(&site, &asked, &rendering, now)?;
     let refusals: Vec<String> = promotion
         .refusals
         .iter()
