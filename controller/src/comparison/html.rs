@@ -75,7 +75,7 @@ fn kustomization(page: &mut String, leaf: &LeafChange) {
     if let Some(problem) = &leaf.problem {
         let _ = writeln!(
             page,
-            "<p class=\"note\">{}</p>",
+            "<p class=\"problem\">{}</p>",
             escaped_lines(&text::told(problem))
         );
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use weir_tests::browser::document;
+use weir_tests::browser::Browser;
 use weir_tests::forge_server::{self, ForgeServer, PullRequest, REPOSITORY, TOKEN};
 use weir_tests::objects::{config_map, deployment, kustomization_file, kustomization_kind};
 use weir_tests::scene::{config_map_kind, deployment_kind, workspace};
@@ -245,41 +245,51 @@ async fn the_plan_against_a_cluster_is_a_comment_but_not_for_a_fork() {
     );
 }
 
-/// In a real browser: nothing but the page's own script runs, and its search finds.
+/// In a real browser: nothing but the page's own script runs, and that searches and folds.
 #[tokio::test]
-async fn the_page_of_a_plan_is_searched_in_a_browser_and_runs_nothing_else() {
+async fn the_page_of_a_plan_is_searched_and_folded_and_runs_nothing_else() {
     let scene = before("plan-browser").await;
     after(&scene).await;
     let own = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
     let folder = tempfile::tempdir().unwrap();
-    let text = plan(&scene, own, &["-o", "html"], 1);
-    let page = page_in(folder.path(), &text);
-    let objects = text.matches("class=\"object\"").count();
+    let page = page_in(folder.path(), &plan(&scene, own, &["-o", "html"], 1));
+    let mut browser = Browser::open(&page, "");
+    assert_eq!(browser.evaluate("document.images.length"), 0);
+    assert_eq!(browser.evaluate("document.scripts.length"), 1);
 
-    let all = document(&page, "");
-    let hidden = |document: &str| {
-        document
-            .matches("class=\"object\" open=\"\" hidden=\"\"")
-            .count()
-            + document.matches("class=\"object\" hidden=\"\"").count()
-    };
-    assert_eq!(hidden(&all), 0, "{all}");
-    assert!(
-        !all.contains("<img") && all.matches("<script>").count() == 1,
-        "{all}"
-    );
-
-    for (search, found) in [
+    const SHOWN: &str =
+        "[...document.querySelectorAll('.object')].filter((it) => it.checkVisibility()).length";
+    const FOUND: &str = "document.getElementById('found').textContent";
+    let objects = browser.evaluate(SHOWN).as_u64().unwrap();
+    assert!(objects > 10, "{objects}");
+    for (words, shown) in [
         ("autoscaler", 1),
-        ("web:2", 1),
-        ("size+two", 2),
+        ("WEB:2", 1),
+        ("size two", 2),
+        ("guarded", 1),
+        (&*scene.namespace, objects),
         ("no-such-thing", 0),
     ] {
-        let document = document(&page, &format!("#search={search}"));
-        assert_eq!(objects - hidden(&document), found, "{search}: {document}");
-        assert!(
-            document.contains(&format!(">{found} of {objects}<")),
-            "{search}: {document}"
+        let typed = format!(
+            "{{ const field = document.getElementById('search'); field.value = '{words}'; \
+             field.dispatchEvent(new Event('input')); }}"
         );
+        browser.evaluate(&typed);
+        assert_eq!(browser.evaluate(SHOWN), shown, "{words}");
+        assert_eq!(browser.evaluate(FOUND), format!("{shown} of {objects}"));
+    }
+    let address = browser.evaluate("location.hash");
+    assert_eq!(address, "#search=no-such-thing");
+
+    const LEAVES: &str =
+        "[...document.querySelectorAll('li')].filter((it) => it.checkVisibility()).length";
+    let mut linked = Browser::open(&page, "#search=size+two");
+    assert_eq!(
+        (linked.evaluate(SHOWN), linked.evaluate(LEAVES)),
+        (json!(2), json!(3))
+    );
+    for (button, open) in [("close", 0), ("open", 3)] {
+        linked.evaluate(&format!("document.getElementById('{button}').click()"));
+        assert_eq!(linked.evaluate(LEAVES), open, "{button}");
     }
 }
