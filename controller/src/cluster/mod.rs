@@ -59,6 +59,7 @@ pub use fence::Fence;
 pub use identity::Identity;
 pub use ignore::{IgnoreRule, Pointer};
 pub use inventory::Inventory;
+pub use limit::{as_one_run, when_nobody_else_asks};
 pub use live::{Drift, Live, ObjectKey, Observed, Proof, Proofs};
 pub use managed_fields::Rival;
 pub use owner::Owner;

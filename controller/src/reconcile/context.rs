@@ -1,7 +1,6 @@
 //! What every run may use: clients, the objects that the watches show, the snapshots of the sources.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -15,8 +14,9 @@ use super::input_watches::InputWatches;
 use super::keys::Decrypting;
 use super::observe::Listed;
 use super::package::Package;
-use super::schedule::{Key, Kind, Schedule, Topic, Turns, Wake};
+use super::schedule::{Key, Kind, Schedule, Turns};
 use super::sites::Sites;
+use super::snapshots::Snapshots;
 use crate::api::bucket::Bucket;
 use crate::api::git_repository::GitRepository;
 use crate::api::kustomization::Kustomization;
@@ -25,11 +25,8 @@ use crate::api::receiver::Receiver;
 use crate::cluster::order::GroupKind;
 use crate::report::events::Events;
 use crate::report::metrics::Metrics;
-use crate::source::{Repositories, Snapshot, Storage};
+use crate::source::{Repositories, Storage};
 use crate::web::receiver::Hooks;
-
-/// How long what builds of one snapshot share is held: the builds that it starts are done by then.
-const SHARED_FOR: Duration = Duration::from_secs(20);
 
 /// What the command line decides for all runs.
 #[derive(Clone, Debug)]
@@ -112,78 +109,7 @@ pub struct Context {
     pub processors: Semaphore,
 }
 
-/// The newest snapshot of every source, numbered in the order of their coming.
-#[derive(Default)]
-pub struct Snapshots(Mutex<Published>);
-
-#[derive(Default)]
-struct Published {
-    last: u64,
-    newest: HashMap<Key, (u64, Arc<Snapshot>)>,
-}
-
-impl Snapshots {
-    /// How many sources have one.
-    pub fn count(&self) -> usize {
-        self.lock().newest.len()
-    }
-
-    /// The newest snapshot of a source.
-    pub fn get(&self, source: &Key) -> Option<Arc<Snapshot>> {
-        let published = self.lock();
-        published
-            .newest
-            .get(source)
-            .map(|(_, newest)| newest.clone())
-    }
-
-    /// The number of the newest snapshot of a source; 0 when there is none.
-    pub fn number(&self, source: &Key) -> u64 {
-        let published = self.lock();
-        published
-            .newest
-            .get(source)
-            .map_or(0, |(number, _)| *number)
-    }
-
-    fn publish(&self, source: &Key, snapshot: Snapshot) {
-        let mut published = self.lock();
-        published.last += 1;
-        let newest = (published.last, Arc::new(snapshot));
-        published.newest.insert(source.clone(), newest);
-    }
-
-    fn withdraw(&self, source: &Key) {
-        self.lock().newest.remove(source);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Published> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Context {
-    /// The source has a new snapshot: all that build from it start at once.
-    pub fn publish(&self, source: &Key, snapshot: Snapshot) {
-        let shared = Arc::downgrade(&snapshot.shared);
-        tokio::spawn(async move {
-            tokio::time::sleep(SHARED_FOR).await;
-            if let Some(shared) = shared.upgrade() {
-                shared.close();
-            }
-        });
-        self.snapshots.publish(source, snapshot);
-        self.schedule
-            .publish(&Topic::Source(source.clone()), &Wake::source());
-    }
-
-    /// The source is gone; what was built from it stays as it is.
-    pub fn withdraw(&self, source: &Key) {
-        self.snapshots.withdraw(source);
-        self.schedule
-            .publish(&Topic::Source(source.clone()), &Wake::source());
-    }
-
     /// A GitRepository as the watch shows it.
     pub fn git_repository(&self, key: &Key) -> Option<Arc<GitRepository>> {
         self.git_repositories

@@ -43,6 +43,7 @@ pub mod repository_access;
 pub mod run;
 pub mod schedule;
 pub mod sites;
+pub mod snapshots;
 mod source_outcome;
 pub mod support;
 
@@ -76,6 +77,7 @@ pub async fn bring(
     let snapshot = run.snapshot()?;
     let (revision, content) = (snapshot.revision.clone(), snapshot.content);
     report.revision = Some(revision.clone());
+    report.origin_revision.clone_from(&snapshot.origin_revision);
     if run.is_rendered(number) {
         dependencies::check(run.context, run.key, &run.object, &revision).await?;
     }

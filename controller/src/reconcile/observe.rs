@@ -28,9 +28,9 @@ use crate::api::kustomization::Kustomization;
 use crate::api::meta::condition::READY;
 use crate::api::oci_repository::OCIRepository;
 use crate::api::receiver::Receiver;
-use crate::cluster;
 use crate::cluster::order::GroupKind;
 use crate::cluster::watch::How;
+use crate::cluster::{self, as_one_run};
 use crate::report::conditions;
 
 /// The longest pause after a run that panicked.
@@ -239,10 +239,12 @@ pub async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
     let mut next = Next::OnEvent;
     while let Some(wake) = sleeper.sleep(next).await {
         let _under_way = (context.metrics.begin(key.kind), context.events.begin_run());
-        next = guarded(&key, state.run(&context, &key, wake)).await;
+        // A run is 18 KB large. Boxed, it is neither held by a task that sleeps nor copied by what wraps it.
+        let run = Box::pin(state.run(&context, &key, wake));
+        next = as_one_run(guarded(&key, run)).await;
     }
     if context.schedule.is_stopping() {
-        state.finish(&context, &key).await;
+        Box::pin(state.finish(&context, &key)).await;
     }
     end(&context, &key);
 }

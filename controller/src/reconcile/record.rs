@@ -153,7 +153,7 @@ pub async fn status<K: Recorded>(
             .patch_status(&object.name_any(), &parameters, &Patch::Merge(body))
             .await
         {
-            Ok(written) => return Ok(written),
+            Ok(written) => return Ok(lean(written)),
             Err(error) if is_code(&error, 409) && attempt < ATTEMPTS => {
                 object = api.get(&object.name_any()).await.map_err(request)?;
             }
@@ -190,7 +190,7 @@ pub async fn finalizer<K: Recorded>(
             )
             .await
         {
-            Ok(written) => return Ok(written),
+            Ok(written) => return Ok(lean(written)),
             Err(error) if is_code(&error, 409) && attempt < ATTEMPTS => {
                 object = api.get(&object.name_any()).await.map_err(request)?;
             }
@@ -198,6 +198,12 @@ pub async fn finalizer<K: Recorded>(
         }
     }
     Ok(object)
+}
+
+/// An answer is kept until the watch shows it, and nobody asks who wrote what in it.
+fn lean<K: Recorded>(mut object: K) -> K {
+    object.managed_fields_mut().clear();
+    object
 }
 
 fn own<K: Recorded>(client: &kube::Client, object: &K) -> Api<K> {

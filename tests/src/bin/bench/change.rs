@@ -16,7 +16,7 @@ pub(crate) struct Change {
     pub(crate) applied: Duration,
     /// What Weir asked for it.
     pub(crate) calls: Vec<Call>,
-    /// How many statuses of unchanged Kustomizations were written meanwhile.
+    /// How many statuses and events of unchanged Kustomizations were written meanwhile.
     pub(crate) lazy: usize,
 }
 
@@ -58,10 +58,12 @@ async fn bring(site: &Site, note: &str) -> Change {
     }
 }
 
-/// Whether a request says of another Kustomization that nothing has changed.
+/// Whether a request says of another Kustomization that nothing has changed: its status, or its event.
 pub(crate) fn is_lazy(call: &Call, changed: &str) -> bool {
-    let status = call.resource == "kustomizations" && call.subresource == "status";
-    status && call.name != changed
+    let is_said = call.subresource == "status" || call.resource == "events";
+    // An event is called after its object.
+    let of = call.name.split('.').next().unwrap_or_default();
+    is_said && of.starts_with(fleet::PREFIX) && of != changed
 }
 
 /// The middle one.

@@ -7,9 +7,12 @@ use weir_tests::objects::kustomization_file;
 /// The files of a bare folder each hold this many objects.
 const PER_FILE: usize = 100;
 
+/// What the names of all applications begin with.
+pub(crate) const PREFIX: &str = "app-";
+
 /// The name of an application.
 pub(crate) fn name(number: usize) -> String {
-    format!("app-{number:04}")
+    format!("{PREFIX}{number:04}")
 }
 
 /// The four objects of an application. The version is what the Kustomization's substitution puts in.

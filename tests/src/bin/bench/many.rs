@@ -138,7 +138,7 @@ async fn one_commit(site: &Site, count: usize, peer: &Peer) -> [Row; 2] {
             goal: 10.0,
             unit: "requests",
             detail: format!(
-                "{}; lazy status writes of the others: {}",
+                "{}; written lazily of the others: {}",
                 by_kind(&seen[seen.len() - 1].calls),
                 seen.iter().map(|change| change.lazy).sum::<usize>(),
             ),
