@@ -124,6 +124,13 @@ pub enum Drift {
     Written,
 }
 
+impl Drift {
+    /// Whether somebody has written fields of an object that is otherwise ours.
+    pub fn is_of_fields(self) -> bool {
+        matches!(self, Self::FieldsTaken | Self::TakenOver | Self::Written)
+    }
+}
+
 impl Live {
     /// What is seen of an object.
     pub fn get(&self, key: &ObjectKey) -> Option<Observed> {

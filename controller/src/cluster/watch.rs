@@ -329,8 +329,8 @@ impl Watch {
     }
 }
 
-/// A kind that is not found is on its way, or on its way out: no refusal.
-fn is_refused(error: &watcher::Error) -> bool {
+/// Whether the account may not watch. A kind that is not found is on its way, or on its way out: no refusal.
+pub fn is_refused(error: &watcher::Error) -> bool {
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))

@@ -11,6 +11,7 @@ mod generic;
 mod job;
 mod persistent_volume_claim;
 mod pod;
+pub mod pods;
 mod replica_set;
 mod service;
 mod stateful_set;
@@ -80,29 +81,46 @@ impl Health {
 /// The rule of one kind, asked after the generic rules have had nothing to say.
 type Check = fn(&Value) -> Health;
 
-/// The checks by group and kind.
-const CHECKS: [(&str, &str, Check); 13] = [
-    ("", "Service", service::check),
-    ("", "Pod", pod::check),
-    ("", "Secret", always_current),
-    ("", "ConfigMap", always_current),
-    ("", "PersistentVolumeClaim", persistent_volume_claim::check),
-    ("apps", "Deployment", deployment::check),
-    ("apps", "StatefulSet", stateful_set::check),
-    ("apps", "DaemonSet", daemon_set::check),
-    ("apps", "ReplicaSet", replica_set::check),
-    ("batch", "CronJob", always_current),
-    ("batch", "Job", job::check),
-    ("policy", "PodDisruptionBudget", always_current),
+/// The checks by group and kind; none where an object only has to be there.
+const CHECKS: [(&str, &str, Option<Check>); 13] = [
+    ("", "Service", Some(service::check)),
+    ("", "Pod", Some(pod::check)),
+    ("", "Secret", None),
+    ("", "ConfigMap", None),
+    (
+        "",
+        "PersistentVolumeClaim",
+        Some(persistent_volume_claim::check),
+    ),
+    ("apps", "Deployment", Some(deployment::check)),
+    ("apps", "StatefulSet", Some(stateful_set::check)),
+    ("apps", "DaemonSet", Some(daemon_set::check)),
+    ("apps", "ReplicaSet", Some(replica_set::check)),
+    ("batch", "CronJob", None),
+    ("batch", "Job", Some(job::check)),
+    ("policy", "PodDisruptionBudget", Some(seen)),
     (
         "apiextensions.k8s.io",
         "CustomResourceDefinition",
-        definition::check,
+        Some(definition::check),
     ),
 ];
 
-fn always_current(_: &Value) -> Health {
+/// Whether every object of a kind is as it should be for as long as it is there.
+pub fn is_always_current(group: &str, kind: &str) -> bool {
+    matches!(rule(group, kind), Some(None))
+}
+
+/// Its controller has seen it, as the generic rules have found by its generations, and that is all there is to see.
+fn seen(_: &Value) -> Health {
     Health::current("Resource is always ready")
+}
+
+fn rule(group: &str, kind: &str) -> Option<Option<Check>> {
+    let own = CHECKS
+        .iter()
+        .find(|(own_group, own_kind, _)| *own_group == group && *own_kind == kind);
+    own.map(|(_, _, check)| *check)
 }
 
 /// Whether objects of a kind can only be as they should be once their controller has written into the status which
@@ -117,11 +135,9 @@ pub fn assess(object: &Value) -> Health {
     if let Some(health) = generic::first(object) {
         return health;
     }
-    let own = CHECKS
-        .iter()
-        .find(|(own_group, own_kind, _)| *own_group == group && *own_kind == kind);
-    match own {
-        Some((_, _, check)) => check(object),
+    match rule(group, kind) {
+        Some(Some(check)) => check(object),
+        Some(None) => seen(object),
         None => generic::last(object),
     }
 }

@@ -9,7 +9,7 @@ use super::dependencies::ReadyAt;
 use super::kustomization::State;
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
-use super::schedule::{Key, Next, jittered};
+use super::schedule::{Key, Next};
 use crate::api::kustomization::reason::DEPENDENCY_NOT_READY;
 use crate::api::kustomization::{HistoryEntry, Kustomization};
 use crate::report::kustomization::{events, status};
@@ -135,23 +135,18 @@ pub fn postpone(run: &Run<'_>, state: &mut State, mut report: Report, delay: Dur
 
 /// When a revision that changed nothing is written to the status: soon, but not more than once a minute, and
 /// never all at the same time.
-pub fn lazily(context: &Context, state: &mut State) -> Duration {
-    let now = Instant::now();
+pub fn lazily(context: &Context, state: &mut State) -> Instant {
     if let Some(unsaid) = &state.unsaid {
-        return unsaid.at.saturating_duration_since(now);
+        return unsaid.at;
     }
-    let rested = state.verified.map(|verified| {
-        (verified + context.settings.unchanged_status_interval).saturating_duration_since(now)
-    });
-    let delay = match rested {
-        Some(rest) if !rest.is_zero() => jittered(rest, 10),
-        _ => context
-            .turns
-            .next(now + AFTERWARDS)
-            .saturating_duration_since(now),
-    };
-    state.verified = Some(now + delay);
-    delay
+    let rest = context.settings.unchanged_status_interval;
+    let rested = state.verified.map(|verified| verified + rest);
+    let soon = Instant::now() + AFTERWARDS;
+    let at = context
+        .turns
+        .next(rested.map_or(soon, |rested| rested.max(soon)));
+    state.verified = Some(at);
+    at
 }
 
 /// Sleeps until the interval is over, an object is due to be looked at, a list is to be compared, or something is to

@@ -24,7 +24,7 @@ use super::{Brought, bring, drift, finalize, inputs, owners, render, support};
 use crate::api::kustomization::Kustomization;
 
 use crate::cluster::order::GroupKind;
-use crate::cluster::{Drift, ObjectKey, Proofs};
+use crate::cluster::{Drift, ObjectKey, Proofs, when_nobody_else_asks};
 
 use crate::report::kustomization::{answer_request, checks_health, status};
 use crate::report::{Outcome, Report};
@@ -36,7 +36,7 @@ const OVERTAKEN: Duration = Duration::from_secs(1);
 /// What a task remembers between its runs.
 #[derive(Default)]
 pub struct State {
-    /// The object as the last own write was answered.
+    /// The object as the last own write was answered, until the watch shows it.
     answered: Option<Kustomization>,
     /// What the last run that applied everything took in; none when the last run failed.
     pub(super) settled: Option<Settled>,
@@ -71,6 +71,7 @@ pub(super) struct Settled {
     generation: i64,
     annotations: u64,
     revision: String,
+    origin_revision: Option<String>,
     content: ObjectHash,
     pub(super) digest: Option<String>,
     reads: Arc<Reads>,
@@ -107,7 +108,10 @@ pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wa
     };
     let retry = Times::of(&run.object.spec).retry;
     let result = attempt(&mut run, state, wake).await;
-    state.answered = Some(run.object);
+    let is_shown = context
+        .kustomization(key)
+        .is_some_and(|watched| watched.resource_version() == run.object.resource_version());
+    state.answered = (!is_shown).then_some(run.object);
     match result {
         Ok(next) => next,
         Err(error) if error.is_gone() => Next::OnEvent,
@@ -237,15 +241,14 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     };
     let fights = &mut state.drift.fights;
     let mut drifted = drifted(run, &state.proofs, &settled.expiring, &wake.altered, &shown);
-    drifted.retain(|key| !fights.leaves(key, now));
+    drifted.retain(|(key, drift)| !(drift.is_of_fields() && fights.leaves(key, now)));
     if !drifted.is_empty() || fights.end_quiet(now) {
         return Need::Run;
     }
-    let is_due = state.due.is_some_and(|due| due <= now);
     let live = run.live();
     let mut fleeting = settled.expiring.union(&settled.unseen);
     let has_gone = fleeting.any(|key| live.get(key).is_none());
-    if is_due && !(fights.is_empty() && watched(run, &state.proofs) && !has_gone) {
+    if is_due(state.due) && !(fights.is_empty() && watched(run, &state.proofs) && !has_gone) {
         return Need::Run;
     }
     let Ok(snapshot) = run.snapshot() else {
@@ -254,10 +257,21 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     if snapshot.revision == settled.revision && snapshot.content == settled.content {
         return Need::Look;
     }
+    if !fights.is_empty() {
+        // A new commit is a new beginning for both sides.
+        fights.clear();
+        return Need::Run;
+    }
     match render::unchanged(run.context, settled.reads.clone(), snapshot.clone()).await {
         true => Need::Verified(snapshot),
         false => Need::Run,
     }
+}
+
+/// Whether the interval, or the wait after a failure, is over. A task wakes at other times too, for example to compare
+/// a list.
+fn is_due(due: Option<Instant>) -> bool {
+    due.is_some_and(|due| due <= Instant::now())
 }
 
 /// Whether everything that a run takes in, and everything that it applied, is watched.
@@ -278,7 +292,7 @@ fn drifted(
     expiring: &BTreeSet<ObjectKey>,
     altered: &BTreeSet<ObjectKey>,
     shown: &BTreeSet<GroupKind>,
-) -> Vec<ObjectKey> {
+) -> Vec<(ObjectKey, Drift)> {
     let (live, owner) = (run.live(), run.owner());
     let is_shown = |key: &ObjectKey| {
         let mut kinds = shown.iter();
@@ -287,12 +301,14 @@ fn drifted(
     proofs
         .iter()
         .filter(|(key, _)| altered.contains(*key) || is_shown(key))
-        .filter_map(|(key, proof)| Some((key, proof.drift(&owner, live.get(key).as_ref())?)))
+        .filter_map(|(key, proof)| {
+            let drift = proof.drift(&owner, live.get(key).as_ref())?;
+            Some((key.clone(), drift))
+        })
         .filter(|(key, drift)| {
             let goes = matches!(drift, Drift::Missing | Drift::Deleting);
-            !(goes && expiring.contains(*key))
+            !(goes && expiring.contains(key))
         })
-        .map(|(key, _)| key.clone())
         .collect()
 }
 
@@ -356,6 +372,7 @@ async fn settle(
         generation: run.object.metadata.generation.unwrap_or_default(),
         annotations: annotations(&run.object),
         revision: report.revision.clone().unwrap_or_default(),
+        origin_revision: report.origin_revision.clone(),
         content: brought.content,
         digest: report.digest.clone(),
         reads: Arc::new(brought.reads),
@@ -389,32 +406,30 @@ fn outcome(following: &Following) -> Outcome {
 /// The new revision makes the same objects: nothing to do but to say so, when there is time for it.
 fn verified(run: &Run<'_>, state: &mut State, snapshot: &Snapshot) -> Next {
     if let Some(settled) = &mut state.settled {
-        settled.revision = snapshot.revision.clone();
+        settled.revision.clone_from(&snapshot.revision);
+        settled
+            .origin_revision
+            .clone_from(&snapshot.origin_revision);
         settled.content = snapshot.content;
     }
     if let Some(following) = &mut state.following {
         following.revision = snapshot.revision.clone();
     }
-    let report = standing(state, &snapshot.revision);
+    let report = standing(state);
     run.context.set_ready(run.key, ready_at(run, &report));
-    let delay = lazily(run.context, state);
-    state.unsaid = Some(Unsaid {
-        report,
-        at: Instant::now() + delay,
-    });
+    let at = lazily(run.context, state);
+    state.unsaid = Some(Unsaid { report, at });
     rest(run, state)
 }
 
 /// How the Kustomization stands without any new work.
-fn standing(state: &mut State, revision: &str) -> Report {
-    let digest = state
-        .settled
-        .as_ref()
-        .and_then(|settled| settled.digest.clone());
+fn standing(state: &mut State) -> Report {
+    let settled = state.settled.as_ref();
     let following = state.following.as_mut();
     let mut report = Report {
-        revision: Some(revision.to_owned()),
-        digest,
+        revision: settled.map(|settled| settled.revision.clone()),
+        origin_revision: settled.and_then(|settled| settled.origin_revision.clone()),
+        digest: settled.and_then(|settled| settled.digest.clone()),
         outcome: following.as_deref().map(outcome).unwrap_or_default(),
         took: following.map(Following::took).unwrap_or_default(),
         ..Report::default()
@@ -429,8 +444,8 @@ async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
     if let Some(following) = &mut state.following {
         following.ask(&wake.health, &live);
         following.ask(&wake.altered, &live);
-        if wake.due {
-            following.ask_about_troubled();
+        if is_due(state.due) {
+            following.ask_without_event();
         }
         let before = following.verdict();
         following.look().await;
@@ -438,8 +453,7 @@ async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
         if before == Verdict::Healthy && after == Verdict::Pending {
             following.lose();
         } else if after != Verdict::Pending && changes_conditions(run, state) {
-            let revision = revision(state);
-            let report = standing(state, &revision);
+            let report = standing(state);
             return conclude(run, state, report).await;
         } else if after != Verdict::Pending {
             // It was about to be said that health is waited for, and the status still says how that ended before.
@@ -449,22 +463,19 @@ async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
         }
     }
     match state.unsaid.take_if(|unsaid| unsaid.at <= Instant::now()) {
-        Some(unsaid) => conclude(run, state, unsaid.report).await,
+        // Those that have something to apply go first.
+        Some(unsaid) => when_nobody_else_asks(conclude(run, state, unsaid.report)).await,
         None => Ok(rest(run, state)),
     }
-}
-
-fn revision(state: &State) -> String {
-    let settled = state.settled.as_ref();
-    settled
-        .map(|settled| settled.revision.clone())
-        .unwrap_or_default()
 }
 
 /// Whether the conditions would say anything else than they do.
 fn changes_conditions(run: &Run<'_>, state: &State) -> bool {
     let mut report = Report {
-        revision: Some(revision(state)),
+        revision: state
+            .settled
+            .as_ref()
+            .map(|settled| settled.revision.clone()),
         outcome: state.following.as_ref().map(outcome).unwrap_or_default(),
         ..Report::default()
     };

@@ -47,6 +47,8 @@ async fn a_failed_deployment_is_reported_and_mended() {
     let message = scene.failed("app", "HealthCheckFailed").await;
     assert!(message.contains("Deployment"), "{message}");
     assert!(message.contains("web"), "{message}");
+    let reason = "container web: CrashLoopBackOff, Error (exit code 1)";
+    assert!(message.contains(reason), "{message}");
 
     write_app(&scene, "nginx:1.29");
     let mended = scene.publish("mended").await;

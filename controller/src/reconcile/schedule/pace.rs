@@ -1,5 +1,6 @@
 //! When a task runs without any event: delays, their jitter, and turns.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -48,16 +49,39 @@ impl Default for Pace {
 }
 
 /// Turns for work that must not come all at once: 20 a second.
-#[derive(Default)]
-pub struct Turns(Mutex<Option<Instant>>);
+pub struct Turns {
+    begin: Instant,
+    /// The turns that are taken, by number.
+    taken: Mutex<BTreeSet<u32>>,
+}
+
+/// From one turn to the next.
+const TURN: Duration = Duration::from_millis(50);
+
+impl Default for Turns {
+    fn default() -> Self {
+        let begin = Instant::now();
+        let taken = Mutex::default();
+        Self { begin, taken }
+    }
+}
 
 impl Turns {
     /// The next turn that is free, not before this time.
     pub fn next(&self, earliest: Instant) -> Instant {
-        let mut free = lock(&self.0);
-        let turn = free.map_or(earliest, |free| free.max(earliest));
-        *free = Some(turn + Duration::from_millis(50));
-        turn
+        let mut taken = lock(&self.taken);
+        *taken = taken.split_off(&self.number(Instant::now()));
+        let mut turn = self.number(earliest);
+        while !taken.insert(turn) {
+            turn += 1;
+        }
+        self.begin + TURN * turn
+    }
+
+    /// The first turn that does not begin before this time.
+    fn number(&self, time: Instant) -> u32 {
+        let since = time.saturating_duration_since(self.begin);
+        u32::try_from(since.as_nanos().div_ceil(TURN.as_nanos())).unwrap_or(u32::MAX - 1)
     }
 }
 
@@ -91,9 +115,19 @@ mod tests {
     async fn turns_are_apart() {
         let turns = Turns::default();
         let now = Instant::now();
-        let times: Vec<_> = (0..3)
-            .map(|_| (turns.next(now) - now).as_millis())
-            .collect();
-        assert_eq!(times, [0, 50, 100]);
+        let minute = now + Duration::from_secs(60);
+        let times = [now, now, minute, now, minute].map(|at| (turns.next(at) - now).as_millis());
+        assert_eq!(times, [0, 50, 60_000, 100, 60_050]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_that_are_over_are_forgotten() {
+        let turns = Turns::default();
+        for _ in 0..10 {
+            turns.next(Instant::now());
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        turns.next(Instant::now());
+        assert_eq!(lock(&turns.taken).len(), 1);
     }
 }

@@ -4,26 +4,29 @@
 //! from a watch by name, starts one look at that object, unless it tells of the version that was judged already.
 //! What has just been applied is looked at more often than once a second, because others wait for it.
 
+mod by_name;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use futures::{StreamExt, pin_mut, stream};
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt, watcher};
+use futures::{StreamExt, stream};
 use overlay::ObjectId;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use by_name::Unwatched;
+
 use super::conclude::PATIENCE;
 use super::run::{Run, Times};
-use super::schedule::{Key, Schedule, Wake};
+use super::schedule::Key;
 use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
 use crate::cluster::discovery::Resource;
 use crate::cluster::{Action, ChangeSet, Client, Live, ObjectKey, Observed, Plan, Step};
 use crate::health::custom::Rules;
-use crate::health::{Health, Status, waits_for_report};
+use crate::health::{self, Health, Status, pods, waits_for_report};
 use crate::report::failure::Failure;
 
 /// The shortest time between two looks at one object.
@@ -38,8 +41,8 @@ const LOOKS: usize = 8;
 /// How many objects a message lists.
 const LISTED: usize = 10;
 
-/// Kinds that are as they should be once they are there.
-const ALWAYS_CURRENT: [(&str, &str); 2] = [("", "ConfigMap"), ("", "Secret")];
+/// How many pods of an object are asked why it has failed.
+const PODS: usize = 50;
 
 /// The objects whose health decides a Kustomization's.
 pub struct Following {
@@ -58,6 +61,8 @@ pub struct Following {
     objects: BTreeMap<ObjectKey, Followed>,
     client: Client,
     rules: Rules,
+    /// Objects that are looked at at the interval, because they may not be watched.
+    unwatched: Unwatched,
     /// Watches by name of objects that the shared watches do not show; they end with this.
     _watches: JoinSet<()>,
 }
@@ -65,13 +70,26 @@ pub struct Following {
 /// One object and what is known of it.
 struct Followed {
     id: ObjectId,
-    health: Option<Health>,
-    /// The resource version that the health is of.
-    version: Option<String>,
+    /// What was last seen of it.
+    sight: Option<Sight>,
     looked: Option<Instant>,
+    /// How often it was looked at since it was applied; the apply's answer does not count.
+    looks: u32,
     asked: bool,
     /// It may go by itself once it has done its work.
     expires: bool,
+}
+
+/// What was last seen of an object.
+#[derive(Clone)]
+struct Sight {
+    health: Health,
+    /// The resource version that the health is of.
+    version: Option<String>,
+    /// What selects its pods, if it has any.
+    pods: Option<String>,
+    /// What its pods say, once the verdict is a failure.
+    culprit: Option<String>,
 }
 
 /// What the health of all objects says of the Kustomization.
@@ -105,7 +123,8 @@ pub async fn follow(
         .values()
         .filter(|object| !plan.steps.iter().any(|step| step.id == object.id));
     let foreign: Vec<ObjectId> = foreign.map(|object| object.id.clone()).collect();
-    let watches = watch_by_name(&client, &run.context.schedule, run.key, &foreign).await;
+    let unwatched = Unwatched::default();
+    let watches = by_name::watch(run, &client, &foreign, &unwatched).await;
     let expiring = expiring(plan);
     for (_, job) in objects
         .iter_mut()
@@ -125,6 +144,7 @@ pub async fn follow(
         objects,
         client,
         rules,
+        unwatched,
         _watches: watches,
     };
     following.look().await;
@@ -157,14 +177,14 @@ fn chosen(
         spec.health_checks.iter().map(id).collect()
     };
     let followed = |id: ObjectId| {
-        let health = is_always_current(rules, &id).then(current);
+        let sight = is_always_current(rules, &id).then(|| Sight::without_object(current()));
         (
             ObjectKey::from(&id),
             Followed {
                 id,
-                health,
-                version: None,
+                sight,
                 looked: None,
+                looks: 0,
                 asked: false,
                 expires: false,
             },
@@ -174,7 +194,7 @@ fn chosen(
 }
 
 fn is_always_current(rules: &Rules, id: &ObjectId) -> bool {
-    ALWAYS_CURRENT.contains(&(&id.group, &id.kind)) && !rules.cover(&id.group, &id.kind)
+    health::is_always_current(&id.group, &id.kind) && !rules.cover(&id.group, &id.kind)
 }
 
 /// Whether an object's controller has yet to say anything that could make it as it should be.
@@ -218,15 +238,29 @@ fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, chan
         if let (Some(object), Some(answer)) =
             (objects.get_mut(&ObjectKey::from(&entry.id)), &entry.answer)
         {
-            object.health = Some(rules.assess(answer));
-            (object.version, object.looked) = (version(answer), Some(Instant::now()));
+            (object.sight, object.looked) = (Some(Sight::of(answer, rules)), Some(Instant::now()));
         }
     }
 }
 
-fn version(object: &Value) -> Option<String> {
-    let version = object["metadata"]["resourceVersion"].as_str();
-    version.map(str::to_owned)
+impl Sight {
+    fn of(object: &Value, rules: &Rules) -> Self {
+        let version = object["metadata"]["resourceVersion"].as_str();
+        Self {
+            version: version.map(str::to_owned),
+            pods: pods::selector(object),
+            ..Self::without_object(rules.assess(object))
+        }
+    }
+
+    fn without_object(health: Health) -> Self {
+        Self {
+            health,
+            version: None,
+            pods: None,
+            culprit: None,
+        }
+    }
 }
 
 /// Whether a version was judged already, or a later one: versions of one object are numbers that grow
@@ -242,19 +276,31 @@ fn is_judged(seen: &str, judged: &str) -> bool {
 /// as the event that told of their progress may have gone to the run before.
 fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Following>) {
     for (key, old) in before.into_iter().flat_map(|before| before.objects) {
-        let healthy = old
-            .health
-            .as_ref()
-            .is_some_and(|health| health.status == Status::Current);
         if let Some(object) = objects.get_mut(&key)
-            && object.health.is_none()
-            && healthy
+            && object.sight.is_none()
+            && old.is_current()
         {
-            object.health = old.health;
-            object.version = old.version;
-            object.looked = old.looked;
+            object.sight = old.sight;
+            (object.looked, object.looks) = (old.looked, old.looks);
             object.asked = old.asked;
         }
+    }
+}
+
+impl Followed {
+    fn status(&self) -> Status {
+        let sight = self.sight.as_ref();
+        sight.map_or(Status::Unknown, |sight| sight.health.status)
+    }
+
+    fn is_current(&self) -> bool {
+        self.status() == Status::Current
+    }
+
+    /// When it may be looked at again.
+    fn rested(&self) -> Option<Instant> {
+        let pause = FIRST_PAUSE * 2_u32.pow(self.looks.min(4));
+        Some(self.looked? + pause.min(PAUSE))
     }
 }
 
@@ -267,7 +313,11 @@ impl Following {
                 continue;
             };
             let seen = live.get(key);
-            let is_judged = match (&seen, &object.version) {
+            let judged = object
+                .sight
+                .as_ref()
+                .and_then(|sight| sight.version.as_ref());
+            let is_judged = match (&seen, judged) {
                 (Some(seen), Some(judged)) => is_judged(&seen.resource_version, judged),
                 _ => false,
             };
@@ -278,13 +328,14 @@ impl Following {
         }
     }
 
-    /// Asks for a look at all objects that are not as they should be: no event may come of what could not be read.
-    pub fn ask_about_troubled(&mut self) {
-        let is_current = |health: &Health| health.status == Status::Current;
-        let troubled = self.objects.values_mut();
-        troubled
-            .filter(|object| !object.health.as_ref().is_some_and(is_current))
-            .for_each(|object| object.asked = true);
+    /// Asks for a look at all objects that no event may come of: those that are not watched, and those that are not as
+    /// they should be, because they may not have been read.
+    pub fn ask_without_event(&mut self) {
+        let unwatched = self.unwatched.lock();
+        let unwatched = unwatched.unwrap_or_else(PoisonError::into_inner);
+        for (key, object) in &mut self.objects {
+            object.asked |= !object.is_current() || unwatched.contains(key);
+        }
     }
 
     /// How long it took to the first verdict; asked later, nothing.
@@ -295,19 +346,12 @@ impl Following {
         }
     }
 
-    /// When an object may be looked at again: what was applied long ago rests a second.
-    fn rested(&self, object: &Followed) -> Option<Instant> {
-        let looked = object.looked?;
-        let age = looked.saturating_duration_since(self.begun);
-        Some(looked + age.clamp(FIRST_PAUSE, PAUSE))
-    }
-
     /// Looks at all objects that are unknown or have changed, unless they were looked at just now.
     pub async fn look(&mut self) {
         let now = Instant::now();
-        let is_rested = |object: &Followed| self.rested(object).is_none_or(|rested| rested <= now);
+        let is_rested = |object: &Followed| object.rested().is_none_or(|rested| rested <= now);
         let is_due =
-            |object: &Followed| object.health.is_none() || (object.asked && is_rested(object));
+            |object: &Followed| object.sight.is_none() || (object.asked && is_rested(object));
         let due = self.objects.iter().filter(|(_, object)| is_due(object));
         let due: Vec<_> = due
             .map(|(key, object)| (key.clone(), object.id.clone()))
@@ -317,15 +361,53 @@ impl Following {
             async move { (key, look(&client, rules, &id).await) }
         });
         let seen: Vec<_> = stream::iter(looks).buffer_unordered(LOOKS).collect().await;
-        for (key, (mut health, version)) in seen {
+        for (key, mut sight) in seen {
             if let Some(object) = self.objects.get_mut(&key) {
-                if object.expires && health.status == Status::NotFound {
-                    health = current();
+                if object.expires && sight.health.status == Status::NotFound {
+                    sight.health = current();
                 }
-                (object.health, object.version) = (Some(health), version);
+                object.sight = Some(sight);
                 (object.looked, object.asked) = (Some(Instant::now()), false);
+                object.looks += 1;
             }
         }
+        if matches!(self.verdict(), Verdict::Failed(_)) {
+            self.ask_pods().await;
+        }
+    }
+
+    /// Finds out what the pods of those that are told to have failed say of it.
+    async fn ask_pods(&mut self) {
+        let asked = self.troubled().into_iter().filter_map(|(key, object)| {
+            let sight = object.sight.as_ref()?;
+            let selector = sight.pods.clone().filter(|_| sight.culprit.is_none())?;
+            Some((key.clone(), selector))
+        });
+        let asked: Vec<_> = asked.take(LISTED).collect();
+        let answers = asked.into_iter().map(|(key, selector)| {
+            let client = self.client.clone();
+            async move {
+                let trouble = trouble(&client, &key.namespace, &selector).await;
+                (key, trouble)
+            }
+        });
+        let answers = stream::iter(answers).buffer_unordered(LOOKS);
+        let answers: Vec<_> = answers.collect().await;
+        for (key, trouble) in answers {
+            let object = self.objects.get_mut(&key);
+            if let Some(sight) = object.and_then(|object| object.sight.as_mut()) {
+                sight.culprit = trouble;
+            }
+        }
+    }
+
+    /// All that are not as they should be, those that have failed first.
+    fn troubled(&self) -> Vec<(&ObjectKey, &Followed)> {
+        let troubled = self.objects.iter();
+        let troubled = troubled.filter(|(_, object)| !object.is_current());
+        let mut troubled: Vec<_> = troubled.collect();
+        troubled.sort_by_key(|(_, object)| object.status() != Status::Failed);
+        troubled
     }
 
     /// What the health of all objects says now.
@@ -367,7 +449,7 @@ impl Following {
     pub fn due(&self, verdict: &Verdict) -> Option<Duration> {
         let now = Instant::now();
         let asked = self.objects.values().filter(|object| object.asked);
-        let looks = asked.map(|object| self.rested(object).unwrap_or(now));
+        let looks = asked.map(|object| object.rested().unwrap_or(now));
         let deadline = (*verdict == Verdict::Pending).then_some(self.deadline);
         looks
             .chain(deadline)
@@ -375,21 +457,11 @@ impl Following {
             .map(|next| next.saturating_duration_since(now))
     }
 
+    /// Who is not as it should be, and in a status that is wanted, in words.
     fn listed(&self, wanted: impl Fn(Status) -> bool) -> Vec<String> {
-        let all = self.objects.values().filter_map(|object| {
-            let health = object.health.as_ref();
-            let status = health.map_or(Status::Unknown, |health| health.status);
-            let message = health
-                .map(|health| health.message.as_str())
-                .unwrap_or_default();
-            let note = if message.is_empty() {
-                String::new()
-            } else {
-                format!(": {message}")
-            };
-            wanted(status).then(|| format!("{} status: '{status}'{note}", object.id))
-        });
-        let mut all: Vec<String> = all.collect();
+        let troubled = self.troubled().into_iter();
+        let listed = troubled.filter(|(_, object)| wanted(object.status()));
+        let mut all: Vec<String> = listed.map(|(_, object)| object.to_string()).collect();
         if all.len() > LISTED {
             let more = format!("and {} more", all.len() - LISTED);
             all.truncate(LISTED);
@@ -399,9 +471,29 @@ impl Following {
     }
 }
 
-/// Reads one object and judges it; gives back the version that it judged.
-async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> (Health, Option<String>) {
-    let unknown = |status, message: String| (Health { status, message }, None);
+impl fmt::Display for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} status: '{}'", self.id, self.status())?;
+        let sight = self.sight.as_ref();
+        let message = sight.map(|sight| sight.health.message.as_str());
+        let culprit = sight.and_then(|sight| sight.culprit.as_deref());
+        let notes = message.into_iter().chain(culprit);
+        notes
+            .filter(|note| !note.is_empty())
+            .try_for_each(|note| write!(f, ": {note}"))
+    }
+}
+
+/// What the pods that are selected say; nothing where they may not be read.
+async fn trouble(client: &Client, namespace: &str, selector: &str) -> Option<String> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}&limit={PODS}");
+    let pods = client.get(&path).await.ok()?;
+    pods::trouble(pods["items"].as_array()?)
+}
+
+/// Reads one object and judges it.
+async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> Sight {
+    let unknown = |status, message| Sight::without_object(Health { status, message });
     let Some(resource) = resource(client, id).await else {
         return unknown(
             Status::NotFound,
@@ -409,7 +501,7 @@ async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> (Health, Option<
         );
     };
     match client.get(&resource.object_path(id)).await {
-        Ok(object) => (rules.assess(&object), version(&object)),
+        Ok(object) => Sight::of(&object, rules),
         Err(error) if error.is_not_found() => unknown(Status::NotFound, String::new()),
         Err(error) => unknown(Status::Unknown, error.to_string()),
     }
@@ -430,58 +522,6 @@ pub fn expiring(plan: &Plan) -> BTreeSet<ObjectKey> {
     };
     let jobs = plan.steps.iter().filter(expires);
     jobs.map(|step| ObjectKey::from(&step.id)).collect()
-}
-
-/// Watches objects that carry no labels of ours. A watch that is refused asks for a look at each try instead.
-async fn watch_by_name(
-    client: &Client,
-    schedule: &Arc<Schedule>,
-    key: &Key,
-    ids: &[ObjectId],
-) -> JoinSet<()> {
-    let mut watches = JoinSet::new();
-    for id in ids {
-        if let Some(resource) = resource(client, id).await {
-            watches.spawn(watch_one(
-                client.kube(),
-                schedule.clone(),
-                key.clone(),
-                id.clone(),
-                resource,
-            ));
-        }
-    }
-    watches
-}
-
-async fn watch_one(
-    client: kube::Client,
-    schedule: Arc<Schedule>,
-    key: Key,
-    id: ObjectId,
-    resource: Resource,
-) {
-    let kind = GroupVersionKind::gvk(&resource.group, &resource.version, &resource.kind);
-    let kind = ApiResource::from_gvk_with_plural(&kind, &resource.plural);
-    let api: Api<PartialObjectMeta<DynamicObject>> = match resource.namespaced {
-        true => Api::namespaced_with(client, &id.namespace, &kind),
-        false => Api::all_with(client, &kind),
-    };
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", id.name));
-    let events = watcher(api, config).default_backoff();
-    pin_mut!(events);
-    while let Some(event) = events.next().await {
-        if !matches!(event, Ok(watcher::Event::Init | watcher::Event::InitDone)) {
-            let health = BTreeSet::from([ObjectKey::from(&id)]);
-            schedule.wake(
-                &key,
-                Wake {
-                    health,
-                    ..Wake::default()
-                },
-            );
-        }
-    }
 }
 
 #[cfg(test)]
@@ -522,6 +562,24 @@ mod tests {
         ] {
             assert_eq!(is_judged(seen, judged), expected, "{seen} {judged}");
         }
+    }
+
+    #[test]
+    fn looks_become_rarer() {
+        let now = Instant::now();
+        let pause = |looks| {
+            let object = Followed {
+                id: id(&HealthCheck::default()),
+                sight: None,
+                looked: Some(now),
+                looks,
+                asked: true,
+                expires: false,
+            };
+            object.rested().map(|at| (at - now).as_millis())
+        };
+        let pauses: Vec<_> = (0..6).map(pause).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000].map(Some));
     }
 
     #[test]
