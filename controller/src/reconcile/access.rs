@@ -1,7 +1,7 @@
 //! How a Kustomization gets at another cluster (`spec.kubeConfig`): with a kubeconfig out of a Secret, or with a token
 //! that our own cluster issues and the other one trusts.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::inputs::{self, CONFIG_MAP, SECRET};
+use super::inputs::{CONFIG_MAP, Data, SECRET};
 use crate::api::kustomization::{KubeConfigReference, SecretKeyReference, reason};
 use crate::cluster::issue_token;
 use crate::report::failure::{Again, Failure};
@@ -122,11 +122,15 @@ pub async fn read(
     }
 }
 
-type Data = BTreeMap<String, Zeroizing<Vec<u8>>>;
-
-async fn data(context: &Context, kind: &str, namespace: &str, name: &str) -> Result<Data, Failure> {
+async fn data(
+    context: &Context,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Arc<Data>, Failure> {
     let place = format!("kubeconfig {kind} '{namespace}/{name}'");
-    let data = inputs::data(&context.client, kind, namespace, name).await;
+    let (watches, client) = (&context.input_watches, &context.client);
+    let data = watches.data(client, kind, namespace, name).await;
     let data = data.map_err(|error| failed(format!("{place}: {error}"), Again::Backoff))?;
     data.ok_or_else(|| failed(format!("{place}: not found"), Again::RetryInterval))
 }

@@ -1,5 +1,5 @@
 //! The watches of ConfigMaps and Secrets that builds take values from: metadata only, one a kind and namespace in
-//! use, closed with their last user; and what was read under them a moment ago.
+//! use, closed with their last user; and what was read under them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,14 +23,15 @@ use super::schedule::{Schedule, Topic, Wake};
 /// How long a run waits for the first sight of a watch; without it a change in between could go unseen.
 const FIRST_SIGHT: Duration = Duration::from_secs(10);
 
-/// How long what was read is kept for others who want it too.
+/// How long a Secret is kept for others who want it too. A ConfigMap is kept for as long as it is watched; secrets are
+/// not to lie about in memory.
 const MOMENT: Duration = Duration::from_secs(30);
 
 /// The watches of ConfigMaps and Secrets, by kind and namespace; each says when it has seen all.
 #[derive(Default)]
 pub struct InputWatches {
     open: Mutex<HashMap<(&'static str, String), Open>>,
-    /// What was read a moment ago, by kind, namespace and name.
+    /// What was read, by kind, namespace and name.
     read: Arc<Mutex<HashMap<Name, Slot>>>,
 }
 
@@ -42,8 +43,19 @@ type Slot = Arc<tokio::sync::Mutex<Option<(String, Arc<Data>)>>>;
 /// A watch that is open.
 struct Open {
     task: AbortHandle,
-    complete: watch::Receiver<bool>,
+    sight: watch::Receiver<Sight>,
     versions: Versions,
+}
+
+/// What a watch shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// Nothing yet.
+    Awaited,
+    /// All that is there, and every change.
+    Whole,
+    /// It is interrupted, or refused.
+    Lost,
 }
 
 /// The resource versions that a watch has seen, by name.
@@ -54,7 +66,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl InputWatches {
-    /// The values of a ConfigMap or Secret, read once for all who want it within a moment and while it does not change.
+    /// The values of a ConfigMap or Secret, read once for all who want it while it does not change.
     pub async fn data(
         &self,
         client: &kube::Client,
@@ -72,14 +84,14 @@ impl InputWatches {
         }
         let fresh = fetch(client, kind, namespace, name).await?;
         *read = fresh.map(|(version, data)| (version.resource_version, Arc::new(data)));
-        let (all, data) = (
-            self.read.clone(),
-            read.as_ref().map(|(_, data)| data.clone()),
-        );
-        tokio::spawn(async move {
-            tokio::time::sleep(MOMENT).await;
-            lock(&all).remove(&key);
-        });
+        let data = read.as_ref().map(|(_, data)| data.clone());
+        if kind == SECRET || data.is_none() {
+            let all = self.read.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(MOMENT).await;
+                lock(&all).remove(&key);
+            });
+        }
         Ok(data)
     }
 
@@ -88,17 +100,18 @@ impl InputWatches {
         let open = lock(&self.open);
         let mut places = open.iter();
         let (_, open) = places.find(|(place, _)| place.0 == kind && place.1 == namespace)?;
-        let is_complete = *open.complete.borrow();
+        let is_whole = *open.sight.borrow() == Sight::Whole;
         let version = lock(&open.versions).get(name).cloned();
-        version.filter(|_| is_complete)
+        version.filter(|_| is_whole)
     }
 
-    /// Makes sure that the kind is watched in the namespace, and waits until all was seen once.
+    /// Makes sure that the kind is watched in the namespace, and waits until all was seen once, or cannot be.
     pub async fn ensure(&self, context: &Context, kind: &'static str, namespace: &str) {
         let (schedule, client) = (&context.schedule, &context.client);
-        let mut complete = self.start(schedule, client, kind, namespace);
-        let seen = tokio::time::timeout(FIRST_SIGHT, complete.wait_for(|complete| *complete)).await;
-        if seen.is_err() {
+        let mut sight = self.start(schedule, client, kind, namespace);
+        let begun = sight.wait_for(|sight| *sight != Sight::Awaited);
+        let begun = tokio::time::timeout(FIRST_SIGHT, begun).await;
+        if !matches!(begun, Ok(Ok(sight)) if *sight == Sight::Whole) {
             tracing::warn!(
                 kind,
                 namespace,
@@ -113,19 +126,19 @@ impl InputWatches {
         client: &kube::Client,
         kind: &'static str,
         namespace: &str,
-    ) -> watch::Receiver<bool> {
+    ) -> watch::Receiver<Sight> {
         let mut started = lock(&self.open);
         let key = (kind, namespace.to_owned());
         if let Some(open) = started.get(&key) {
-            return open.complete.clone();
+            return open.sight.clone();
         }
-        let (sender, complete) = watch::channel(false);
+        let (sender, sight) = watch::channel(Sight::Awaited);
         let (versions, client) = (Versions::default(), client.clone());
         let watched = Watched {
             kind,
             namespace: namespace.to_owned(),
             schedule: schedule.clone(),
-            complete: sender,
+            sight: sender,
             versions: versions.clone(),
             seen: false,
         };
@@ -135,11 +148,11 @@ impl InputWatches {
         };
         let open = Open {
             task: task.abort_handle(),
-            complete: complete.clone(),
+            sight: sight.clone(),
             versions,
         };
         started.insert(key, open);
-        complete
+        sight
     }
 
     /// Closes the watches of kinds and namespaces that nobody reads from any more.
@@ -153,6 +166,11 @@ impl InputWatches {
             }
             keep
         });
+        let is_watched = |(kind, namespace, _): &Name| {
+            let mut places = started.keys();
+            places.any(|place| place.0 == kind && place.1 == *namespace)
+        };
+        lock(&self.read).retain(|name, _| is_watched(name));
     }
 
     /// Whether changes of all the inputs of a spec are seen by a watch.
@@ -161,7 +179,7 @@ impl InputWatches {
         let covered = |topic: &Topic| match topic {
             Topic::Input(kind, namespace, _) => started
                 .get(&(*kind, namespace.clone()))
-                .is_some_and(|open| *open.complete.borrow()),
+                .is_some_and(|open| *open.sight.borrow() == Sight::Whole),
             Topic::Source(_) | Topic::Ready(_) | Topic::Object(_) => true,
         };
         topics.iter().all(covered)
@@ -181,7 +199,7 @@ struct Watched {
     kind: &'static str,
     namespace: String,
     schedule: Arc<Schedule>,
-    complete: watch::Sender<bool>,
+    sight: watch::Sender<Sight>,
     versions: Versions,
     /// Whether all have been seen once: until then nobody has read anything.
     seen: bool,
@@ -219,7 +237,7 @@ impl Watched {
                     self.tell(&object.name_any());
                 }
                 Err(error) => {
-                    self.complete.send_replace(false);
+                    self.sight.send_replace(Sight::Lost);
                     tracing::debug!(%error, kind = self.kind, namespace = self.namespace, "watch of inputs");
                 }
             }
@@ -238,7 +256,7 @@ impl Watched {
             }
         }
         self.seen = true;
-        self.complete.send_replace(true);
+        self.sight.send_replace(Sight::Whole);
     }
 
     fn tell(&self, name: &str) {
