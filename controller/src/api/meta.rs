@@ -62,6 +62,9 @@ pub struct Artifact {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// The annotation in which the maker of an OCI artifact names the revision that it was made of.
+pub const ORIGIN_REVISION: &str = "org.opencontainers.image.revision";
+
 /// What was last seen of a source whose files come as one package.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -54,8 +54,8 @@ const GATES: [Gate; 7] = [
     ),
     fixed(
         "ExternalArtifact",
-        false,
-        "this version reads sources of kind GitRepository only",
+        true,
+        "sources of kind ExternalArtifact are always read",
     ),
 ];
 
@@ -146,7 +146,7 @@ mod tests {
             ("Nonsense=true", "there is no feature gate \"Nonsense\""),
             ("ExternalArtifact", "Name=true"),
             ("ExternalArtifact=yes", "Name=true"),
-            ("ExternalArtifact=true", "GitRepository only"),
+            ("ExternalArtifact=false", "always read"),
             ("CancelHealthCheckOnNewRevision=false", "always ends"),
         ] {
             let error = read_text(text).expect_err(text);

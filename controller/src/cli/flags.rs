@@ -217,16 +217,16 @@ pub(super) struct Accepted {
     /// What is in flight follows the API server's answers.
     #[arg(long, value_name = "NUMBER", hide_short_help = true)]
     kube_api_burst: Option<u32>,
-    /// Artifacts are not fetched over HTTP.
+    /// An artifact that could not be fetched is fetched again as everything is tried again.
     #[arg(long, value_name = "NUMBER", hide_short_help = true)]
     http_retry: Option<u32>,
     /// All ConfigMaps and Secrets in use are watched, labelled or not.
     #[arg(long, value_name = "SELECTOR", hide_short_help = true)]
     watch_configs_label_selector: Option<String>,
-    /// No cloud is asked for tokens.
+    /// Tokens are kept for as long as they hold.
     #[arg(long, value_name = "NUMBER", hide_short_help = true)]
     token_cache_max_size: Option<u32>,
-    /// No cloud is asked for tokens.
+    /// Tokens are kept for as long as they hold.
     #[arg(long, value_name = "DURATION", hide_short_help = true)]
     token_cache_max_duration: Option<String>,
     /// Remote bases are never fetched.
@@ -238,10 +238,10 @@ pub(super) struct Accepted {
     /// No program is run for a kubeconfig: refused.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide_short_help = true)]
     insecure_kubeconfig_exec: Option<bool>,
-    /// SSH is not spoken: refused.
+    /// The key exchanges cannot be chosen: refused.
     #[arg(long, value_name = "NAMES", hide_short_help = true)]
     ssh_kex_algos: Option<String>,
-    /// SSH is not spoken: refused.
+    /// They follow from the known_hosts of each source: refused.
     #[arg(long, value_name = "NAMES", hide_short_help = true)]
     ssh_hostkey_algos: Option<String>,
 }
@@ -258,11 +258,11 @@ impl Accepted {
             ),
             (
                 is_set(&self.ssh_kex_algos),
-                "--ssh-kex-algos: this version does not speak SSH",
+                "--ssh-kex-algos: the key exchanges cannot be chosen",
             ),
             (
                 is_set(&self.ssh_hostkey_algos),
-                "--ssh-hostkey-algos: this version does not speak SSH",
+                "--ssh-hostkey-algos: they follow from the known_hosts of each source",
             ),
             (
                 self.no_remote_bases == Some(false),
@@ -342,7 +342,7 @@ mod tests {
         for (flags, part) in [
             ("--insecure-kubeconfig-exec", "runs no program"),
             ("--no-remote-bases=false", "never fetched"),
-            ("--ssh-kex-algos=x", "SSH"),
+            ("--ssh-kex-algos=x", "key exchanges"),
             ("--artifact-digest-algo=blake3", "sha256"),
             ("--events-addr=notification-controller", "http://HOST"),
             ("--reconcilers=charts", "charts"),

@@ -7,7 +7,7 @@ use overlay::{ObjectHash, Shared, Tree};
 
 use super::context::Context;
 use super::schedule::{Key, Next, Topic, Wake};
-use crate::api::meta::Artifact;
+use crate::api::meta::{Artifact, ORIGIN_REVISION};
 use crate::source::Snapshot;
 use crate::source::artifact::{ArtifactError, download};
 
@@ -84,6 +84,7 @@ async fn take(
 fn snapshot(taken: &Taken) -> Snapshot {
     Snapshot {
         revision: taken.artifact.revision.clone(),
+        origin_revision: taken.artifact.metadata.get(ORIGIN_REVISION).cloned(),
         commit: None,
         since: Instant::now(),
         content: taken.content,

@@ -309,6 +309,7 @@ fn publish(
     }
     let snapshot = Snapshot {
         revision: fetched.revision.clone(),
+        origin_revision: None,
         since: std::time::Instant::now(),
         commit: Some(fetched.commit.clone()),
         content: tree.content(),

@@ -20,7 +20,7 @@ use super::schedule::{Key, Next, Topic, Wake};
 use super::source_outcome::{self, Outcome, unwritten};
 use crate::api::duration;
 use crate::api::git_repository::condition::{FETCH_FAILED, STORAGE_OPERATION_FAILED};
-use crate::api::meta::{Artifact, FINALIZER, SourceStatus};
+use crate::api::meta::{Artifact, FINALIZER, ORIGIN_REVISION, SourceStatus};
 use crate::report::package::{self as report, Found};
 use crate::report::source::Trouble;
 use crate::source::storage::{self, Content, Shelf};
@@ -217,7 +217,8 @@ async fn take_over<K: Package>(context: &Context, key: &Key, state: &mut State<K
     let (storage, stored) = (context.storage.clone(), artifact.clone());
     let unpacked = tokio::task::spawn_blocking(move || storage.unpack(&stored)).await;
     if let Ok(Some(files)) = unpacked {
-        publish(context, key, state, &artifact.revision, &Arc::new(files));
+        let name = Name::new(&artifact.revision, &artifact.metadata);
+        publish(context, key, state, name, &Arc::new(files));
         artifact.url = context.storage.url(&artifact.path);
         state.stored = Some((artifact, generation));
     }
@@ -252,7 +253,8 @@ async fn look<K: Package>(context: &Context, key: &Key, state: &mut State<K>, ob
         (None, None) => Err(overdue()),
         (Some(pulled), _) => {
             if let Some(files) = &pulled.files {
-                publish(context, key, state, &looked.revision, files);
+                let name = Name::new(&looked.revision, &pulled.metadata);
+                publish(context, key, state, name, files);
             }
             store::<K>(context, key, &looked.revision, pulled).await
         }
@@ -290,20 +292,35 @@ pub fn refused(error: SourceError) -> Trouble {
     trouble("AuthenticationFailed", &error, error.stalls())
 }
 
+/// What a package is called, and what it was made of.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    revision: &'a str,
+    origin: Option<&'a String>,
+}
+
+impl<'a> Name<'a> {
+    fn new(revision: &'a str, metadata: &'a BTreeMap<String, String>) -> Self {
+        let origin = metadata.get(ORIGIN_REVISION);
+        Self { revision, origin }
+    }
+}
+
 /// Tells the Kustomizations, unless they know.
 fn publish<K: Package>(
     context: &Context,
     key: &Key,
     state: &mut State<K>,
-    revision: &str,
+    name: Name<'_>,
     files: &Arc<Unpacked>,
 ) {
-    let new = (revision.to_owned(), files.content());
+    let new = (name.revision.to_owned(), files.content());
     if state.published.as_ref() == Some(&new) {
         return;
     }
     let snapshot = Snapshot {
-        revision: revision.to_owned(),
+        revision: name.revision.to_owned(),
+        origin_revision: name.origin.cloned(),
         since: std::time::Instant::now(),
         commit: None,
         content: files.content(),

@@ -1,6 +1,5 @@
 //! `status.history`: the last outcomes, one entry for each pair of digest and reason, newest first.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,6 +19,8 @@ pub struct Met<'a> {
     pub reason: &'a str,
     /// Revision of the source.
     pub revision: &'a str,
+    /// What that was made of.
+    pub origin_revision: Option<&'a str>,
     /// How long it took.
     pub took: Duration,
     /// When it ended.
@@ -38,10 +39,10 @@ pub fn add(history: &mut Vec<HistoryEntry>, met: &Met<'_>) {
     entry.last_reconciled = Time(met.at);
     entry.last_reconciled_duration = duration::format(whole_milliseconds(met.took));
     entry.total_reconciliations += 1;
-    entry.metadata = Some(BTreeMap::from([(
-        "revision".to_owned(),
-        met.revision.to_owned(),
-    )]));
+    let origin = met.origin_revision.map(|origin| ("originRevision", origin));
+    let names = [("revision", met.revision)].into_iter().chain(origin);
+    let names = names.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    entry.metadata = Some(names.collect());
     history.insert(0, entry);
     history.truncate(LENGTH);
 }
@@ -72,6 +73,7 @@ mod tests {
             digest,
             reason,
             revision: "main@sha1:1",
+            origin_revision: None,
             took,
             at: Timestamp::UNIX_EPOCH,
         }

@@ -105,6 +105,9 @@ fn ready(object: &Kustomization, report: &Report, status: &mut KustomizationStat
         conditions::remove(conditions, HEALTHY);
     }
     status.last_applied_revision = Some(revision);
+    status
+        .last_applied_origin_revision
+        .clone_from(&report.origin_revision);
     status.observed_generation = object.metadata.generation;
 }
 
@@ -192,6 +195,7 @@ fn remember(report: &Report, status: &mut KustomizationStatus) {
                 digest,
                 reason,
                 revision,
+                origin_revision: report.origin_revision.as_deref(),
                 took,
                 at,
             },
@@ -253,6 +257,10 @@ pub fn events(object: &Kustomization, report: &Report) -> Vec<Event> {
             ));
         }
         Outcome::Ready => {
+            if is_recovered(object) {
+                let message = "Health check passed".to_owned();
+                events.push(event(object, report, Severity::Info, PROGRESSING, message));
+            }
             let message = format!(
                 "Reconciliation finished, next run in {}",
                 object.spec.interval
@@ -267,6 +275,16 @@ pub fn events(object: &Kustomization, report: &Report) -> Vec<Event> {
         Outcome::Progressing(_) => {}
     }
     events
+}
+
+/// Whether what is now as it should be was told to be otherwise.
+fn is_recovered(object: &Kustomization) -> bool {
+    let status = object
+        .status
+        .as_ref()
+        .filter(|_| checks_health(&object.spec));
+    let healthy = status.and_then(|status| conditions::find(&status.conditions, HEALTHY));
+    healthy.is_some_and(|healthy| healthy.status == "False")
 }
 
 /// One event about a Kustomization.
@@ -286,6 +304,9 @@ pub fn event(
         .collect();
     if let Some(revision) = &report.revision {
         metadata.insert(format!("{GROUP}/revision"), revision.clone());
+    }
+    if let Some(origin) = &report.origin_revision {
+        metadata.insert(format!("{GROUP}/originRevision"), origin.clone());
     }
     let reason = reason.to_owned();
     Event {

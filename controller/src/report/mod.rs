@@ -23,6 +23,8 @@ use failure::Failure;
 pub struct Report {
     /// The revision that was tried; none when there was no source, or its time had not come.
     pub revision: Option<String>,
+    /// What the source's maker calls the revision that it was made of.
+    pub origin_revision: Option<String>,
     /// Digest of the objects that the revision makes.
     pub digest: Option<String>,
     /// What was applied and deleted.

@@ -11,6 +11,8 @@ use overlay::{ObjectHash, Shared, Tree};
 pub struct Snapshot {
     /// The revision as conditions show it, for example `main@sha1:…`.
     pub revision: String,
+    /// What its maker calls the revision that it was made of: an OCI artifact's `org.opencontainers.image.revision`.
+    pub origin_revision: Option<String>,
     /// The commit, when the source is a Git repository that this process fetched.
     pub commit: Option<Commit>,
     /// When this process had it at hand.
