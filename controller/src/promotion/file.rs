@@ -1,6 +1,7 @@
 //! One file of a promotion: what the target holds afterwards, and what was found on the way.
 
 use super::base::{Past, same};
+use super::files::is_kustomization;
 use super::merge::{Base, Choice, Finding, Merged, Rules, Side, What, merge, travelling};
 
 /// What becomes of a file of the target.
@@ -74,6 +75,21 @@ fn carried(path: &str, bytes: &[u8], rules: &Rules) -> Vec<u8> {
     stripped.map_or_else(|| bytes.to_vec(), String::into_bytes)
 }
 
+/// Whether a file that is not merged by its leaves holds what never travels in a form that cannot be taken out, or would be
+/// written over where the target has its own.
+fn is_inseparable(path: &str, source: Option<&[u8]>, target: Option<&[u8]>, rules: &Rules) -> bool {
+    let text = |bytes| std::str::from_utf8(bytes).ok().filter(|_| has_leaves(path));
+    let (Some(source), target) = (source.and_then(text), target.and_then(text)) else {
+        return false;
+    };
+    let is_guarded = !rules.never.is_empty() || is_kustomization(path);
+    let is_unknown = travelling(source, rules).is_err();
+    let has_own = target.is_some_and(|target| {
+        travelling(target, rules).map_or(true, |travelling| travelling != target)
+    });
+    is_guarded && (is_unknown || has_own)
+}
+
 fn whole(path: &str, versions: Versions<'_>, rules: &Rules) -> Outcome {
     let Versions {
         past,
@@ -108,6 +124,11 @@ fn whole(path: &str, versions: Versions<'_>, rules: &Rules) -> Outcome {
         _ if chosen == Some(Side::Target) => (What::Kept, Side::Target),
         None => (What::Unmet, Side::Target),
         Some(_) => (What::Conflict, Side::Target),
+    };
+    let is_inseparable = side == Side::Source && is_inseparable(path, source, target, rules);
+    let (what, side) = match is_inseparable {
+        true => (What::Conflict, Side::Target),
+        false => (what, side),
     };
     let fate = match (side, source) {
         (Side::Target, _) => Fate::Same,
@@ -208,6 +229,36 @@ mod tests {
                 (what, fate),
                 "{past:?} {source:?} {target:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_taken_apart_is_not_written_where_something_never_travels() {
+        let was = Past::Was(b"? a\n: 1\nspec: {replicas: 2}\n".to_vec());
+        let (source, target) = (
+            b"? a\n: 2\nspec: {replicas: 9}\n".as_slice(),
+            b"? a\n: 1\nspec: {replicas: 2}\n".as_slice(),
+        );
+        let never = |fields: &[&str]| Rules {
+            never: fields.iter().map(|field| (*field).to_owned()).collect(),
+            ..Rules::default()
+        };
+        let guarded = never(&["spec.replicas"]);
+        for (rules, target, written) in [
+            (never(&[]), Some(target), true),
+            (guarded.clone(), Some(target), false),
+            (guarded, None, false),
+        ] {
+            let past = target.map_or(Past::Absent, |_| was.clone());
+            let versions = Versions {
+                past: &past,
+                source: Some(source),
+                target,
+            };
+            let outcome = outcome("odd.yaml", versions, &rules);
+            assert_eq!(outcome.fate != Fate::Same, written, "{rules:?}");
+            let is_open = outcome.findings.iter().any(Finding::is_open);
+            assert_eq!(is_open, !written, "{rules:?}");
         }
     }
 }
