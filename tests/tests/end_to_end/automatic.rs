@@ -439,6 +439,35 @@ async fn a_server_that_takes_branches_only_is_published_to_and_a_bad_edge_stops_
     assert!(told.iter().any(stopped), "{told:?}");
 }
 
+/// Lets somebody else push first, at the moment in which a controller pushes to the branch: what they pushed lies on a
+/// branch of its own until then.
+const HASTE: &str = "#!/bin/sh\n\
+    if [ $1 = refs/heads/main ] && git log -1 --format=%an $3 | grep -q ^Weir && git rev-parse -q --verify hasty; then\n  \
+    git update-ref refs/heads/main refs/heads/hasty && git update-ref -d refs/heads/hasty\nfi\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_that_is_outrun_is_made_anew_upon_what_is_there() {
+    let server = GitServer::start(GitServerOptions::default());
+    let work = server.create_repository("fleet");
+    let names = ["staging", "prod-eu", "prod-us"];
+    let keys = names.map(|_| SshKey::generate("ed25519", ""));
+    fill(&work, names, &keys);
+    work.publish("version 1");
+    server.hook("fleet", "update", HASTE);
+    let staging = Cluster::start("staging", &server.url("fleet"), &keys[0], None).await;
+    staging.runs("shop", "version", "v1").await;
+    work.write(CONFIG, config("v2"));
+    work.commit("version 2");
+    work.branch("hasty");
+    work.write("envs/prod-us/env-config.yaml", region("us-west"));
+    let hasty = work.commit("another region");
+    work.git(&["push", "--quiet", "origin", "hasty", "hasty^:main"]);
+    promoted_version_2(&work).await;
+    assert_eq!(work.git(&["rev-parse", "FETCH_HEAD^"]), hasty);
+    let own = work.git(&["show", "FETCH_HEAD:envs/prod-us/env-config.yaml"]);
+    assert!(own.contains("us-west"), "{own}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_ssh_a_key_that_may_only_read_promotes_nothing_and_one_that_may_write_does() {
     let writer = SshKey::generate("ed25519", "open sesame");

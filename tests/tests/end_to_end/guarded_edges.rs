@@ -162,8 +162,10 @@ async fn windows_and_freezes_hold_an_edge_that_would_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_waits_for_all_that_it_requires() {
     let europe = Signer::ssh("ed25519");
-    let key = json!({"environments": {"prod-eu": {"key": europe.public}}});
-    let site = site(key, json!({"requires": ["staging", "prod-eu"]})).await;
+    let more = json!({
+        "environments": {"prod-eu": {"key": europe.public}}, "groups": {"both": ["staging", "prod-eu"]},
+    });
+    let site = site(more, json!({"requires": ["both"]})).await;
     let work = &site.work;
     work.write(CONFIG, config("v2"));
     work.publish("version 2");

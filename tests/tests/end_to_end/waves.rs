@@ -85,6 +85,15 @@ async fn a_later_wave_waits_for_a_state_of_the_one_before_that_is_fresh_and_well
     site.work.publish("version 2");
     let said = site.stays("v1", "waits: prod-eu publishes no state").await;
     assert!(said.starts_with("stays at "), "{said}");
+    let told = format!("prod: {said}");
+    eventually(PATIENCE, "an event tells of it", async || {
+        let events = site.america.events().await;
+        match events.contains(&told) {
+            true => Ok(()),
+            false => Err(events.join("\n")),
+        }
+    })
+    .await;
     let failure = json!({"failure": {"at": at(0), "message": "apps: the shop is shut"}});
     site.europe_says(0, 300, failure);
     site.stays(
