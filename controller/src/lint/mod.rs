@@ -64,7 +64,7 @@ pub const RULES: [Rule; 7] = [
     Rule {
         name: "schema",
         level: Level::Error,
-        about: "a field that its kind does not have, of a wrong type, or missing",
+        about: "a field that its kind does not have, that is missing, or whose type or value is not allowed",
         find: schema::find,
     },
     Rule {

@@ -276,6 +276,76 @@ fn what_can_be_mended_without_thinking_is() {
     assert!(again.err.contains("nothing to mend"), "{}", again.err);
 }
 
+const SERVICE: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec:
+  type: clusterip
+  sessionAffinity: \"CLIENTIP\"
+  externalTrafficPolicy: Locale
+  ports:
+    - name: http
+      protocol: ${protocol}
+    - {name: https, port: 443, protocol: tcp}
+";
+
+/// One environment that a base is completed in, with a patch that is no object by itself.
+fn incomplete() -> Repository {
+    let work = repository();
+    work.write(
+        "envs/eu/kustomization.yaml",
+        "resources: [../../base, service.yaml]\npatches:\n- path: patch.yaml\n",
+    );
+    work.write(
+        "envs/eu/patch.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec:\n  template:\n    spec:\n      containers:\n      - name: shop\n        image: registry.example.com/shop:1\n      - name: side\n        imagePullPolicy: never\n",
+    );
+    work.write("base/kustomization.yaml", "resources: [deployment.yaml]\n");
+    work.write(
+        "base/deployment.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec:\n  selector: {matchLabels: {app: shop}}\n  template:\n    metadata: {labels: {app: shop}}\n    spec:\n      containers:\n      - name: shop\n",
+    );
+    work.write("envs/eu/service.yaml", SERVICE);
+    work.commit("first");
+    work
+}
+
+#[test]
+fn what_is_missing_and_what_is_not_allowed_is_told_of_whole_objects() {
+    let work = incomplete();
+    let found = json(work.path(), &["lint", "--rule", "schema"], 3);
+    let findings = found["findings"].as_array().unwrap().iter();
+    let told: Vec<String> = findings
+        .map(|it| {
+            let text = |field: &str| it[field].as_str().unwrap();
+            let line = it["line"].as_u64().unwrap();
+            format!(
+                "{}:{line}: {} ({})",
+                text("file"),
+                text("message"),
+                text("hint")
+            )
+        })
+        .collect();
+    golden::same("lint-schema.txt", &(told.join("\n") + "\n"));
+}
+
+#[test]
+fn the_case_of_a_value_is_mended_where_only_one_can_be_meant() {
+    let work = incomplete();
+    let said = weir(work.path(), &["lint", "--rule", "schema", "--fix"]);
+    assert_eq!(said.code, 3, "{}{}", said.out, said.err);
+    let read = |path: &str| fs::read_to_string(work.path().join(path)).unwrap();
+    let service = SERVICE
+        .replace("clusterip", "ClusterIP")
+        .replace("CLIENTIP", "ClientIP")
+        .replace("tcp", "TCP");
+    assert_eq!(read("envs/eu/service.yaml"), service);
+    assert!(read("envs/eu/patch.yaml").contains("imagePullPolicy: Never\n"));
+    assert!(!said.out.contains("clusterip"), "{}", said.out);
+}
+
 #[test]
 fn rules_are_switched_off_for_paths() {
     let work = crooked();

@@ -4,7 +4,10 @@ use overlay::suggest::nearest;
 use overlay::yaml::{Key, Mapping, Mark, Node, Scalar, Style, Tag, Value};
 
 use super::super::Site;
-use super::fields::{Fields, Schemas, Type};
+use super::fields::{Field, Fields, Null, Schemas, Type};
+
+/// Of the values that are allowed somewhere, so many are named.
+const LISTED: usize = 12;
 
 /// A field that is not as its kind has it.
 pub(super) struct Problem {
@@ -29,6 +32,7 @@ pub(super) fn check(
         schemas,
         problems,
         path: Vec::new(),
+        is_desired: true,
     };
     check.node(node, kind);
 }
@@ -38,6 +42,8 @@ struct Check<'a, 's> {
     schemas: &'a Schemas,
     problems: &'a mut Vec<Problem>,
     path: Vec<String>,
+    /// It is asked for in Git, and not the cluster's own word (`status`), which is judged by nobody.
+    is_desired: bool,
 }
 
 impl Check<'_, '_> {
@@ -62,15 +68,21 @@ impl Check<'_, '_> {
             (Value::Mapping(mapping), _) if self.schemas.fields(kind).is_some() => {
                 self.fields(node.mark, mapping, kind);
             }
+            (Value::Scalar(scalar), Type::OneOf(inner, allowed)) if fits(scalar.tag, inner) => {
+                self.allowed(node.mark, scalar, allowed);
+            }
             (Value::Scalar(scalar), _) if fits(scalar.tag, kind) => {}
             (found, kind) => self.wrong(node.mark, found, kind),
         }
     }
 
     fn below(&mut self, step: &str, node: &Node, kind: &Type) {
+        let is_desired = self.is_desired;
+        self.is_desired &= !(self.path.is_empty() && step == ".status");
         self.path.push(step.to_owned());
         self.node(node, kind);
         self.path.pop();
+        self.is_desired = is_desired;
     }
 
     fn fields(&mut self, mark: Mark, mapping: &Mapping, kind: &Type) {
@@ -80,19 +92,61 @@ impl Check<'_, '_> {
         };
         for (key, value) in mapping.iter() {
             match fields.known.get(key.text.as_str()) {
-                Some(kind) => self.below(&format!(".{}", key.text), value, kind),
-                None if fields.is_open || key.text.contains("${") => {}
+                Some(field) => self.field(key, value, field),
+                None if fields.is_open || is_variable(key) => {}
                 None => self.unknown(key, value, fields),
             }
         }
-        let missing = fields
-            .required
-            .iter()
-            .filter(|field| !mapping.contains(field));
-        for field in missing {
-            let message = format!("the field {field} is missing");
-            self.tell(mark, "", message, None, None);
+        if self.is_desired && !mapping.iter().any(|(key, _)| is_variable(key)) {
+            self.missing(mark, mapping, fields);
         }
+    }
+
+    fn field(&mut self, key: &Key, value: &Node, field: &Field) {
+        let step = format!(".{}", key.text);
+        if value.is_null() && field.null == Null::Refused {
+            let message = format!("nothing stands where {} belongs", name_of(&field.kind));
+            let hint = Some("fill it in, or leave it out".to_owned());
+            self.tell(value.mark, &step, message, hint, None);
+        } else {
+            self.below(&step, value, &field.kind);
+        }
+    }
+
+    fn missing(&mut self, mark: Mark, mapping: &Mapping, fields: &Fields) {
+        let is_there = |name: &str, field: &Field| {
+            let value = mapping.get(name);
+            value.is_some_and(|value| field.null != Null::LeftOut || !value.is_null())
+        };
+        for (name, field) in &fields.known {
+            if field.is_required && !is_there(name, field) {
+                let message = format!("the field {name} is missing");
+                let hint = format!("add {name}: {}", name_of(&field.kind));
+                self.tell(mark, "", message, Some(hint), None);
+            }
+        }
+    }
+
+    fn allowed(&mut self, mark: Mark, scalar: &Scalar, allowed: &[String]) {
+        let text = scalar.text.as_str();
+        if !self.is_desired || allowed.iter().any(|allowed| allowed == text) {
+            return;
+        }
+        let same: Vec<&String> = allowed
+            .iter()
+            .filter(|allowed| allowed.eq_ignore_ascii_case(text))
+            .collect();
+        let known: Vec<&str> = allowed.iter().map(String::as_str).collect();
+        let (near, repair) = match same.as_slice() {
+            [meant] => (Some(meant.as_str()), in_place_of(scalar, meant)),
+            _ => (nearest(text, &known), None),
+        };
+        let hint = match near {
+            Some(near) => format!("did you mean {near}? {}", listed(allowed)),
+            None => listed(allowed),
+        };
+        let message = "this value is not allowed here".to_owned();
+        self.tell(mark, "", message, Some(hint), repair);
     }
 
     fn unknown(&mut self, key: &Key, value: &Node, fields: &Fields) {
@@ -156,6 +210,39 @@ impl Check<'_, '_> {
     }
 }
 
+/// A key that may become any other one.
+fn is_variable(key: &Key) -> bool {
+    key.text.contains("${")
+}
+
+/// All that is allowed; of much, the beginning.
+fn listed(allowed: &[String]) -> String {
+    let quoted = |text: &String| match text.as_str() {
+        "" => "\"\"".to_owned(),
+        text => text.to_owned(),
+    };
+    let mut named: Vec<String> = allowed.iter().take(LISTED).map(quoted).collect();
+    if allowed.len() > LISTED {
+        named.push(format!("and {} more", allowed.len() - LISTED));
+    }
+    format!("one of {}", named.join(", "))
+}
+
+/// Another text in the place of a scalar's, in the quotes that it has.
+fn in_place_of(scalar: &Scalar, text: &str) -> Option<(String, String)> {
+    let quote = match scalar.style {
+        Style::Plain => "",
+        Style::Single => "'",
+        Style::Double => "\"",
+        Style::Literal | Style::Folded => return None,
+    };
+    let old = scalar.text.as_str();
+    Some((
+        format!("{quote}{old}{quote}"),
+        format!("{quote}{text}{quote}"),
+    ))
+}
+
 /// Whether a scalar of this type may stand there.
 fn fits(tag: Tag, kind: &Type) -> bool {
     let is_text = matches!(tag, Tag::Str | Tag::Timestamp | Tag::Binary);
@@ -167,6 +254,7 @@ fn fits(tag: Tag, kind: &Type) -> bool {
         Type::Boolean => tag == Tag::Bool,
         Type::IntegerOrText => is_text || tag == Tag::Int,
         Type::Quantity => is_text || matches!(tag, Tag::Int | Tag::Float),
+        Type::OneOf(kind, _) => fits(tag, kind),
         Type::List(_) | Type::Map(_) | Type::Fields(_) | Type::Named(_) => false,
     }
 }
@@ -209,8 +297,9 @@ fn name_of_value(value: &Value) -> &'static str {
     }
 }
 
-fn name_of(kind: &Type) -> &'static str {
-    match kind {
+fn name_of(kind: &Type) -> String {
+    let name = match kind {
+        Type::OneOf(_, allowed) => return listed(allowed),
         Type::Any => "anything",
         Type::Text => "text",
         Type::Integer => "a whole number",
@@ -220,5 +309,6 @@ fn name_of(kind: &Type) -> &'static str {
         Type::Quantity => "a quantity",
         Type::List(_) => "a list",
         Type::Map(_) | Type::Fields(_) | Type::Named(_) => "a mapping",
-    }
+    };
+    name.to_owned()
 }

@@ -1,8 +1,10 @@
 //! Custom kinds, from their definitions (`CustomResourceDefinition`).
 
-use overlay::yaml::{Mapping, Node, from_json};
+use std::collections::BTreeMap;
 
-use super::fields::{Fields, Schemas, Type};
+use overlay::yaml::{Key, Mapping, Node, from_json};
+
+use super::fields::{Field, Fields, Null, Schemas, Type};
 use crate::api::definitions;
 
 /// The metadata that every object has.
@@ -46,27 +48,34 @@ pub(super) fn add(schemas: &mut Schemas, document: &Node) {
 fn whole(schema: &Node) -> Type {
     let mut kind = of(schema, 0);
     if let Type::Fields(fields) = &mut kind {
-        for field in ["apiVersion", "kind"] {
-            fields.known.insert(field.to_owned(), Type::Text);
-        }
-        fields
-            .known
-            .insert("metadata".to_owned(), Type::Named(METADATA.to_owned()));
+        add_metadata(fields);
     }
     kind
 }
 
+/// What every object has, whether its definition says so or not; what that requires stays required.
+fn add_metadata(fields: &mut Fields) {
+    let metadata = Type::Named(METADATA.to_owned());
+    for (field, kind) in [
+        ("apiVersion", Type::Text),
+        ("kind", Type::Text),
+        ("metadata", metadata),
+    ] {
+        let known = fields.known.entry(field.to_owned());
+        known.or_insert(Field::optional(Type::Any)).kind = kind;
+    }
+}
+
 fn of(schema: &Node, depth: usize) -> Type {
-    let says = |field: &str| schema.find_str(&[field]) == Some("true");
     if depth > DEPTH {
         return Type::Any;
     }
-    if says("x-kubernetes-int-or-string") {
+    if says(schema, "x-kubernetes-int-or-string") {
         return Type::IntegerOrText;
     }
     match schema.find_str(&["type"]) {
-        Some("string") => Type::Text,
-        Some("integer") => Type::Integer,
+        Some("string") => one_of(schema, Type::Text),
+        Some("integer") => one_of(schema, Type::Integer),
         Some("number") => Type::Number,
         Some("boolean") => Type::Boolean,
         Some("array") => {
@@ -80,40 +89,63 @@ fn of(schema: &Node, depth: usize) -> Type {
     }
 }
 
-fn mapping(schema: &Node, depth: usize) -> Type {
-    let says = |field: &str| schema.find_str(&[field]) == Some("true");
-    if let Some(values) = schema
-        .get("additionalProperties")
-        .filter(|values| values.as_mapping().is_some())
-    {
-        return Type::Map(Box::new(of(values, depth + 1)));
-    }
-    let Some(properties) = schema.get("properties").and_then(Node::as_mapping) else {
-        return Type::Any;
-    };
-    let required = schema
-        .get("required")
-        .and_then(Node::as_sequence)
-        .unwrap_or_default();
-    Type::Fields(Box::new(Fields {
-        known: known(properties, depth),
-        required: required
-            .iter()
-            .filter_map(Node::as_str)
-            .map(str::to_owned)
-            .collect(),
-        is_open: [
-            "x-kubernetes-preserve-unknown-fields",
-            "x-kubernetes-embedded-resource",
-        ]
-        .iter()
-        .any(|field| says(field)),
-    }))
+fn says(schema: &Node, field: &str) -> bool {
+    schema.find_str(&[field]) == Some("true")
 }
 
-fn known(properties: &Mapping, depth: usize) -> std::collections::BTreeMap<String, Type> {
-    let fields = properties.iter();
-    fields
-        .map(|(name, schema)| (name.text.to_string(), of(schema, depth + 1)))
-        .collect()
+/// What is allowed of a type, where the schema counts it up.
+fn one_of(schema: &Node, kind: Type) -> Type {
+    match schema.get("enum").and_then(Node::as_sequence) {
+        Some(allowed) => Type::OneOf(Box::new(kind), texts(allowed)),
+        None => kind,
+    }
+}
+
+fn texts(nodes: &[Node]) -> Vec<String> {
+    let texts = nodes.iter().filter_map(Node::as_str);
+    texts.map(str::to_owned).collect()
+}
+
+fn mapping(schema: &Node, depth: usize) -> Type {
+    let values = schema.get("additionalProperties");
+    if let Some(values) = values.filter(|values| values.as_mapping().is_some()) {
+        return Type::Map(Box::new(of(values, depth + 1)));
+    }
+    let says_nothing = |field: &str| schema.get(field).is_none();
+    if says_nothing("properties") && says_nothing("x-kubernetes-embedded-resource") {
+        return Type::Map(Box::new(Type::Any));
+    }
+    let mut fields = Fields {
+        known: known(schema, depth),
+        is_open: says(schema, "x-kubernetes-preserve-unknown-fields")
+            || says(schema, "additionalProperties"),
+    };
+    if says(schema, "x-kubernetes-embedded-resource") {
+        add_metadata(&mut fields);
+    }
+    Type::Fields(Box::new(fields))
+}
+
+fn known(schema: &Node, depth: usize) -> BTreeMap<String, Field> {
+    let required = schema.get("required").and_then(Node::as_sequence);
+    let required = texts(required.unwrap_or_default());
+    let properties = schema.get("properties").and_then(Node::as_mapping);
+    let declared = properties.into_iter().flat_map(Mapping::iter);
+    let field = |(name, schema): (&Key, &Node)| {
+        // The API server puts a default in where the field is not there.
+        let is_filled_in = schema.get("default").is_some();
+        let kind = of(schema, depth + 1);
+        let null = match says(schema, "nullable") {
+            true => Null::Value,
+            false if is_filled_in || kind == Type::Any => Null::LeftOut,
+            false => Null::Refused,
+        };
+        let field = Field {
+            kind,
+            is_required: !is_filled_in && required.iter().any(|it| *it == *name.text),
+            null,
+        };
+        (name.text.to_string(), field)
+    };
+    declared.map(field).collect()
 }

@@ -29,15 +29,47 @@ pub(super) enum Type {
     Fields(Box<Fields>),
     /// The same, by the name in the table.
     Named(String),
+    /// Text or a whole number, of which only these are allowed.
+    OneOf(Box<Type>, Vec<String>),
+}
+
+/// A field of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) kind: Type,
+    /// An object without it is refused; fields that the API server fills in itself are not required.
+    pub(super) is_required: bool,
+    pub(super) null: Null,
+}
+
+/// What `null` in a field means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Null {
+    /// The same as leaving it out.
+    LeftOut,
+    /// A value like others.
+    Value,
+    /// It is refused.
+    Refused,
 }
 
 /// The fields of a mapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fields {
-    pub(super) known: BTreeMap<String, Type>,
-    pub(super) required: Vec<String>,
+    pub(super) known: BTreeMap<String, Field>,
     /// Others are kept, too.
     pub(super) is_open: bool,
+}
+
+impl Field {
+    /// A field that may be left out.
+    pub(super) fn optional(kind: Type) -> Self {
+        Self {
+            kind,
+            is_required: false,
+            null: Null::LeftOut,
+        }
+    }
 }
 
 /// All kinds that are known.

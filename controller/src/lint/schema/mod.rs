@@ -1,8 +1,8 @@
-//! Rule: a field that its kind does not have, one of a wrong type, or one that is missing.
+//! Rule: a field that its kind does not have, one that is missing, one of a wrong type, or with a value that is not allowed.
 //!
 //! The fields of the built-in kinds stand in a table, those of others in the definitions that lie in the repository, and
 //! Weir brings its own. Kinds that none of these speak of are not checked. Checked is what comes out of the builds: a
-//! patch by itself need not be whole.
+//! patch by itself need not be whole. What the API server fills in is not missed.
 
 mod built_in;
 mod check;

@@ -1,0 +1,119 @@
+//! Definitions in a repository are read as the API server reads them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use weir_tests::ControlPlane;
+use weir_tests::scene::{documents_of, install};
+
+use super::linted::linted;
+use super::probes::{Probe, Wrong, ask};
+
+const DEFINITION: &str = include_str!("gauges.yaml");
+
+/// What of every object is as it should be.
+const SPEC: &str = "color: Red, parts: [{name: a}], nothing: null";
+
+/// Specs that the server accepts.
+const ACCEPTED: [&str; 20] = [
+    "color: Red, parts: [{name: a}], nothing: null",
+    "color: Green, parts: [], nothing: b",
+    "SPEC, count: 2",
+    "SPEC, filled: null",
+    "SPEC, filled: two",
+    "SPEC, port: 80",
+    "SPEC, port: http",
+    "SPEC, anything: [1, {a: b}]",
+    "SPEC, anything: {a: {b: c}}",
+    "SPEC, empty: {}",
+    "SPEC, empty: {a: b}",
+    "SPEC, lists: [[1], [2, 3]]",
+    "SPEC, named: {a: {port: 80}, b: {port: http, tls: true}}",
+    "SPEC, labels: {a: null, b: c}",
+    "SPEC, rest: {id: a, more: [1]}",
+    "SPEC, deep: {}",
+    "SPEC, deep: {level: debug}",
+    "SPEC, template: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {a: b}}",
+    "color: Red, parts: [{name: a, form: Round}], nothing: null",
+    "SPEC, named: {}",
+];
+
+/// Specs that it refuses.
+const REFUSED: [&str; 27] = [
+    "parts: [], nothing: null",
+    "color: null, parts: [], nothing: null",
+    "color: red, parts: [], nothing: null",
+    "color: Blue, parts: [], nothing: null",
+    "color: Red, nothing: null",
+    "color: Red, parts: null, nothing: null",
+    "color: Red, parts: []",
+    "color: Red, parts: [{}], nothing: null",
+    "color: Red, parts: [{name: a, form: round}], nothing: null",
+    "SPEC, count: 3",
+    "SPEC, count: '2'",
+    "SPEC, filled: three",
+    "SPEC, port: {a: b}",
+    "SPEC, port: [80]",
+    "SPEC, empty: [a]",
+    "SPEC, lists: [[a]]",
+    "SPEC, lists: [1]",
+    "SPEC, named: {a: {}}",
+    "SPEC, named: {a: {port: 80, tls: 'true'}}",
+    "SPEC, named: {a: {port: 80, tlss: true}}",
+    "SPEC, rest: {}",
+    "SPEC, rest: {id: 7}",
+    "SPEC, deep: {level: trace}",
+    "SPEC, count: null",
+    "color: Red, parts: [{name: a, form: null}], nothing: null",
+    "SPEC, rest: null",
+    "SPEC, colour: Red",
+];
+
+fn gauge(number: usize, spec: &str) -> Value {
+    let spec = spec.replace("SPEC", SPEC);
+    let text = format!(
+        "apiVersion: lint.example.com/v1\nkind: Gauge\nmetadata: {{name: gauge-{number}}}\nspec: {{{spec}}}\n"
+    );
+    documents_of(Path::new(&spec), text.as_bytes()).remove(0)
+}
+
+fn probe(object: Value, about: &str) -> Probe {
+    Probe {
+        field: (String::new(), about.to_owned()),
+        wrong: Wrong::Nothing,
+        object,
+        refusal: None,
+    }
+}
+
+#[tokio::test]
+async fn lint_says_of_custom_kinds_what_the_server_refuses() {
+    let client = ControlPlane::shared()
+        .client(ControlPlane::ADMINISTRATOR)
+        .await;
+    let definition = documents_of(Path::new("gauges.yaml"), DEFINITION.as_bytes()).remove(0);
+    install(&client, &definition).await;
+    let specs = ACCEPTED.iter().chain(&REFUSED).enumerate();
+    let mut probes: Vec<Probe> = specs
+        .map(|(number, spec)| probe(gauge(number, spec), spec))
+        .collect();
+    let mut told = gauge(100, "SPEC");
+    told["status"] = json!({ "phase": "Nonsense" });
+    probes.insert(0, probe(told, "a status that the server does not take"));
+    let mut bare = gauge(101, "SPEC");
+    bare.as_object_mut().unwrap().remove("spec");
+    probes.push(probe(bare, "no spec"));
+
+    let probes = ask(&client, probes).await;
+    let found = linted(&probes, DEFINITION);
+    for (number, (probe, found)) in probes.iter().zip(found).enumerate() {
+        let (about, refusal) = (&probe.field.1, &probe.refusal);
+        let is_refused = number > ACCEPTED.len();
+        assert_eq!(refusal.is_some(), is_refused, "{about}: {refusal:?}");
+        assert_eq!(
+            !found.is_empty(),
+            is_refused,
+            "{about}: {found:?} {refusal:?}"
+        );
+    }
+}
