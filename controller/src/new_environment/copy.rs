@@ -4,6 +4,9 @@ use overlay::path::join;
 use overlay::{EntryKind, Tree, TreeError};
 use sops::Format;
 
+use super::documents;
+use super::listing;
+use super::platform::Written;
 use super::{DraftError, Request};
 use crate::promotion::overlaid::Changes;
 
@@ -20,13 +23,17 @@ pub(super) struct Sealed {
     pub(super) to: String,
 }
 
-/// Copies the model's folders. Paths that lead to them, and its name, become the new ones.
+/// Copies the model's folders. Paths that lead to them, and its name, become the new ones. What of a cluster's files
+/// brings other environments is left out.
 pub(super) fn copied(tree: &dyn Tree, request: &Request<'_>) -> Result<Copied, DraftError> {
     let mut copied = Copied {
         changes: Changes::new(),
         sealed: Vec::new(),
     };
+    let platform = request.places.platform.as_ref();
+    let others = platform.map_or(&[][..], |platform| &platform.others);
     for (from, to) in &request.places.pairs {
+        let mut emptied = Vec::new();
         for file in files_below(tree, from)? {
             let rest = file[from.len()..].trim_start_matches('/');
             let target = join(to, rest);
@@ -37,17 +44,35 @@ pub(super) fn copied(tree: &dyn Tree, request: &Request<'_>) -> Result<Copied, D
                     from: file,
                     to: target,
                 }),
-                false => {
-                    let bytes = match std::str::from_utf8(&bytes) {
-                        Ok(text) => renamed(text, request).into_bytes(),
-                        Err(_) => bytes.to_vec(),
-                    };
-                    copied.changes.insert(target, Some(bytes));
-                }
+                false => match text_of(&bytes, &file, others) {
+                    Some(Ok(text)) => {
+                        let text = renamed(&text, request).into_bytes();
+                        copied.changes.insert(target, Some(text));
+                    }
+                    Some(Err(bytes)) => drop(copied.changes.insert(target, Some(bytes))),
+                    None => emptied.push(target),
+                },
             }
+        }
+        for file in emptied {
+            listing::remove(&mut copied.changes, &file);
         }
     }
     Ok(copied)
+}
+
+/// What is copied of a file: its text without the documents that bring others, or its bytes when it is no text; nothing
+/// when it held such documents alone.
+fn text_of(bytes: &[u8], file: &str, others: &[Written]) -> Option<Result<String, Vec<u8>>> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Some(Err(bytes.to_vec()));
+    };
+    let lines: Vec<u32> = others
+        .iter()
+        .filter(|written| written.file == file)
+        .map(|written| written.line)
+        .collect();
+    documents::without(text, &lines).map(Ok)
 }
 
 /// The regular files below a folder, in order.

@@ -2,13 +2,18 @@
 //! filled in. Computed here, written by `cli`.
 //!
 //! ```text
-//! model's folders ──copy──▶ files with the new name ─┐
-//! model's secrets ──secrets──▶ the same keys, empty ─┼──▶ Draft ──▶ built, compared with the model, then written
-//! .sops.yaml ──rules──▶ a rule for the new folders ──┘
+//! model's folders ──copy──▶ files with the new name ──┐
+//! its cluster's files ──joined──▶ one environment more ┼──▶ Draft ──▶ built, compared with the model, then written
+//! model's secrets ──secrets──▶ the same keys, empty ───┤
+//! .sops.yaml ──rules──▶ a rule for the new folders ────┘
 //! ```
 
 mod copy;
+mod documents;
+mod joined;
+mod listing;
 mod places;
+mod platform;
 mod rules;
 mod secrets;
 mod to_fill_in;
@@ -20,6 +25,7 @@ use crate::environments::{Environment, Graph};
 use crate::promotion::overlaid::Changes;
 
 pub use places::{Places, places};
+pub use platform::{Platform, clash};
 pub use secrets::Values;
 pub use to_fill_in::Open;
 
@@ -73,19 +79,26 @@ pub fn draft(tree: &dyn Tree, graph: &Graph, request: &Request<'_>) -> Result<Dr
         open: to_fill_in::values(tree, request, &copied.changes)?,
         changes: copied.changes,
     };
+    if let Some(platform) = request.places.shared_cluster() {
+        draft
+            .changes
+            .extend(joined::joined(tree, request, platform)?);
+    }
     if !copied.sealed.is_empty() {
-        let Some(recipient) = request.recipient else {
+        // The key of a cluster that is there already opens the new files, too.
+        if request.recipient.is_none() && request.places.shared_cluster().is_none() {
             return Err(DraftError::NoRecipient(copied.sealed[0].from.clone()));
-        };
-        let rules = rules::with_rule(tree, request, &copied.sealed, recipient)?;
+        }
+        let rules = rules::with_rule(tree, request, &copied.sealed)?;
         for file in &copied.sealed {
             let made = secrets::made(tree, request, file, &rules.text)?;
             draft.open.extend(made.open);
             draft.changes.insert(file.to.clone(), Some(made.bytes));
         }
-        draft
-            .changes
-            .insert(rules.path.clone(), Some(rules.text.into_bytes()));
+        if rules.is_new {
+            let text = rules.text.into_bytes();
+            draft.changes.insert(rules.path, Some(text));
+        }
     }
     draft.open.extend(to_fill_in::lists(graph, request));
     Ok(draft)

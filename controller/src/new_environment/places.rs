@@ -4,6 +4,7 @@ use overlay::path::{base, is_within, join};
 use overlay::{Tree, TreeError};
 
 use super::DraftError;
+use super::platform::{self, Platform, others_on};
 use crate::environments::{Environment, Graph, Kind};
 
 /// Where environments lie.
@@ -14,12 +15,23 @@ const ENVIRONMENTS: &str = "envs";
 pub struct Places {
     /// Model's folder, new folder.
     pub pairs: Vec<(String, String)>,
-    /// The folder that the new cluster pulls; none where there are no clusters.
+    /// The folder that the new cluster pulls; none where there are no clusters, or where the new environment comes to
+    /// the model's.
     pub cluster: Option<String>,
+    /// The cluster that brings several environments, the model among them.
+    pub platform: Option<Platform>,
+}
+
+impl Places {
+    /// The cluster that the new environment shares with its model and others; none when it gets one of its own.
+    pub fn shared_cluster(&self) -> Option<&Platform> {
+        self.platform.as_ref().filter(|_| self.cluster.is_none())
+    }
 }
 
 /// Finds the folders of a model, and those of an environment of another name; `cluster` is where its cluster's folder
-/// goes when that cannot be told from the name.
+/// goes when that cannot be told from the name. Where the model shares its cluster with others, so does the new one
+/// unless a folder is named.
 pub fn places(
     tree: &dyn Tree,
     graph: &Graph,
@@ -27,26 +39,43 @@ pub fn places(
     name: &str,
     cluster: Option<&str>,
 ) -> Result<Places, DraftError> {
-    let mut pairs = Vec::new();
-    let mut new_cluster = None;
-    if model.kind == Kind::Cluster {
-        refuse_crowded(graph, model)?;
+    let mut places = Places {
+        pairs: Vec::new(),
+        cluster: None,
+        platform: platform(graph, model, cluster)?,
+    };
+    if model.kind == Kind::Cluster && (places.platform.is_none() || cluster.is_some()) {
         let new = cluster.map_or_else(|| beside(&model.path, &model.name, name), str::to_owned);
-        new_cluster = Some(new.clone());
-        pairs.push((model.path.clone(), new));
+        places.cluster = Some(new.clone());
+        places.pairs.push((model.path.clone(), new));
     }
     let own = own_folder(model);
-    if let Some(own) = own.filter(|own| !pairs.iter().any(|(from, _)| is_within(own, from))) {
+    let is_copied = |own: &String| places.pairs.iter().any(|(from, _)| is_within(own, from));
+    if let Some(own) = own.filter(|own| !is_copied(own)) {
         let new = beside(&own, &model.name, name);
-        pairs.push((own, new));
+        places.pairs.push((own, new));
     }
-    for (from, to) in &pairs {
+    for (from, to) in &places.pairs {
         refuse_taken(tree, from, to)?;
     }
-    Ok(Places {
-        pairs,
-        cluster: new_cluster,
-    })
+    Ok(places)
+}
+
+/// The model's cluster, when it brings others besides.
+fn platform(
+    graph: &Graph,
+    model: &Environment,
+    cluster: Option<&str>,
+) -> Result<Option<Platform>, DraftError> {
+    let others = match model.kind {
+        Kind::Cluster => others_on(graph, model),
+        Kind::Folder | Kind::Unreached => Vec::new(),
+    };
+    match (others.is_empty(), cluster) {
+        (true, _) => Ok(None),
+        (false, None) => platform::shared(model, &others).map(Some),
+        (false, Some(_)) => platform::copied(model, &others).map(Some),
+    }
 }
 
 /// The folder under `envs/` that the model builds, or the one that it is.
@@ -84,24 +113,6 @@ fn beside(path: &str, model: &str, name: &str) -> String {
         .and_then(|stem| name.strip_prefix(stem))
         .filter(|rest| !rest.is_empty());
     join(folder, rest.unwrap_or(name))
-}
-
-/// A cluster's folder that brings several environments is no one's own.
-fn refuse_crowded(graph: &Graph, model: &Environment) -> Result<(), DraftError> {
-    let others = graph.environments.iter();
-    let others: Vec<&str> = others
-        .filter(|other| other.path == model.path && other.name != model.name)
-        .map(|other| other.name.as_str())
-        .collect();
-    match others.is_empty() {
-        true => Ok(()),
-        false => Err(DraftError::Form(format!(
-            "{} brings {} besides {}: one of these alone cannot be the model of a cluster",
-            model.path,
-            others.join(", "),
-            model.name
-        ))),
-    }
 }
 
 fn refuse_taken(tree: &dyn Tree, from: &str, to: &str) -> Result<(), DraftError> {

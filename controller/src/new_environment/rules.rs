@@ -14,14 +14,16 @@ use super::{DraftError, Request};
 pub(super) struct Rules {
     pub(super) path: String,
     pub(super) text: String,
+    /// The text is another one than it was.
+    pub(super) is_new: bool,
 }
 
-/// Adds the rule, as the first one, to the nearest file of rules above all of the model's secrets.
+/// Adds the rule, as the first one, to the nearest file of rules above all of the model's secrets. Without a recipient of
+/// its own the new environment's readers are the model's; where the model's rule is for the new files too, it stays alone.
 pub(super) fn with_rule(
     tree: &dyn Tree,
     request: &Request<'_>,
     sealed: &[Sealed],
-    recipient: &str,
 ) -> Result<Rules, DraftError> {
     let path = nearest(tree, sealed)?;
     let folder = path.strip_suffix(sops::RULES_FILE).unwrap_or_default();
@@ -33,10 +35,20 @@ pub(super) fn with_rule(
     let targets: Vec<String> = targets.map(literal).collect();
     let pattern = format!("^({})/", targets.join("|"));
     let Some(bytes) = read(tree, &path)? else {
-        let rule = format!(
+        let Some(recipient) = request.recipient else {
+            return Err(form(
+                &path,
+                "there is no such file, and no recipient was named",
+            ));
+        };
+        let text = format!(
             "creation_rules:\n  - path_regex: {pattern}\n    encrypted_regex: ^(data|stringData)$\n    age: {recipient}\n"
         );
-        return Ok(Rules { path, text: rule });
+        return Ok(Rules {
+            path,
+            text,
+            is_new: true,
+        });
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let rules = read_documents(&bytes, 0, Dialect::Kustomize)
@@ -50,11 +62,28 @@ pub(super) fn with_rule(
     let Some(rule) = rules.iter().find(|rule| applies(rule, model)) else {
         return Err(form(&path, &format!("no rule is for {model}")));
     };
-    let kept = kept(tree, request, rules, rule, folder)?;
-    let rule = made(rule, &pattern, &kept, recipient).map_err(|problem| form(&path, problem))?;
+    let readers = match request.recipient {
+        None if sealed
+            .iter()
+            .all(|file| is_first(rules, rule, &file.to, folder)) =>
+        {
+            return Ok(Rules {
+                path,
+                text,
+                is_new: false,
+            });
+        }
+        None => recipients(rule),
+        Some(recipient) => readers(recipient, kept(tree, request, rules, rule, folder)?),
+    };
+    let rule = made(rule, &pattern, &readers).map_err(|problem| form(&path, problem))?;
     let first = rules.first().map(|rule| (rule.mark.line, rule.mark.column));
     match first.and_then(|(line, column)| inserted(&text, line, column, &rule)) {
-        Some(text) => Ok(Rules { path, text }),
+        Some(text) => Ok(Rules {
+            path,
+            text,
+            is_new: true,
+        }),
         None => Err(form(&path, "its rules are no list with one rule a line")),
     }
 }
@@ -102,6 +131,20 @@ fn applies(rule: &Node, path: &str) -> bool {
     regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(path))
 }
 
+/// Whether a rule is the one for a file.
+fn is_first(rules: &[Node], rule: &Node, path: &str, folder: &str) -> bool {
+    let inner = path.strip_prefix(folder).unwrap_or(path);
+    let first = rules.iter().find(|rule| applies(rule, inner));
+    first.is_some_and(|first| std::ptr::eq(first, rule))
+}
+
+/// The new environment's own key, and those that stay.
+fn readers(recipient: &str, mut kept: Vec<String>) -> Vec<String> {
+    kept.retain(|kept| kept != recipient);
+    kept.insert(0, recipient.to_owned());
+    kept
+}
+
 /// The age recipients of the model's rule that are not the model's alone.
 fn kept(
     tree: &dyn Tree,
@@ -121,11 +164,8 @@ fn kept(
     let mut others = super::copy::files_below(tree, folder.trim_end_matches('/'))?
         .into_iter()
         .filter(|path| !is_models(path));
-    let is_for_others = others.any(|path| {
-        let inner = path.strip_prefix(folder).unwrap_or(&path);
-        let first = rules.iter().find(|rule| applies(rule, inner));
-        first.is_some_and(|first| std::ptr::eq(first, rule)) && is_encrypted(tree, &path)
-    });
+    let is_for_others =
+        others.any(|path| is_first(rules, rule, &path, folder) && is_encrypted(tree, &path));
     if is_for_others {
         return Ok(own);
     }
@@ -166,19 +206,12 @@ fn recipients(rule: &Node) -> Vec<String> {
 }
 
 /// The model's rule for other files and other readers.
-fn made(
-    rule: &Node,
-    pattern: &str,
-    kept: &[String],
-    recipient: &str,
-) -> Result<String, &'static str> {
+fn made(rule: &Node, pattern: &str, readers: &[String]) -> Result<String, &'static str> {
     if rule.get("key_groups").is_some() {
         return Err(
             "the model's rule has key groups: write the new one by hand, and name its files' recipient there",
         );
     }
-    let mut readers = vec![recipient.to_owned()];
-    readers.extend(kept.iter().filter(|kept| *kept != recipient).cloned());
     let mut made = Mapping::default();
     made.insert("path_regex", Node::string(pattern));
     let entries = rule.as_mapping().into_iter().flat_map(Mapping::iter);

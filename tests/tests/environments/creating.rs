@@ -9,7 +9,7 @@ use weir_tests::Repository;
 use weir_tests::scene::workspace;
 
 use crate::golden;
-use crate::said::{Said, map, repository, weir};
+use crate::said::{RECIPIENT, Said, encrypted, kustomization, map, repository, weir};
 
 /// The shape of the example, in a repository of its own.
 fn example() -> Repository {
@@ -287,4 +287,174 @@ fn a_model_without_cluster_and_secrets_needs_no_key() {
         "{}",
         said.err
     );
+}
+
+/// One cluster for two environments, each in a namespace of its own.
+fn platform(prod_eu: &str) -> Repository {
+    let work = repository();
+    for name in ["prod-eu", "prod-us"] {
+        work.write(
+            &format!("envs/{name}/kustomization.yaml"),
+            format!("namespace: {name}\nresources: [config.yaml]\n"),
+        );
+        work.write(&format!("envs/{name}/config.yaml"), map("config", "{a: b}"));
+    }
+    let apps = |name: &str| {
+        let rest = "  dependsOn: [{name: base}]\n";
+        kustomization(&format!("apps-{name}"), &format!("./envs/{name}"), rest)
+    };
+    work.write(
+        "clusters/lab/base.yaml",
+        kustomization("base", "./base", ""),
+    )
+    .write("clusters/lab/prod-us.yaml", apps("prod-us"))
+    .write(&format!("clusters/lab/{prod_eu}"), apps("prod-eu"))
+    .write("base/kustomization.yaml", "resources: [config.yaml]\n")
+    .write("base/config.yaml", map("base", "{a: b}"));
+    work
+}
+
+#[test]
+fn one_of_several_environments_of_a_cluster_is_a_model_there() {
+    let work = platform("prod-eu.yaml");
+    let list = "resources:\n- base.yaml\n- prod-eu.yaml # the first\n- prod-us.yaml\n";
+    work.write("clusters/lab/kustomization.yaml", list);
+    work.commit("first");
+    let said = create(&work, &[]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(
+        said.out
+            .ends_with("then commit and push: clusters/lab brings it\n"),
+        "{}",
+        said.out
+    );
+    let want = "# the first\n- prod-ap.yaml\n- prod-us.yaml\n";
+    assert!(read(&work, "clusters/lab/kustomization.yaml").ends_with(want));
+    let own = read(&work, "clusters/lab/prod-ap.yaml");
+    assert!(
+        own.contains("name: apps-prod-ap") && own.contains("path: ./envs/prod-ap"),
+        "{own}"
+    );
+    assert!(read(&work, "envs/prod-ap/kustomization.yaml").contains("namespace: prod-ap"));
+    let envs = weir(work.path(), &["envs"]);
+    assert!(
+        envs.code == 0 && envs.out.contains("prod-ap"),
+        "{}",
+        envs.out
+    );
+}
+
+#[test]
+fn documents_of_a_file_that_several_environments_share_are_told_apart() {
+    let work = platform("prod-us.yaml");
+    work.write(
+        "clusters/lab/prod-us.yaml",
+        kustomization("us", "./envs/prod-us", "")
+            + &kustomization("eu", "./envs/prod-eu", "").replace("---\n", ""),
+    );
+    work.commit("first");
+    // On the same cluster it is one document more, under a name of its own.
+    let said = create(&work, &[]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let file = read(&work, "clusters/lab/prod-us.yaml");
+    let new = file.rsplit("---\n").next().unwrap();
+    assert!(
+        new.contains("name: eu-prod-ap") && new.contains("./envs/prod-ap"),
+        "{file}"
+    );
+    work.git(&["stash", "--include-untracked", "--quiet"]);
+
+    // On one of its own the others are left out.
+    let said = create(&work, &["--cluster", "clusters/ap"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let file = read(&work, "clusters/ap/prod-us.yaml");
+    assert!(
+        file.contains("./envs/prod-ap") && !file.contains("us,"),
+        "{file}"
+    );
+    assert!(work.path().join("clusters/ap/base.yaml").is_file());
+    assert!(said.out.contains("weir bootstrap --path clusters/ap"));
+}
+
+#[test]
+fn what_two_environments_of_a_cluster_would_share_is_refused_with_what_to_do() {
+    let work = platform("prod-eu.yaml");
+    work.write(
+        "envs/prod-eu/kustomization.yaml",
+        "namespace: eu\nresources: [config.yaml]\n",
+    );
+    work.commit("first");
+    let said = create(&work, &[]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(
+        said.err.contains("ConfigMap/eu/config would be brought by flux-system/apps-prod-ap and by flux-system/apps-prod-eu; nothing was written"),
+        "{}",
+        said.err
+    );
+    assert!(said.err.contains("--cluster"), "{}", said.err);
+    assert_eq!(work.git(&["status", "--porcelain"]), "");
+
+    work.write(
+        "option/kustomization.yaml",
+        "kind: Component\nresources: [more.yaml]\n",
+    );
+    work.write("option/more.yaml", kustomization("more", "./envs/more", ""));
+    work.write(
+        "envs/more/kustomization.yaml",
+        "namespace: more\nresources: [config.yaml]\n",
+    );
+    work.write("envs/more/config.yaml", map("config", "{a: b}"));
+    work.write(
+        "clusters/lab/kustomization.yaml",
+        "resources: [base.yaml, prod-eu.yaml, prod-us.yaml]\ncomponents: [../../option]\n",
+    );
+    work.commit("second");
+    let said = create(&work, &["--cluster", "clusters/ap"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    assert!(
+        said.err
+            .contains("flux-system/more (envs/more) is written in option/more.yaml")
+            && said
+                .err
+                .contains("write a Kustomization like it into clusters/lab"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn the_secrets_of_an_environment_that_joins_its_model_s_cluster_are_for_that_cluster() {
+    let work = platform("prod-eu.yaml");
+    let rule = |folder: &str| {
+        format!(
+            "- path_regex: ^envs/{folder}/\n  encrypted_regex: ^(data|stringData)$\n  age: {RECIPIENT}\n"
+        )
+    };
+    work.write("envs/prod-eu/secrets.yaml.encrypted", encrypted("secrets"));
+    work.write(
+        "envs/prod-eu/kustomization.yaml",
+        "namespace: prod-eu\nresources: [config.yaml, secrets.yaml.encrypted]\n",
+    );
+    work.write(
+        "clusters/lab/prod-eu.yaml",
+        kustomization(
+            "apps-prod-eu",
+            "./envs/prod-eu",
+            "  decryption: {provider: sops}\n",
+        ),
+    );
+    for (pattern, is_written) in [("prod-eu", true), (".*", false)] {
+        let rules = format!("creation_rules:\n{}", rule(pattern));
+        work.write(".sops.yaml", &rules);
+        work.commit(pattern);
+        let said = create(&work, &[]);
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let after = read(&work, ".sops.yaml");
+        assert_eq!(after != rules, is_written, "{after}");
+        assert_eq!(after.contains("^(envs/prod-ap)/"), is_written, "{after}");
+        let sealed = read(&work, "envs/prod-ap/secrets.yaml.encrypted");
+        assert!(sealed.contains(RECIPIENT), "{sealed}");
+        work.git(&["checkout", "--quiet", "."]);
+        work.git(&["clean", "--quiet", "-fd"]);
+    }
 }

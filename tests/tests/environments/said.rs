@@ -67,3 +67,25 @@ pub(crate) fn sealed(name: &str, values: &[(&str, &str)]) -> String {
         "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\nstringData:\n{values}sops:\n  lastmodified: \"2026-01-01T00:00:00Z\"\n  mac: ENC[AES256_GCM,data:c,iv:d,tag:e,type:str]\n"
     )
 }
+
+/// Whom secrets of these tests are encrypted for; nobody has the key.
+pub(crate) const RECIPIENT: &str = "age1d0qdklvyrqphhxzp3x27zxy63c7xzs64dlgy70nzn86kr0y0me6scjsvr8";
+
+/// A Secret that SOPS encrypted, with keys that can be read as far as their recipients go.
+pub(crate) fn encrypted(name: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{token: one}}\n"
+    );
+    std::fs::write(folder.path().join("plain.yaml"), text).unwrap();
+    let arguments = [
+        "secrets",
+        "encrypt",
+        "--age",
+        RECIPIENT,
+        "--encrypted-regex",
+        "^(data|stringData)$",
+        "plain.yaml",
+    ];
+    printed(folder.path(), &arguments, 0)
+}

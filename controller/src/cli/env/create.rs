@@ -16,7 +16,7 @@ use crate::comparison::show::visible;
 use crate::comparison::text::{self, Detail};
 use crate::comparison::{Scope, compare};
 use crate::environments::{self, Environment, Graph, Settings};
-use crate::new_environment::{Draft, DraftError, Places, Request, Values, draft, places};
+use crate::new_environment::{Draft, DraftError, Places, Request, Values, clash, draft, places};
 use crate::promotion::overlaid::Overlaid;
 
 const EXAMPLES: &str = "\
@@ -80,7 +80,8 @@ pub(super) async fn run(args: &Args) -> Outcome {
         args.cluster.as_deref(),
     )
     .map_err(refused)?;
-    let key = match args.key.is_given() || args.dry_run {
+    let is_shown = args.dry_run && places.shared_cluster().is_none();
+    let key = match args.key.is_given() || is_shown {
         true => Some(args.key.key()?),
         false => None,
     };
@@ -181,13 +182,25 @@ fn difference(
 ) -> Result<String, Failure> {
     let overlaid = Overlaid::new(tree, &draft.changes);
     let after = environments::graph(&overlaid, settings).map_err(unreadable)?;
-    let lies = |it: &&Environment| places.pairs.iter().any(|(_, to)| it.path == *to);
+    let lies = |it: &&Environment| match places.shared_cluster() {
+        Some(platform) => it.path == platform.path && it.name == args.name,
+        None => places.pairs.iter().any(|(_, to)| it.path == *to),
+    };
     let Some(new) = after.environments.iter().find(lies) else {
         return Err(Failure::new(format!(
             "{} would be no environment: nothing leads to its folders",
             args.name
         )));
     };
+    if let Some((id, ours, theirs)) = clash(&after, new) {
+        return Err(Failure::with_hint(
+            format!(
+                "{}: {id} would be brought by {ours} and by {theirs}; nothing was written",
+                new.path
+            ),
+            "let each environment of the cluster have a namespace of its own (`namespace:` in its kustomization), or name a folder for a cluster of its own with --cluster",
+        ));
+    }
     let (before, after) = (
         graph.only(model, &new.name, &new.path),
         after.only(new, &new.name, &new.path),
@@ -241,12 +254,23 @@ fn told(args: &Args, draft: &Draft, places: &Places, recipient: Option<&str>) ->
         };
         let _ = writeln!(text, "  {}: {}", visible(&place), visible(&open.what));
     }
-    if let Some(cluster) = places.cluster.as_ref().filter(|_| !args.dry_run) {
-        let _ = writeln!(
-            text,
-            "\nthen commit, push, and bring its cluster up: weir bootstrap --path {}",
-            visible(cluster)
-        );
+    if !args.dry_run {
+        text.push_str(&then(places));
     }
     text
+}
+
+/// How the new environment comes to life.
+fn then(places: &Places) -> String {
+    match (&places.cluster, places.shared_cluster()) {
+        (Some(cluster), _) => format!(
+            "\nthen commit, push, and bring its cluster up: weir bootstrap --path {}\n",
+            visible(cluster)
+        ),
+        (None, Some(platform)) => format!(
+            "\nthen commit and push: {} brings it\n",
+            visible(&platform.path)
+        ),
+        (None, None) => String::new(),
+    }
 }
