@@ -397,3 +397,32 @@ fn kustomizations_that_bring_each_other_end() {
     );
     assert_eq!(graph.environments[0].leaves.len(), 3);
 }
+
+#[test]
+fn a_cluster_without_end_is_ended() {
+    let mut deep = MemTree::new();
+    let first = kustomization("k-0", "./k-0", "");
+    deep.insert("clusters/one/first.yaml", first.as_bytes());
+    for number in 0..40 {
+        let next = number + 1;
+        let text = kustomization(&format!("k-{next}"), &format!("./k-{next}"), "");
+        deep.insert(&format!("k-{number}/next.yaml"), text.as_bytes());
+    }
+    let mut wide = MemTree::new();
+    let many = (0..5_001).map(|number| kustomization(&format!("k-{number}"), "./none", ""));
+    let many: String = many.collect();
+    wide.insert("clusters/one/many.yaml", many.as_bytes());
+    for (tree, why, leaves) in [
+        (
+            deep,
+            "Kustomizations bring one another more than 32 deep",
+            34,
+        ),
+        (wide, "the cluster has more than 5000 Kustomizations", 5_002),
+    ] {
+        let graph = of(&tree);
+        let failures = facts(&graph.environments[0], &graph.folders).failures;
+        assert_eq!(failures.last().map(|(_, why)| why.as_str()), Some(why));
+        assert_eq!(graph.environments[0].leaves.len(), leaves);
+    }
+}
