@@ -7,6 +7,7 @@ use overlay::yaml::{Dialect, Node, read_documents};
 use overlay::{EntryKind, Tree, TreeError};
 
 use super::policy::{Policy, matches_file};
+use super::scope::Scope;
 use crate::environments::Graph;
 
 /// Names of files that never travel, and why.
@@ -29,12 +30,19 @@ pub struct Stays<'a> {
     variables: BTreeSet<(String, String)>,
     /// The files that generators of Secrets and of variables read, wherever those stand.
     inputs: BTreeSet<String>,
+    /// The folders that only the source has: entries that lead there never travel.
+    pub home: Vec<String>,
 }
 
 impl<'a> Stays<'a> {
     /// Reads from the Kustomizations of all environments which ConfigMaps are sources of variables, and from all
     /// kustomization files what the generators of such and of Secrets read.
-    pub fn new(policy: &'a Policy, graph: &Graph, tree: &dyn Tree) -> Result<Self, TreeError> {
+    pub fn new(
+        policy: &'a Policy,
+        graph: &Graph,
+        tree: &dyn Tree,
+        scope: &Scope,
+    ) -> Result<Self, TreeError> {
         let leaves = graph
             .environments
             .iter()
@@ -56,6 +64,7 @@ impl<'a> Stays<'a> {
         }
         Ok(Self {
             policy,
+            home: home(graph, &scope.from.folders(tree)?, &scope.to.folders(tree)?),
             variables,
             inputs,
         })
@@ -195,7 +204,7 @@ pub fn is_kustomization(path: &str) -> bool {
 
 /// The folders that only the source has, by which entries of kustomization files lead back to it: those of its stage, and
 /// those of the environments that reach it and not the target.
-pub fn home(graph: &Graph, from: &[String], to: &[String]) -> Vec<String> {
+fn home(graph: &Graph, from: &[String], to: &[String]) -> Vec<String> {
     let reaches = |folder: &str, stage: &[String]| {
         let closure = graph.folders.closure(folder);
         let is_in = |path: &str| stage.iter().any(|folder| is_within(path, folder));

@@ -7,7 +7,7 @@ use overlay::{ObjectHash, Tree, TreeError};
 use super::base::{self, BaseError, Past, Recorded, Wanted};
 use super::entry::entry;
 use super::file::{Fate, Outcome, Versions, outcome};
-use super::files::{Stays, home};
+use super::files::Stays;
 use super::merge::{Choice, Rules, Side, covers};
 use super::overlaid::Changes;
 use super::policy::Policy;
@@ -126,7 +126,7 @@ pub fn prepare(
     scope: &Scope,
     wishes: &Wishes,
 ) -> Result<Vec<AppChange>, PrepareError> {
-    let stays = Stays::new(site.policy, site.graph, &site.head.tree)?;
+    let stays = Stays::new(site.policy, site.graph, &site.head.tree, scope)?;
     let mut changes = Vec::new();
     for app in &scope.apps {
         let change = prepare_app(site, scope, app, wishes, &stays)?;
@@ -175,15 +175,10 @@ fn prepare_app(
     let pins = pins(recorded.as_ref(), wishes, app);
     let (travelling, stay) = split(tree, app, stays)?;
     let (from, to) = folders(scope, app);
-    let home = home(
-        site.graph,
-        &scope.from.folders(tree)?,
-        &scope.to.folders(tree)?,
-    );
     let wanted: Vec<Wanted> = travelling
         .iter()
         .map(|(target, source)| {
-            let mut rules = site.policy.rules(target, &home);
+            let mut rules = site.policy.rules(target, &stays.home);
             rules.never.extend(stays.closed_places(target));
             Wanted {
                 source: source.clone(),

@@ -79,7 +79,7 @@ fn at(ago: i64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_later_wave_waits_for_a_state_of_the_one_before_that_is_fresh_and_well() {
+async fn a_later_wave_waits_for_a_state_of_the_one_before_that_is_signed_fresh_and_well() {
     let site = site().await;
     site.work.write(CONFIG, config("v2"));
     site.work.publish("version 2");
@@ -99,6 +99,16 @@ async fn a_later_wave_waits_for_a_state_of_the_one_before_that_is_fresh_and_well
     site.stays(
         "v1",
         "waits: prod-eu is not healthy: apps: the shop is shut",
+    )
+    .await;
+    let running = json!({"tree": site.newest(), "healthySince": at(1000)});
+    let forged = json!({
+        "version": 1, "environment": "prod-eu", "at": at(0), "intervalSeconds": 300, "folders": {STAGE: running},
+    });
+    publish_state(&site.server.url("fleet"), None, &forged);
+    site.stays(
+        "v1",
+        "waits: prod-eu publishes a state that its key has not signed",
     )
     .await;
     // Three times what it declares itself is all that counts.

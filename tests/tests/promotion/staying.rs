@@ -226,26 +226,43 @@ fn generators_of_secrets_in_files_of_their_own_stay_with_their_inputs() {
 }
 
 #[test]
-fn variables_that_are_generated_in_place_are_their_stage_s_own() {
+fn what_clusters_take_variables_from_is_their_stage_s_own() {
     let work = fleet();
     work.write(
         "clusters/prod/apps.yaml",
         "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps, namespace: flux-system}\n\
          spec:\n  interval: 10m\n  path: ./envs/prod-eu\n  prune: true\n  sourceRef: {kind: GitRepository, name: \
-         flux-system}\n  postBuild: {substituteFrom: [{kind: ConfigMap, name: cluster-vars}]}\n",
+         flux-system}\n  postBuild:\n    substituteFrom:\n    - {kind: ConfigMap, name: written}\n    - {kind: ConfigMap, \
+         name: read}\n    - {kind: ConfigMap, name: cluster-vars}\n",
     );
     let file = |size: &str, more: &str| {
         format!(
-            "resources:\n- helm.yaml\n- app-config.yaml\nconfigMapGenerator:\n- name: cluster-vars\n  literals:\n  - \
-             size={size}\n- name: plain\n  literals:\n  - a={more}\n"
+            "resources:\n- helm.yaml\n- app-config.yaml\n- written.yaml\nconfigMapGenerator:\n- name: read\n  envs: \
+             [facts]\n- name: cluster-vars\n  literals:\n  - size={size}\n- name: plain\n  literals:\n  - a={more}\n"
         )
     };
-    let [source, target] =
-        ["staging", "prod"].map(|stage| format!("stages/{stage}/shop/kustomization.yaml"));
-    work.write(&source, file("small", "1"))
-        .write(&target, file("large", "1"));
+    let path = |stage: &str, name: &str| format!("stages/{stage}/shop/{name}");
+    let write = |stage: &str, size: &str, more: &str| {
+        let map =
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: written}\ndata: {size: SIZE}\n";
+        work.write(&path(stage, "kustomization.yaml"), file(size, more))
+            .write(&path(stage, "written.yaml"), map.replace("SIZE", size))
+            .write(&path(stage, "facts"), format!("zone={size}\n"));
+    };
+    write("staging", "small", "1");
+    write("prod", "large", "1");
     work.commit("variables");
-    work.write(&source, file("tiny", "2"));
-    release(&work);
-    assert_eq!(read(&work, &target), file("large", "2"));
+    write("staging", "tiny", "2");
+    let said = release(&work);
+    assert_eq!(
+        read(&work, &path("prod", "kustomization.yaml")),
+        file("large", "2")
+    );
+    for (name, why) in [
+        ("written.yaml", "variables of a cluster"),
+        ("facts", "input of a generator of secrets or variables"),
+    ] {
+        assert!(read(&work, &path("prod", name)).contains("large"), "{name}");
+        assert!(said.contains(&format!("{name}  stays: {why}")), "{said}");
+    }
 }
