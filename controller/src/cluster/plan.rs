@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use overlay::yaml::Secret;
 use overlay::{Object, ObjectId};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -64,6 +65,8 @@ pub struct Beside {
     pub namespaces: BTreeSet<String>,
     /// Objects with values that are not known: they are compared with what is there, and never sent.
     pub unknown: BTreeSet<ObjectKey>,
+    /// Secrets of the cluster that builds were lent: what is there may hold one that is wanted no more.
+    pub secrets: Vec<Secret>,
 }
 
 /// A run that applied everything, as the status has it. What it applied and nobody has touched since needs no

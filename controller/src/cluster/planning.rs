@@ -36,7 +36,7 @@ const LATER: usize = 4;
 /// Computes what is to be done. Nothing is written. What the server objects to about single objects is in
 /// [`Plan::errors`]; an error is returned only when no plan can be made at all.
 pub async fn plan(client: &Client, wanted: Wanted, known: &Known) -> Result<Plan, Error> {
-    let redactor = Redactor::of(&wanted.objects);
+    let redactor = Redactor::of(&wanted.objects).knowing(&known.beside.secrets);
     learn(client, &wanted.objects).await?;
     let mut definitions = definitions(&wanted.objects);
     for resource in &known.beside.kinds {

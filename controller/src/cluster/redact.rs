@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use overlay::yaml::{Node, Value};
+use overlay::yaml::{Node, Secret, Value};
 use overlay::{Object, ObjectId};
 use zeroize::Zeroizing;
 
@@ -45,12 +45,22 @@ impl Redactor {
                     .for_each(|section| redactor.collect(section, true));
             }
         }
-        // The longest first, so that a value is not broken by one that it contains.
+        redactor.longest_first();
         redactor
-            .values
+    }
+
+    /// Knows more values, which none of the objects need hold.
+    pub(crate) fn knowing(mut self, secrets: &[Secret]) -> Self {
+        secrets.iter().for_each(|secret| self.add(secret.expose()));
+        self.longest_first();
+        self
+    }
+
+    /// So that a value is not broken by one that it contains.
+    fn longest_first(&mut self) {
+        self.values
             .sort_by_key(|value| std::cmp::Reverse(value.len()));
-        redactor.values.dedup();
-        redactor
+        self.values.dedup();
     }
 
     /// Forgets values that are none.

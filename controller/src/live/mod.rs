@@ -97,7 +97,7 @@ async fn plan_place(
     scope: &Scope,
 ) -> Result<PlacePlan, Failure> {
     let grown = grow::grow(ground, store, &place).await?;
-    let beside = planned::beside(ground, &grown).await?;
+    let beside = planned::beside(ground, store, &grown).await?;
     let is_meant = |grown: &Grown| grown.is_in(scope);
     let works = grown.into_iter().filter(is_meant).map(|grown| {
         let beside = beside.clone();

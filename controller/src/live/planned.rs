@@ -9,7 +9,7 @@ use overlay::{Object, ObjectId};
 
 use super::grow::{Grown, Made};
 use super::lost::Lost;
-use super::{Ground, refused};
+use super::{Ground, Store, refused};
 use crate::api::kustomization::Kustomization;
 use crate::cluster::changes_since;
 use crate::cluster::discovery::defined_by;
@@ -57,7 +57,11 @@ pub struct Renamed {
 }
 
 /// What all Kustomizations of a place bring for one another: kinds, and namespaces that are not there yet.
-pub(super) async fn beside(ground: &Ground<'_>, grown: &[Grown]) -> Result<Beside, Failure> {
+pub(super) async fn beside(
+    ground: &Ground<'_>,
+    store: &Store<'_>,
+    grown: &[Grown],
+) -> Result<Beside, Failure> {
     let objects = || grown.iter().flat_map(Grown::objects);
     let kinds = objects()
         .flat_map(|object| defined_by(&object.node))
@@ -84,6 +88,7 @@ pub(super) async fn beside(ground: &Ground<'_>, grown: &[Grown]) -> Result<Besid
         kinds,
         namespaces: pending.into_iter().flatten().collect(),
         unknown: BTreeSet::new(),
+        secrets: store.secrets(),
     })
 }
 
@@ -93,6 +98,7 @@ pub(super) async fn plan(
     mut grown: Grown,
     mut beside: Beside,
 ) -> Result<Planned, Failure> {
+    let secrets = beside.secrets.clone();
     let nothing = |grown: Grown, problem| Planned {
         grown,
         plan: None,
@@ -156,7 +162,7 @@ pub(super) async fn plan(
     if !grown.spec.prune || !closed.is_empty() {
         plan.prunes.clear();
     }
-    let renamed = renamed(ground, &plan).await?;
+    let renamed = renamed(ground, &plan, &secrets).await?;
     Ok(Planned {
         grown,
         plan: Some(plan),
@@ -170,7 +176,11 @@ pub(super) async fn plan(
 }
 
 /// Pairs what is generated anew with what goes.
-async fn renamed(ground: &Ground<'_>, plan: &Plan) -> Result<Vec<Renamed>, Failure> {
+async fn renamed(
+    ground: &Ground<'_>,
+    plan: &Plan,
+    secrets: &[Secret],
+) -> Result<Vec<Renamed>, Failure> {
     let mut renamed: Vec<Renamed> = Vec::new();
     let mut redactor = None;
     for step in plan
@@ -190,7 +200,7 @@ async fn renamed(ground: &Ground<'_>, plan: &Plan) -> Result<Vec<Renamed>, Failu
         let Some(old) = plan.prunes.iter().find(is_it) else {
             continue;
         };
-        let redactor = redactor.get_or_insert_with(|| redactor_of(plan));
+        let redactor = redactor.get_or_insert_with(|| redactor_of(plan).knowing(secrets));
         let changes = changes_since(ground.client, step, &old.name, redactor).await;
         renamed.push(Renamed {
             new: ObjectKey::from(&step.id),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use overlay::yaml::{Secret, Style, Tag};
 use serde::{Deserialize, Serialize};
 
 use crate::api::kustomization::{Decryption, KustomizationSpec, reason};
 use crate::environments::Lent;
-use crate::reconcile::inputs::{Data, Reader, Version, fetch};
+use crate::reconcile::inputs::{Data, Reader, SECRET, Version, fetch};
 use crate::reconcile::keys::{self, Decrypting, Keys};
 use crate::report::failure::Failure;
 
@@ -107,6 +108,22 @@ impl<'a> Store<'a> {
         };
         let keys = keys::read(reader, namespace, decryption, decrypting).await;
         Some((keys.ok()?, decrypting.clone()))
+    }
+
+    /// What is secret of all that was read.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let read = self.lock();
+        let secrets = read.iter().filter(|((kind, ..), _)| kind == SECRET);
+        let found = secrets.filter_map(|(_, read)| match read {
+            Read::Found(_, data) => Some(data.values()),
+            Read::Absent | Read::Closed => None,
+        });
+        let texts = found
+            .flatten()
+            .filter_map(|value| std::str::from_utf8(value).ok());
+        texts
+            .map(|text| Secret::new(text.to_owned(), Tag::Str, Style::Plain))
+            .collect()
     }
 
     /// All that was read, in order.

@@ -13,7 +13,7 @@ use weir_tests::{ControlPlane, Scene, Weir, golden};
 use crate::plans::{reader, said, weir};
 
 /// Texts in the cluster by which somebody tries to be markup, a mention, or the end of a block.
-const HARMFUL: &str = "<script>alert(1)</script> <img src=x onerror=alert(2)> @team | \u{202e}\n```\n</code></details>\n# plan\n~~~\n@everyone\n";
+const HARMFUL: &str = "<script>alert(1)</script> <img src=x onerror=alert(2)> @team | \u{202e}\u{1b}[31m\n```\n</code></details>\n# plan\n~~~\n@everyone\n";
 
 fn annotated(text: String, annotation: &str, value: &str) -> String {
     let mut object: Value = serde_json::from_str(&text).unwrap();
@@ -177,7 +177,7 @@ async fn every_form_of_a_plan_against_a_cluster_is_as_it_was() {
         ("plan.html", &["-o", "html"]),
     ] {
         let text = plan(&scene, own, arguments, 1);
-        for secret in ["hunter2", "aHVudGVy", "ENC[", "unknown0"] {
+        for secret in ["hunter2", "aHVudGVy", "ENC[", "unknown0", "\u{1b}"] {
             assert!(!text.contains(secret), "{secret} in {file}");
         }
         golden(file, &scene, &text);

@@ -758,3 +758,91 @@ async fn what_an_encrypted_patch_is_about_may_change() {
         ],
     );
 }
+
+/// What came out of a Secret is one wherever it stands: in other kinds, in what is there, in what the server says.
+#[tokio::test]
+async fn values_of_secrets_are_masked_wherever_they_turn_up() {
+    let scene = Scene::start("plan-masked").await;
+    let namespace = scene.namespace.clone();
+    let folder = format!("apps/{namespace}");
+    let site = |rest: &str| config_map("site", "url", &format!("https://me:${{word}}@{rest}"));
+    let door = |address: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "door", "annotations": { "note": "${word}" } },
+            "spec": { "clusterIP": address, "ports": [{ "port": 80 }] },
+        })
+        .to_string()
+    };
+    scene
+        .repository
+        .write(
+            &format!("{folder}/kustomization.yaml"),
+            kustomization_file(&["site.yaml", "door.yaml"]),
+        )
+        .write(&format!("{folder}/site.yaml"), site("one.example.org"))
+        .write(&format!("{folder}/door.yaml"), door("None"));
+    let commit = scene.repository.publish("first");
+    let word = |value: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "words" }, "stringData": { "word": value },
+        })
+    };
+    scene
+        .create(&serde_json::from_value(word("hunter2-one")).unwrap())
+        .await;
+    scene.source(json!({})).await;
+    let from = json!({ "substituteFrom": [{ "kind": "Secret", "name": "words" }] });
+    scene
+        .sync("app", &folder, json!({ "postBuild": from }))
+        .await;
+    scene.ready("app", &commit).await;
+    let suspended = json!({ "spec": { "suspend": true } });
+    scene.merge(&kustomization_kind(), "app", suspended).await;
+
+    let own = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
+    let (_folder, reading) = reader(&scene, &["*"]).await;
+    let target = ["plan", "app", "-n", &*namespace];
+    let unspoken = |text: &str| {
+        for part in ["hunter2", "aHVudGVy"] {
+            assert!(!text.contains(part), "{text}");
+        }
+    };
+    scene
+        .repository
+        .write(&format!("{folder}/site.yaml"), site("two.example.org"));
+    for kubeconfig in [own, &*reading] {
+        let (text, code) = said(&weir(scene.repository.path(), kubeconfig, &target));
+        assert_eq!(code, Some(2), "{text}");
+        assert_told(&text, &["~ data.url: *** changed"]);
+        unspoken(&text);
+    }
+    // Where it is wanted no more, what is there still holds it.
+    let site_of = |url: &str| config_map("site", "url", url);
+    scene.repository.write(
+        &format!("{folder}/site.yaml"),
+        site_of("https://example.org"),
+    );
+    for kubeconfig in [own, &*reading] {
+        let (text, _) = said(&weir(scene.repository.path(), kubeconfig, &target));
+        assert_told(&text, &["~ data.url: *** changed"]);
+        unspoken(&text);
+    }
+    scene
+        .repository
+        .write(&format!("{folder}/site.yaml"), site("two.example.org"));
+    // The one before is none that anybody knows any more.
+    let words = kind("", "v1", "Secret");
+    scene.merge(&words, "words", word("hunter2-two")).await;
+    // The server repeats what it refuses.
+    scene
+        .repository
+        .write(&format!("{folder}/door.yaml"), door("${word}"));
+    for output in ["text", "json", "html", "markdown"] {
+        let arguments = [&target[..], &["-o", output]].concat();
+        for kubeconfig in [own, &*reading] {
+            let (text, _) = said(&weir(scene.repository.path(), kubeconfig, &arguments));
+            assert!(text.contains("door"), "{text}");
+            unspoken(&text);
+        }
+    }
+}

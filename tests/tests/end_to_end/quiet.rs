@@ -93,9 +93,14 @@ fn a_plan_asks_once_about_each_object(
     let log = control_plane.audit_log().unwrap();
     let begin = log.position();
     let kubeconfig = control_plane.kubeconfig(ControlPlane::ADMINISTRATOR);
-    let arguments = ["plan", "app", "-n", &scene.namespace];
-    let (text, code) = said(&weir(scene.repository.path(), kubeconfig, &arguments));
+    // All that the cluster has of this repository.
+    let (text, code) = said(&weir(scene.repository.path(), kubeconfig, &["plan"]));
     assert_eq!(code, Some(2), "{text}");
+    let counts = format!(
+        "Plan: 1 change, {} unchanged · 1 of 2 environments",
+        OBJECTS - 1
+    );
+    assert!(text.contains(&counts), "{text}");
     let calls = log.since(begin, ControlPlane::ADMINISTRATOR);
     let writes = calls
         .iter()

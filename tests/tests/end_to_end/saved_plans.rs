@@ -2,8 +2,10 @@
 
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use weir_tests::objects::{config_map, deployment, git_repository_kind, kind, kustomization_kind};
-use weir_tests::scene::{SOURCE, config_map_kind, deployment_kind};
+use weir_tests::objects::{
+    config_map, deployment, git_repository_kind, kind, kustomization_file, kustomization_kind,
+};
+use weir_tests::scene::{SOURCE, config_map_kind, deployment_kind, workspace};
 use weir_tests::{ControlPlane, Scene};
 
 use crate::plans::{assert_told, deployed, edit, fleet, said, weir};
@@ -265,6 +267,72 @@ async fn what_others_write_to_their_own_fields_refuses_no_plan() {
     assert_eq!(code, Some(0), "{text}");
     let a = scene.get(&config_map_kind(), "a").await;
     assert_eq!(a.data["data"], json!({ "size": "two", "theirs": "yes" }));
+}
+
+#[tokio::test]
+async fn a_plan_is_bound_to_ciphertexts_and_holds_nothing_of_what_is_in_them() {
+    let scene = Scene::start("saved-sealed").await;
+    let namespace = scene.namespace.clone();
+    let example = workspace().join("examples/flux-structure");
+    let sealed = std::fs::read(example.join("envs/prod-eu/secrets.yaml.encrypted")).unwrap();
+    let folder = format!("apps/{namespace}");
+    scene
+        .repository
+        .write(
+            &format!("{folder}/kustomization.yaml"),
+            kustomization_file(&["sealed.yaml", "a.yaml"]),
+        )
+        .write(&format!("{folder}/sealed.yaml"), sealed)
+        .write(&format!("{folder}/a.yaml"), config_map("a", "size", "one"));
+    let commit = scene.repository.publish("first");
+    let key = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "sops-age" },
+        "stringData": { "age.agekey": std::fs::read_to_string(example.join("age.agekey")).unwrap() },
+    });
+    scene.create(&serde_json::from_value(key).unwrap()).await;
+    scene.source(json!({})).await;
+    let decryption = json!({ "provider": "sops", "secretRef": { "name": "sops-age" } });
+    scene
+        .sync("app", &folder, json!({ "decryption": decryption }))
+        .await;
+    scene.ready("app", &commit).await;
+    let suspended = json!({ "spec": { "suspend": true } });
+    scene.merge(&kustomization_kind(), "app", suspended).await;
+    scene
+        .repository
+        .write(&format!("{folder}/a.yaml"), config_map("a", "size", "two"))
+        .commit("second");
+    // Somebody has another password there, which is put right.
+    let password = json!({ "stringData": { "DATABASE_PASSWORD": "hunter2-other" } });
+    let secrets = kind("", "v1", "Secret");
+    let sealed = scene.get(&secrets, "shop-secrets").await;
+    scene
+        .merge_as("somebody", &secrets, "shop-secrets", password)
+        .await;
+    save(&scene, "app");
+    let text = std::fs::read_to_string(scene.repository.path().join("plan.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let path = format!("{folder}/sealed.yaml");
+    let id = file["encrypted"][&path].as_str().unwrap();
+    assert_eq!(
+        file["kustomizations"][0]["reads"][&path],
+        format!("blob {id}")
+    );
+    assert!(
+        text.contains("data.DATABASE_PASSWORD: *** changed"),
+        "{text}"
+    );
+    for value in sealed.data["data"].as_object().unwrap().values() {
+        assert!(!text.contains(value.as_str().unwrap()), "{text}");
+    }
+    assert!(
+        !text.contains("hunter2") && !text.contains("aHVudGVy"),
+        "{text}"
+    );
+    let (text, code) = apply(&scene);
+    assert_eq!(code, Some(0), "{text}");
+    let after = scene.get(&secrets, "shop-secrets").await;
+    assert_eq!(after.data["data"], sealed.data["data"]);
 }
 
 #[tokio::test]

@@ -229,6 +229,23 @@ fn a_comment_fits_where_it_is_posted() {
         "{comment}"
     );
     assert!(!comment.contains("xxxx"));
+
+    // More still: the table of environments stays.
+    for number in 700..2_500 {
+        let name = format!("config-{number}");
+        work.write(&format!("platform/{name}.yaml"), map(&name, "{a: b}"));
+    }
+    let comment = printed(
+        work.path(),
+        &["plan", "--from", "main", "-o", "markdown"],
+        2,
+    );
+    assert!(
+        comment.contains("| <code>eu</code> | prod | 1800 | 700 |")
+            && comment.contains("`weir plan -o html` makes a page of it"),
+        "{comment}"
+    );
+    assert!(!comment.contains("config-"), "{comment}");
 }
 
 #[test]

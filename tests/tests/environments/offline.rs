@@ -135,6 +135,12 @@ fn given_variables_take_the_place_of_unknown_ones() {
         out.contains("host: a.example.org") && out.contains("size: exa"),
         "{out}"
     );
+    // What the repository itself says stands above them.
+    let facts = map("given", "{domain: example.com}");
+    let facts = facts.replace("name: given", "name: given, namespace: flux-system");
+    work.write("clusters/one/given.yaml", facts);
+    let out = printed(work.path(), &arguments, 0);
+    assert!(out.contains("host: a.example.com"), "{out}");
 }
 
 #[test]
