@@ -20,6 +20,7 @@ mod features;
 mod flags;
 mod fleet;
 mod forge_flags;
+mod gate_flags;
 mod get;
 mod history;
 mod init;

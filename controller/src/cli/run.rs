@@ -15,6 +15,7 @@ use super::features::Features;
 use super::flags::{
     Accepted, ClusterFlags, Encoding, Half, Leadership, PaceFlags, Policy, ScopeFlags, Servers,
 };
+use super::gate_flags::GateFlags;
 use super::promotion_flags::PromotionFlags;
 use super::proxies::proxies;
 use super::sops_flags::SopsFlags;
@@ -25,7 +26,7 @@ use crate::reconcile::automatic::{self, waves::Waves};
 use crate::reconcile::context::{Context, Settings};
 use crate::reconcile::dependencies::Readiness;
 use crate::reconcile::desired::Desired;
-use crate::reconcile::foreign::Foreign;
+use crate::reconcile::foreign::{Foreign, Whose};
 use crate::reconcile::input_watches::InputWatches;
 use crate::reconcile::keys::Decrypting;
 use crate::reconcile::observe::{self, Listed, Scope};
@@ -72,6 +73,8 @@ pub(super) struct Args {
     pace: PaceFlags,
     #[command(flatten)]
     policy: Policy,
+    #[command(flatten)]
+    gate: GateFlags,
     #[command(flatten)]
     sops: SopsFlags,
     #[command(flatten)]
@@ -262,7 +265,7 @@ fn start(
     }
     let foreign = Foreign::new(
         (!args.scope.watch_all_namespaces).then(|| namespace.to_owned()),
-        !args.scope.halves().contains(&Half::Sources),
+        whose(&args.scope),
     )
     .map_err(cannot("download artifacts"))?;
     let promotion = args.promotion.settings(&parts.storage.root);
@@ -344,6 +347,15 @@ fn start(
     Ok((context, event_writer))
 }
 
+/// Which sources others look after. As with Flux, the label selector does not hide them from Kustomizations.
+fn whose(scope: &ScopeFlags) -> Whose {
+    match scope.halves().contains(&Half::Sources) {
+        false => Whose::Others,
+        true if scope.watch_label_selector.is_some() => Whose::Unselected,
+        true => Whose::Own,
+    }
+}
+
 /// Nobody looks at the objects of a half that is switched off, so all of them are known.
 fn know_none<K>(writer: &mut Writer<K>)
 where
@@ -388,6 +400,7 @@ fn settings(args: &Args, features: Features, namespace: &str) -> Settings {
             .default_kubeconfig_service_account
             .clone()
             .filter(|name| !name.is_empty()),
+        gate: args.gate.thresholds(),
         custom_stages: args.policy.custom_apply_stage_kinds.clone(),
         leaves_sources: !args.scope.halves().contains(&Half::Sources),
         shares: !args.scope.watch_all_namespaces || args.scope.watch_label_selector.is_some(),

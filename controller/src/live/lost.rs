@@ -12,7 +12,8 @@ use crate::cluster::prune::{Fate, Kept, look};
 use crate::cluster::{Client, Inventory, ObjectKey, Owner};
 use crate::comparison::Action;
 use crate::environments::{LeafName, is_kustomization};
-use crate::reconcile::{gate, run};
+use crate::reconcile::gate::{self, Thresholds};
+use crate::reconcile::run;
 use crate::report::failure::Failure;
 
 /// Requests in flight.
@@ -179,6 +180,7 @@ fn held(inventory: &Inventory, desired: &Inventory, object: &Kustomization) -> V
         &inventory.objects,
         &desired.objects,
         confirmed.map(String::as_str),
+        Thresholds::default(),
     )
     .held
 }

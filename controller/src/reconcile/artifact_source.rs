@@ -27,7 +27,9 @@ struct Taken {
 
 /// Publishes what the source offers, unless that is known.
 pub async fn reconcile(context: &Context, key: &Key, state: &mut State) -> Next {
-    let Some(sight) = context.foreign.sight(key) else {
+    // One that is ours by now goes on with a task of its own.
+    let sight = context.foreign.sight(key);
+    let Some(sight) = sight.filter(|_| context.is_foreign(key)) else {
         context.foreign.set_trouble(key, None);
         context.withdraw(key);
         return Next::Gone;

@@ -10,6 +10,7 @@ use super::automatic::waves::Waves;
 use super::dependencies::Readiness;
 use super::desired::Desired;
 use super::foreign::{Foreign, Sight};
+use super::gate::Thresholds;
 use super::input_watches::InputWatches;
 use super::keys::Decrypting;
 use super::observe::Listed;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub default_service_account: Option<String>,
     /// The account whose tokens open other clusters, where a ConfigMap names none.
     pub default_kubeconfig_service_account: Option<String>,
+    /// How many deletions at once wait for a person's word.
+    pub gate: Thresholds,
     /// Kinds with an apply stage of their own.
     pub custom_stages: Vec<GroupKind>,
     /// Sources are left to Flux's source-controller.
@@ -124,10 +127,18 @@ impl Context {
 
     /// What a watch shows of a source, whoever looks after it.
     pub fn source(&self, key: &Key) -> Option<Sight> {
-        match self.foreign.covers(key.kind) {
-            true => self.foreign.sight(key),
-            false => self.own_source(key),
-        }
+        let own = (!self.foreign.covers(key.kind)).then(|| self.own_source(key));
+        own.flatten().or_else(|| self.foreign.sight(key))
+    }
+
+    /// Whether Weir looks after a source.
+    pub fn is_own(&self, key: &Key) -> bool {
+        !self.foreign.covers(key.kind) && self.own_source(key).is_some()
+    }
+
+    /// Whether somebody else looks after a source that is there.
+    pub fn is_foreign(&self, key: &Key) -> bool {
+        !self.is_own(key) && self.foreign.sight(key).is_some()
     }
 
     fn own_source(&self, key: &Key) -> Option<Sight> {
@@ -144,7 +155,8 @@ impl Context {
                     object.status.as_ref().map(|status| &status.source),
                 ))
             }
-            _ => self.git_repository(key).map(|object| Sight::of(&object)),
+            Kind::GitRepository => self.git_repository(key).map(|object| Sight::of(&object)),
+            Kind::ExternalArtifact | Kind::Kustomization | Kind::Receiver => None,
         }
     }
 

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::api::Api;
 use overlay::ObjectId;
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::dependencies::{self, dependency_keys, source_key};
@@ -17,7 +18,7 @@ use super::{barrier, owners};
 use crate::api::kustomization::deletion_policy::{DELETE, MIRROR_PRUNE, WAIT_FOR_TERMINATION};
 use crate::api::kustomization::{Kustomization, reason};
 use crate::api::meta::FINALIZER;
-use crate::cluster::order;
+use crate::cluster::order::{self, GroupKind};
 use crate::cluster::{ChangeSet, Client, Inventory, ObjectKey, Proofs, Pruned};
 use crate::cluster::{await_termination, prune};
 use crate::report::Report;
@@ -28,8 +29,12 @@ use crate::report::kustomization::event;
 /// How many objects a message lists.
 const LISTED: usize = 20;
 
-/// Cleans up behind a Kustomization that is being deleted, and lets it go.
-pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, RecordError> {
+/// Cleans up behind a Kustomization that is being deleted, and lets it go. `begun` remembers the first try.
+pub async fn finalize(
+    run: &mut Run<'_>,
+    proofs: &Proofs,
+    begun: &mut Option<Instant>,
+) -> Result<Next, RecordError> {
     if !run
         .object
         .finalizers()
@@ -38,17 +43,24 @@ pub async fn finalize(run: &mut Run<'_>, proofs: &Proofs) -> Result<Next, Record
     {
         return Ok(Next::OnEvent);
     }
-    let overdue = overdue(&run.object);
-    if !overdue && let Some(dependent) = dependent(run.context, run.key) {
+    let times = Times::of(&run.object.spec);
+    let waited = since_deletion(&run.object);
+    if begun.is_none()
+        && waited < times.timeout
+        && let Some(dependent) = dependent(run.context, run.key)
+    {
         tracing::info!(name = run.key.name, namespace = run.key.namespace, %dependent, "goes after its dependent");
-        return Ok(Next::After(Times::of(&run.object.spec).timeout));
+        return Ok(Next::After(times.timeout - waited));
     }
+    // Whoever had to wait for others has the whole timeout for its own objects.
+    let begun = *begun.get_or_insert_with(Instant::now);
     run.reach().await;
     if let Err(unfinished) = clean_up(run, proofs).await {
-        let gives_up = overdue || in_ending_namespace(run).await;
+        let left = times.timeout.saturating_sub(begun.elapsed());
+        let gives_up = left.is_zero() || in_ending_namespace(run).await;
         complain(run, &unfinished, gives_up);
         if !gives_up {
-            return Ok(Next::Backoff(Times::of(&run.object.spec).retry));
+            return Ok(Next::Backoff(times.retry.min(left)));
         }
     }
     record::finalizer(&run.context.client, run.object.clone(), false).await?;
@@ -91,17 +103,11 @@ fn dependent(context: &Context, key: &Key) -> Option<Key> {
     keys.find(|other| other != key && owners::is_leaving(context, other))
 }
 
-/// The objects are tried to be deleted for as long as the spec's timeout.
-fn overdue(object: &Kustomization) -> bool {
-    let since = object
-        .metadata
-        .deletion_timestamp
-        .as_ref()
-        .map(|time| time.0);
-    let waited = since.map_or(Duration::ZERO, |since| {
-        Timestamp::now().duration_since(since).unsigned_abs()
-    });
-    waited > Times::of(&object.spec).timeout
+fn since_deletion(object: &Kustomization) -> Duration {
+    let since = object.metadata.deletion_timestamp.as_ref();
+    since.map_or(Duration::ZERO, |since| {
+        Timestamp::now().duration_since(since.0).unsigned_abs()
+    })
 }
 
 /// What could not be deleted, and why.
@@ -110,17 +116,19 @@ struct Unfinished {
     left: Vec<ObjectId>,
 }
 
-/// Says what is in the way; at the end, what is left.
+/// Says what is in the way, and what is left because of that.
 fn complain(run: &Run<'_>, unfinished: &Unfinished, gives_up: bool) {
     let Unfinished { failure, left } = unfinished;
     let mut message = format!("pruning for deleted resource failed: {failure}");
-    if gives_up {
+    if !left.is_empty() {
         let names: Vec<String> = left.iter().take(LISTED).map(ToString::to_string).collect();
-        message.push_str(&format!(
-            "\n{} objects are left behind: {}",
-            left.len(),
-            names.join(", ")
-        ));
+        let state = if gives_up {
+            "left behind"
+        } else {
+            "still there"
+        };
+        let (count, names) = (left.len(), names.join(", "));
+        message.push_str(&format!("\n{count} objects are {state}: {names}"));
         if left.len() > LISTED {
             message.push_str(" and others");
         }
@@ -169,7 +177,7 @@ async fn delete(run: &Run<'_>, inventory: Inventory, proofs: &Proofs) -> Result<
     let client = run.client()?;
     hear_all(run).await?;
     let handed = owners::handed_over(run, &inventory.objects).await?;
-    let mut objects = in_deletion_order(inventory);
+    let mut objects = in_deletion_order(inventory, &run.context.settings.custom_stages);
     objects.retain(|id| !handed.contains(&ObjectKey::from(id)));
     let pruned = prune(&client, &run.owner(), &objects, proofs).await;
     tell_changes(run, &pruned.changes);
@@ -209,10 +217,10 @@ fn deletes(object: &Kustomization) -> bool {
     policy && spec.suspend != Some(true)
 }
 
-fn in_deletion_order(inventory: Inventory) -> Vec<ObjectId> {
+fn in_deletion_order(inventory: Inventory, custom_stages: &[GroupKind]) -> Vec<ObjectId> {
     let mut objects = inventory.objects;
     objects.sort_by(|left, right| {
-        let key = |id| (order::stage(id, &[]), order::key(id));
+        let key = |id| (order::stage(id, custom_stages), order::key(id));
         key(right).cmp(&key(left))
     });
     objects

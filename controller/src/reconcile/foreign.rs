@@ -71,11 +71,21 @@ fn is_failed(conditions: &[Condition]) -> bool {
     conditions::find(conditions, READY).is_some_and(|ready| ready.status == "False")
 }
 
+/// Which sources are somebody else's, besides those of kinds that Weir never looks after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// None.
+    Own,
+    /// Those that the own watches, which select by label, do not show.
+    Unselected,
+    /// All.
+    Others,
+}
+
 /// The sources of others, as far as something is built from their kind.
 pub struct Foreign {
     namespace: Option<String>,
-    /// Whether all kinds of sources are somebody else's.
-    all: bool,
+    whose: Whose,
     /// Downloads artifacts.
     pub client: reqwest::Client,
     seen: Mutex<Seen>,
@@ -91,22 +101,30 @@ struct Seen {
 }
 
 impl Foreign {
-    /// The sources of one namespace, or of all; all kinds of them, or those only that Weir never looks after.
-    pub fn new(namespace: Option<String>, all: bool) -> reqwest::Result<Self> {
+    /// The sources of one namespace, or of all.
+    pub fn new(namespace: Option<String>, whose: Whose) -> reqwest::Result<Self> {
         Ok(Self {
             namespace,
-            all,
+            whose,
             client: artifact::client()?,
             seen: Mutex::default(),
         })
     }
 
-    /// Whether sources of this kind are somebody else's.
+    /// Whether all sources of this kind are somebody else's.
     pub fn covers(&self, kind: Kind) -> bool {
         match kind {
-            Kind::GitRepository | Kind::OciRepository | Kind::Bucket => self.all,
+            Kind::GitRepository | Kind::OciRepository | Kind::Bucket => self.whose == Whose::Others,
             Kind::ExternalArtifact => true,
             Kind::Kustomization | Kind::Receiver => false,
+        }
+    }
+
+    /// Whether sources of this kind may be somebody else's.
+    pub fn looks_at(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::GitRepository | Kind::OciRepository | Kind::Bucket => self.whose != Whose::Own,
+            kind => self.covers(kind),
         }
     }
 
@@ -139,9 +157,9 @@ impl Foreign {
     }
 }
 
-/// Makes sure that sources of this kind are watched, if they are somebody else's.
+/// Makes sure that sources of this kind are watched, if they may be somebody else's.
 pub fn ensure(context: &Arc<Context>, kind: Kind) {
-    if context.foreign.covers(kind) && context.foreign.lock().watched.insert(kind) {
+    if context.foreign.looks_at(kind) && context.foreign.lock().watched.insert(kind) {
         tokio::spawn(follow(context.clone(), kind));
     }
 }
@@ -202,6 +220,9 @@ fn see(context: &Arc<Context>, kind: Kind, object: &DynamicObject) -> Key {
         .lock()
         .sights
         .insert(key.clone(), sight.clone());
+    if !context.is_foreign(&key) {
+        return key;
+    }
     observe(context, &key);
     if before != Some(sight) {
         // Those that wait for a first artifact must hear why there is none.
@@ -225,9 +246,12 @@ fn end_list(context: &Context, kind: Kind, listed: &BTreeSet<Key>) {
         seen.sights.keys().filter(is_gone).cloned().collect()
     };
     gone.iter().for_each(|key| lose(context, key));
-    let of_kind = |topic: &Topic| matches!(topic, Topic::Source(key) if key.kind == kind);
+    let is_meant = |topic: &Topic| match topic {
+        Topic::Source(key) => key.kind == kind && !context.is_own(key),
+        _ => false,
+    };
     let topics = context.schedule.topics();
-    for topic in topics.iter().filter(|topic| of_kind(topic)) {
+    for topic in topics.iter().filter(|topic| is_meant(topic)) {
         context.schedule.publish(topic, &Wake::source());
     }
 }

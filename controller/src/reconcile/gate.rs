@@ -19,11 +19,32 @@ const GUARDED: [(&str, &str); 3] = [
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
 ];
 
-/// So many deletions are held when they are more than half of the inventory.
-const MANY: usize = 10;
-
 /// How many objects a message lists.
 const LISTED: usize = 20;
+
+/// Deletions are held when they are more than both of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A number of objects.
+    pub objects: usize,
+    /// A part of the inventory, in percent.
+    pub percent: u8,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            objects: 10,
+            percent: 50,
+        }
+    }
+}
+
+impl Thresholds {
+    fn hold(&self, lost: usize, all: usize) -> bool {
+        lost > self.objects && lost * 100 > all * usize::from(self.percent)
+    }
+}
 
 /// What is deleted now and what waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,11 +79,16 @@ impl Verdict {
 }
 
 /// Sorts the objects of the inventory that the desired set no longer holds into free and held.
-pub fn check(inventory: &[ObjectId], desired: &[ObjectId], confirmed: Option<&str>) -> Verdict {
+pub fn check(
+    inventory: &[ObjectId],
+    desired: &[ObjectId],
+    confirmed: Option<&str>,
+    thresholds: Thresholds,
+) -> Verdict {
     let stale = missing(inventory, desired);
     let lost = without_successor(&stale, &missing(desired, inventory));
     let all = lost.len() == inventory.len() && !lost.is_empty();
-    let most = lost.len() > MANY && lost.len() * 2 > inventory.len();
+    let most = thresholds.hold(lost.len(), inventory.len());
     let is_held = |id: &&ObjectId| is_guarded(id) || ((all || most) && lost.contains(*id));
     let (held, free): (Vec<_>, Vec<_>) = stale.iter().copied().partition(is_held);
     let (held, free) = (cloned(held), cloned(free));
@@ -131,6 +157,11 @@ fn digest(ids: &[ObjectId]) -> String {
 mod tests {
     use super::*;
 
+    const DEFAULT: Thresholds = Thresholds {
+        objects: 10,
+        percent: 50,
+    };
+
     fn id(kind: &str, name: &str) -> ObjectId {
         let (kind, name) = (kind.into(), name.into());
         ObjectId {
@@ -151,7 +182,7 @@ mod tests {
     #[test]
     fn single_deletions_are_free() {
         let inventory = [id("Service", "web"), id("Deployment", "web")];
-        let verdict = check(&inventory, &inventory[1..], None);
+        let verdict = check(&inventory, &inventory[1..], None, DEFAULT);
         assert_eq!(
             verdict,
             Verdict {
@@ -165,20 +196,20 @@ mod tests {
     #[test]
     fn the_whole_inventory_is_held_until_confirmed() {
         let stale = many("a", 3);
-        let verdict = check(&stale, &[], None);
+        let verdict = check(&stale, &[], None, DEFAULT);
         assert_eq!((verdict.free.len(), verdict.held.len()), (0, 3));
         let message = verdict.failure().expect("held").message;
         assert!(message.contains("ConfigMap/shop/a0") && message.contains(&verdict.digest()));
-        let confirmed = check(&stale, &[], Some(&verdict.digest()));
+        let confirmed = check(&stale, &[], Some(&verdict.digest()), DEFAULT);
         assert_eq!((confirmed.free.len(), confirmed.held.len()), (3, 0));
-        assert_eq!(check(&stale, &[], Some("other")), verdict);
-        assert_eq!(check(&[], &[], None), Verdict::default());
+        assert_eq!(check(&stale, &[], Some("other"), DEFAULT), verdict);
+        assert_eq!(check(&[], &[], None, DEFAULT), Verdict::default());
     }
 
     #[test]
     fn renames_are_free() {
         let old = [id("ConfigMap", "settings-1")];
-        let verdict = check(&old, &[id("ConfigMap", "settings-2")], None);
+        let verdict = check(&old, &[id("ConfigMap", "settings-2")], None, DEFAULT);
         assert_eq!(verdict.free, old);
     }
 
@@ -187,7 +218,22 @@ mod tests {
         for (deleted, kept, held) in [(10, 9, 0), (11, 10, 11), (11, 11, 0)] {
             let kept = many("kept", kept);
             let inventory = [many("a", deleted), kept.clone()].concat();
-            assert_eq!(check(&inventory, &kept, None).held.len(), held, "{deleted}");
+            assert_eq!(
+                check(&inventory, &kept, None, DEFAULT).held.len(),
+                held,
+                "{deleted}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_thresholds_are_settable() {
+        let kept = many("kept", 7);
+        let inventory = [many("a", 3), kept.clone()].concat();
+        for (objects, percent, held) in [(2, 29, 3), (3, 29, 0), (2, 30, 0), (0, 0, 3)] {
+            let thresholds = Thresholds { objects, percent };
+            let verdict = check(&inventory, &kept, None, thresholds);
+            assert_eq!(verdict.held.len(), held, "{thresholds:?}");
         }
     }
 
@@ -199,7 +245,7 @@ mod tests {
             id("Service", "web"),
             kept.clone(),
         ];
-        let verdict = check(&inventory, &[kept], None);
+        let verdict = check(&inventory, &[kept], None, DEFAULT);
         assert_eq!(verdict.free, [id("Service", "web")]);
         assert_eq!(verdict.held, [id("PersistentVolumeClaim", "data")]);
     }

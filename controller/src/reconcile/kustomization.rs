@@ -24,8 +24,9 @@ use super::{Brought, bring, drift, finalize, inputs, owners, render, support};
 use crate::api::kustomization::Kustomization;
 
 use crate::cluster::order::GroupKind;
-use crate::cluster::{Drift, ObjectKey, Proofs, when_nobody_else_asks};
+use crate::cluster::{Drift, ObjectKey, Plan, Proofs, when_nobody_else_asks};
 
+use crate::report::failure::Failure;
 use crate::report::kustomization::{answer_request, checks_health, status};
 use crate::report::{Outcome, Report};
 use crate::source::Snapshot;
@@ -56,6 +57,8 @@ pub struct State {
     pub(super) unsaid: Option<Unsaid>,
     /// When a status was last written for a revision that changed nothing.
     pub(super) verified: Option<Instant>,
+    /// When its objects were first tried to be deleted after its own end had begun.
+    leaving: Option<Instant>,
 }
 
 impl State {
@@ -80,6 +83,10 @@ pub(super) struct Settled {
     expiring: BTreeSet<ObjectKey>,
     /// Objects that no watch shows. Whether they are still there is asked at the interval.
     unseen: BTreeSet<ObjectKey>,
+    /// What is to be said of deletions that wait for a person's word. Until that comes there is nothing to do either.
+    held: Option<Failure>,
+    /// The objects that they are of: nobody's drift, and mostly watched no more.
+    waiting: BTreeSet<ObjectKey>,
 }
 
 /// What a wake calls for.
@@ -146,7 +153,7 @@ fn begin<'a>(context: &'a Context, key: &'a Key, state: &State) -> Option<Run<'a
 
 async fn attempt(run: &mut Run<'_>, state: &mut State, wake: Wake) -> Result<Next, RecordError> {
     if run.object.metadata.deletion_timestamp.is_some() {
-        return finalize::finalize(run, &state.proofs).await;
+        return finalize::finalize(run, &state.proofs, &mut state.leaving).await;
     }
     run.object = record::finalizer(&run.context.client, run.object.clone(), true).await?;
     if run.context.schedule.subscribe(run.key, topics(run)) {
@@ -241,7 +248,10 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
     };
     let fights = &mut state.drift.fights;
     let mut drifted = drifted(run, &state.proofs, &settled.expiring, &wake.altered, &shown);
-    drifted.retain(|(key, drift)| !(drift.is_of_fields() && fights.leaves(key, now)));
+    drifted.retain(|(key, drift)| {
+        let is_left = drift.is_of_fields() && fights.leaves(key, now);
+        !settled.waiting.contains(key) && !is_left
+    });
     if !drifted.is_empty() || fights.end_quiet(now) {
         return Need::Run;
     }
@@ -378,9 +388,11 @@ async fn settle(
         reads: Arc::new(brought.reads),
         expiring: follow::expiring(&brought.plan),
         unseen: brought.plan.unseen().collect(),
+        held: brought.held,
+        waiting: unwanted(report, &brought.plan),
     });
     if !checks_health(&run.object.spec) {
-        return Outcome::Ready;
+        return outcome(state);
     }
     let following = match run.client() {
         Ok(client) => follow::follow(run, client, &brought.plan, &report.changes, before).await,
@@ -390,12 +402,27 @@ async fn settle(
         Ok(following) => following,
         Err(failure) => return Outcome::Failed(failure),
     };
-    let outcome = outcome(&following);
     state.following = Some(following);
-    outcome
+    outcome(state)
 }
 
-fn outcome(following: &Following) -> Outcome {
+/// The objects that are answered for and no longer wanted.
+fn unwanted(report: &Report, plan: &Plan) -> BTreeSet<ObjectKey> {
+    let inventory = report.inventory.as_ref();
+    let unwanted = inventory.map(|inventory| inventory.missing_in(&plan.inventory()));
+    let unwanted = unwanted.unwrap_or_default();
+    unwanted.iter().map(ObjectKey::from).collect()
+}
+
+/// How a Kustomization stands whose objects are all applied.
+fn outcome(state: &State) -> Outcome {
+    let settled = state.settled.as_ref();
+    if let Some(held) = settled.and_then(|settled| settled.held.clone()) {
+        return Outcome::Failed(held);
+    }
+    let Some(following) = &state.following else {
+        return Outcome::Ready;
+    };
     match following.verdict() {
         Verdict::Healthy => Outcome::Ready,
         Verdict::Pending => Outcome::Progressing(following.timeout),
@@ -424,13 +451,14 @@ fn verified(run: &Run<'_>, state: &mut State, snapshot: &Snapshot) -> Next {
 
 /// How the Kustomization stands without any new work.
 fn standing(state: &mut State) -> Report {
+    let outcome = outcome(state);
     let settled = state.settled.as_ref();
     let following = state.following.as_mut();
     let mut report = Report {
         revision: settled.map(|settled| settled.revision.clone()),
         origin_revision: settled.and_then(|settled| settled.origin_revision.clone()),
         digest: settled.and_then(|settled| settled.digest.clone()),
-        outcome: following.as_deref().map(outcome).unwrap_or_default(),
+        outcome,
         took: following.map(Following::took).unwrap_or_default(),
         ..Report::default()
     };
@@ -476,7 +504,7 @@ fn changes_conditions(run: &Run<'_>, state: &State) -> bool {
             .settled
             .as_ref()
             .map(|settled| settled.revision.clone()),
-        outcome: state.following.as_ref().map(outcome).unwrap_or_default(),
+        outcome: outcome(state),
         ..Report::default()
     };
     state.drift.tell(&mut report);

@@ -65,6 +65,8 @@ pub struct Brought {
     pub reads: Reads,
     /// What the source's files were.
     pub content: ObjectHash,
+    /// What waits for a person's word: all else is done.
+    pub held: Option<Failure>,
 }
 
 /// Brings the cluster to what the source says now. What was done is in the report, also when a stage fails.
@@ -115,7 +117,7 @@ pub async fn bring(
     run.watch(&plan);
     run::none_failed(RECONCILIATION_FAILED, &applied.errors)?;
 
-    pruning::prune(
+    let held = pruning::prune(
         run,
         &client,
         &plan,
@@ -125,10 +127,11 @@ pub async fn bring(
         number,
     )
     .await?;
-    owners::tell(run, &conflicts, report)?;
+    owners::tell(run, &conflicts, report).map_err(|failure| failure.and(held.as_ref()))?;
     Ok(Brought {
         plan,
         reads: rendered.reads,
         content,
+        held,
     })
 }

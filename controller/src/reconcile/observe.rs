@@ -264,7 +264,7 @@ impl State {
         match key.kind {
             Kind::Kustomization => Self::Kustomization(Box::default()),
             Kind::Receiver => Self::Receiver,
-            kind if context.foreign.covers(kind) => Self::Foreign(Default::default()),
+            _ if context.is_foreign(key) => Self::Foreign(Default::default()),
             Kind::OciRepository => Self::OciRepository(Box::default()),
             Kind::Bucket => Self::Bucket(Box::default()),
             _ => Self::GitRepository(Box::default()),
@@ -311,7 +311,7 @@ fn end(context: &Arc<Context>, key: &Key) {
         return;
     }
     match key.kind {
-        kind if context.foreign.covers(kind) => foreign::observe(context, key),
+        _ if context.is_foreign(key) => foreign::observe(context, key),
         Kind::Kustomization => {
             if let Some(object) = context.kustomization(key) {
                 observe(context, object.as_ref());

@@ -11,7 +11,8 @@ use crate::cluster::{self, Client, Inventory, ObjectKey, Plan, Proofs};
 use crate::report::Report;
 use crate::report::failure::{Again, Failure};
 
-/// Deletes what the plan no longer wants, once all others have said what they want.
+/// Deletes what the plan no longer wants, once all others have said what they want. Gives back what is to be said of
+/// deletions that wait for a person's word.
 pub async fn prune(
     run: &Run<'_>,
     client: &Client,
@@ -20,14 +21,14 @@ pub async fn prune(
     proofs: &mut Proofs,
     report: &mut Report,
     number: u64,
-) -> Result<(), Failure> {
+) -> Result<Option<Failure>, Failure> {
     let verdict = verdict(run, plan, inventory, number).await?;
     let pruned = cluster::prune::prune(client, &plan.owner, &verdict.free, proofs).await;
     report.inventory = Some(run::inventory_after(plan, &verdict, &pruned));
     report.changes.entries.extend(pruned.changes.entries);
     run::keep_proofs(proofs, report.inventory.as_ref());
     run::none_failed(PRUNE_FAILED, &pruned.errors)?;
-    verdict.failure().map_or(Ok(()), Err)
+    Ok(verdict.failure())
 }
 
 /// What is deleted now and what waits.
@@ -60,7 +61,12 @@ fn judge(
 ) -> Verdict {
     let stays = |id: &&overlay::ObjectId| !handed.contains(&ObjectKey::from(*id));
     let ours: Vec<_> = inventory.objects.iter().filter(stays).cloned().collect();
-    let mut verdict = gate::check(&ours, &plan.inventory().objects, run.confirmed());
+    let mut verdict = gate::check(
+        &ours,
+        &plan.inventory().objects,
+        run.confirmed(),
+        run.context.settings.gate,
+    );
     let held = &verdict.held;
     let free = plan
         .prunes

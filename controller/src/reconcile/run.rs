@@ -148,8 +148,8 @@ impl Run<'_> {
         }
         let foreign = &self.context.foreign;
         match self.context.source(&source) {
-            None => foreign.covers(source.kind) && !foreign.is_listed(source.kind),
-            Some(sight) if foreign.covers(source.kind) => {
+            None => foreign.looks_at(source.kind) && !foreign.is_listed(source.kind),
+            Some(sight) if self.context.is_foreign(&source) => {
                 sight.artifact.is_some() && foreign.trouble(&source).is_none()
             }
             Some(sight) => !sight.failed,

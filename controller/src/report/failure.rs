@@ -42,6 +42,16 @@ impl Failure {
         move |error| Self::new(reason, error)
     }
 
+    /// The same failure, which tells of another one too.
+    #[must_use]
+    pub fn and(mut self, other: Option<&Self>) -> Self {
+        if let Some(other) = other {
+            self.message.push('\n');
+            self.message.push_str(&other.message);
+        }
+        self
+    }
+
     /// The same failure, tried again at another time.
     #[must_use]
     pub fn again(mut self, again: Again) -> Self {

@@ -1,13 +1,16 @@
 //! How things end: a Kustomization whose account is gone, objects that can only be replaced, rings, checks of what is
 //! no longer wanted, and inventories that no status holds.
 
+use hyper::{Method, StatusCode};
 use kube::api::DynamicObject;
 use serde_json::json;
-use weir_tests::Scene;
 use weir_tests::objects::{
     config_map, deployment, kind, kustomization_file, kustomization_kind, object,
 };
 use weir_tests::scene::{config_map_kind, deployment_kind};
+use weir_tests::{ControlPlane, Fault, FaultProxy, GitServerOptions, RequestLine, Scene};
+
+use crate::remote::{kubeconfig_of, there, write_secret};
 
 fn write_app(scene: &Scene, name: &str, text: String) {
     let file = format!("{name}.yaml");
@@ -22,7 +25,7 @@ fn account() -> kube::api::ApiResource {
 }
 
 /// Lets an account do everything with ConfigMaps in the namespace.
-async fn allow(scene: &Scene, name: &str) {
+pub(crate) async fn allow(scene: &Scene, name: &str) {
     let role = kind("rbac.authorization.k8s.io", "v1", "Role");
     let binding = kind("rbac.authorization.k8s.io", "v1", "RoleBinding");
     let rules =
@@ -73,8 +76,123 @@ async fn an_account_without_rights_is_waited_for_as_long_as_the_timeout() {
     scene.delete(&kustomization_kind(), "app").await;
     scene.gone(&kustomization_kind(), "app").await;
     assert!(scene.find(&config_map_kind(), "settings").await.is_some());
-    let left = format!("left behind: ConfigMap/{}/settings", scene.namespace);
-    scene.told("Warning", "app", &left).await;
+    // Every Warning lists what is left, not the last one alone.
+    for state in ["still there", "left behind"] {
+        let left = format!("{state}: ConfigMap/{}/settings", scene.namespace);
+        scene.told("Warning", "app", &left).await;
+    }
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_is_gone_is_waited_for_as_long_as_the_timeout() {
+    let scene = Scene::start("no-kubeconfig").await;
+    let control_plane = ControlPlane::shared();
+    let text = kubeconfig_of(control_plane, control_plane.server());
+    write_secret(&scene, "there", "value", &text).await;
+    write_app(&scene, "settings", config_map("settings", "key", "value"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let mut spec = there("there");
+    (spec["timeout"], spec["retryInterval"]) = (json!("5s"), json!("1s"));
+    scene.sync("app", "./app", spec).await;
+    scene.ready("app", &commit).await;
+    let secret = kind("", "v1", "Secret");
+    scene.delete(&secret, "there").await;
+    scene.gone(&secret, "there").await;
+    scene.delete(&kustomization_kind(), "app").await;
+    scene.gone(&kustomization_kind(), "app").await;
+    assert!(scene.find(&config_map_kind(), "settings").await.is_some());
+    for state in ["still there", "left behind"] {
+        let left = format!("{state}: ConfigMap/{}/settings", scene.namespace);
+        scene.told("Warning", "app", &left).await;
+    }
+}
+
+/// The names of the objects that requests of a method were about, in order.
+fn asked_for(proxy: &FaultProxy, method: &Method, folders: &[&str]) -> Vec<String> {
+    let requests = proxy.requests();
+    let asked = requests
+        .iter()
+        .filter(|line| line.method == *method && !line.query.contains("dryRun"));
+    let names = asked.filter_map(|line| {
+        let (rest, name) = line.path.rsplit_once('/')?;
+        let (_, folder) = rest.rsplit_once('/')?;
+        folders.contains(&folder).then(|| name.to_owned())
+    });
+    names.collect()
+}
+
+#[tokio::test]
+async fn who_waited_for_dependents_has_its_own_time_to_clean_up() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let options = GitServerOptions::default();
+    let kubeconfig = proxy.kubeconfig();
+    let scene = Scene::on(ControlPlane::shared(), &kubeconfig, "patient", options).await;
+    scene
+        .repository
+        .write("base/base.yaml", config_map("base", "key", "1"))
+        .write("app/app.yaml", config_map("app", "key", "1"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene
+        .sync("base", "./base", json!({ "timeout": "10s" }))
+        .await;
+    let spec = json!({ "dependsOn": [{ "name": "base" }], "deletionPolicy": "WaitForTermination", "timeout": "1h" });
+    scene.sync("app", "./app", spec).await;
+    scene.ready("app", &commit).await;
+    // The dependent takes longer to go than the base waits for it.
+    let hold = json!({ "metadata": { "finalizers": ["example.org/hold"] } });
+    // Not as kubectl: its fields would go.
+    scene
+        .merge_as("holder", &config_map_kind(), "app", hold)
+        .await;
+    let is_base = |line: &RequestLine| line.path.ends_with("/configmaps/base");
+    let is_deletion = move |line: &RequestLine| line.method == Method::DELETE && is_base(line);
+    proxy.inject(Fault::Answer(StatusCode::FORBIDDEN), is_deletion, 0..1);
+    scene.delete(&kustomization_kind(), "app").await;
+    scene.delete(&kustomization_kind(), "base").await;
+    scene.gone(&kustomization_kind(), "base").await;
+    // Its first try came late and was refused; it was not the last one.
+    assert_eq!(
+        asked_for(&proxy, &Method::DELETE, &["configmaps"]),
+        ["app", "base", "base"]
+    );
+    scene.gone(&config_map_kind(), "base").await;
+    let release = json!({ "metadata": { "finalizers": null } });
+    scene.merge(&config_map_kind(), "app", release).await;
+    scene.gone(&kustomization_kind(), "app").await;
+}
+
+#[tokio::test]
+async fn kinds_with_a_stage_of_their_own_come_first_and_go_last() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let scene = Scene::set(
+        ControlPlane::shared(),
+        &proxy.kubeconfig(),
+        "stages",
+        GitServerOptions::default(),
+        &["--custom-apply-stage-kinds=/Secret"],
+    )
+    .await;
+    // Flux's own order has ConfigMaps before Secrets.
+    let secret = config_map("early", "key", "dmFsdWU=").replace("ConfigMap", "Secret");
+    let both = [config_map("late", "key", "value"), secret].join("\n---\n");
+    write_app(&scene, "both", both);
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &commit).await;
+    scene.delete(&kustomization_kind(), "app").await;
+    scene.gone(&kustomization_kind(), "app").await;
+    let folders = ["configmaps", "secrets"];
+    assert_eq!(
+        asked_for(&proxy, &Method::PATCH, &folders),
+        ["early", "late"]
+    );
+    assert_eq!(
+        asked_for(&proxy, &Method::DELETE, &folders),
+        ["late", "early"]
+    );
 }
 
 #[tokio::test]

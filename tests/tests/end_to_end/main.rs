@@ -22,7 +22,7 @@
 //! | 14 | decryption | `secrets` (age, OpenPGP), `canaries` (generator files, environment files, patches, nested values), `key_services` |
 //! | 15 | force on an immutable Secret | `policies::an_immutable_secret_is_an_error_or_by_force_replaced` |
 //! | 16 | impersonation | `deploy::an_account_without_rights_is_refused_and_then_let_in` |
-//! | 17 | an empty render; ours: it prunes nothing before a person says so | `prune::an_empty_render_removes_nothing` |
+//! | 17 | an empty render; ours: it prunes nothing before a person says so | `prune::an_empty_render_removes_nothing`, `gate` |
 //! | 18 | prune leaves what says it is somebody else's | `prune::an_object_that_says_it_is_somebody_elses_is_not_removed` |
 //! | 19 | a refused deletion stays in the inventory | `managers::a_refused_deletion_stays_in_the_inventory_until_it_succeeds` |
 //! | 20 | transformers of a kustomization file | `building::transformers_of_a_kustomization_file_do_their_work` |
@@ -37,7 +37,7 @@
 //! | 29 | `readyExpr` | `expressions::an_expression_says_when_a_dependency_is_ready` |
 //! | 30 | `healthCheckExprs` by kind and by group | `expressions::rules_for_…`, `expressions::a_rule_for_a_group_covers_its_kinds`, `expressions::an_expression_that_is_none_is_a_terminal_error` |
 //! | 31 | a failed Job ends the wait; one that expires is well | `policies::a_failed_job_ends_the_wait_early`, `policies::a_job_that_expires_is_not_run_again_before_the_interval` |
-//! | 32 | `--no-cross-namespace-refs` | `policies::sources_of_other_namespaces_may_be_forbidden` |
+//! | 32 | `--no-cross-namespace-refs` | `identity::sources_of_other_namespaces_are_used_by_default`, `policies::sources_of_other_namespaces_may_be_forbidden` |
 //! | 33 | a missing kubeconfig, and its coming | `remote` |
 //! | 34 | tags, versions, commits, names | `sources::tags_versions_and_commits_are_found`; test `source_fetch` |
 //! | 35 | ignore rules, default exclusions, links | tests `source_tree`, `source_artifact` |
@@ -72,12 +72,15 @@ mod failures;
 mod fencing;
 mod fights;
 mod filling_in;
+mod gate;
 mod guarded_edges;
+mod identity;
 mod key_services;
 mod kill;
 mod looking;
 mod managers;
 mod metrics;
+mod operator;
 mod outages;
 mod owners;
 mod packages;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_tests::http_client::get;
-use weir_tests::objects::{config_map, kustomization_kind};
+use weir_tests::objects::{config_map, deployment, kustomization_file, kustomization_kind};
 use weir_tests::scene::{PATIENCE, arguments, config_map_kind, workspace};
 use weir_tests::{ControlPlane, Scene, Weir, eventually};
 
@@ -35,6 +35,41 @@ fn queried() -> BTreeSet<String> {
     let prefixes = ["weir_", "gotk_", "controller_runtime_", "process_"];
     let names = words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)));
     names.map(str::to_owned).collect()
+}
+
+async fn until_watches(scene: &Scene, count: f64) {
+    eventually(PATIENCE, &format!("{count} watches"), async || {
+        let now = scene.metric("weir_watches ").await;
+        (now == count).then_some(()).ok_or(format!("{now}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_watch_is_open_for_as_long_as_there_are_objects_of_its_kind() {
+    let scene = Scene::start("watches").await;
+    let with = |files: &[&str]| {
+        let file = kustomization_file(files);
+        scene.repository.write("app/kustomization.yaml", file);
+    };
+    scene
+        .repository
+        .write("app/settings.yaml", config_map("settings", "level", "low"))
+        .write("app/web.yaml", deployment("web", "nginx:1.29", 0));
+    with(&["settings.yaml", "web.yaml"]);
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    until_watches(&scene, 0.0).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &first).await;
+    until_watches(&scene, 2.0).await;
+    with(&["settings.yaml"]);
+    let second = scene.publish("no Deployment any more").await;
+    scene.ready("app", &second).await;
+    until_watches(&scene, 1.0).await;
+    scene.delete(&kustomization_kind(), "app").await;
+    scene.gone(&kustomization_kind(), "app").await;
+    until_watches(&scene, 0.0).await;
 }
 
 #[tokio::test]

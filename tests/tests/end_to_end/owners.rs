@@ -1,7 +1,7 @@
 //! Objects that two Kustomizations have to do with: moved from one to the other, wanted by both, left behind by one
 //! that is renamed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use kube::api::DynamicObject;
@@ -151,6 +151,23 @@ async fn a_render_that_fails_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_one_that_is_suspended() {
+    let scene = two("asleep", &[("x", "1"), ("y", "1")], &[("z", "1")]).await;
+    scene.ready("b", &scene.repository.head()).await;
+    let suspend = json!({ "spec": { "suspend": true } });
+    scene.merge(&kustomization_kind(), "b", suspend).await;
+    let token = scene.request(&kustomization_kind(), "b").await;
+    scene.answered("b", &token).await;
+    write(&scene, "a", &[("y", "1")]);
+    let begin = Instant::now();
+    let commit = scene.publish("drop x").await;
+    scene.ready("a", &commit).await;
+    assert!(scene.find(&config_map_kind(), "x").await.is_none());
+    // Others are waited for up to a minute.
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn the_first_of_two_keeps_an_object_until_it_lets_go() {
     let scene = two(
         "both",
@@ -296,7 +313,10 @@ async fn what_depends_on_others_goes_before_them() {
     scene.ready("b", &scene.repository.head()).await;
     // Something of the dependent takes its time to go.
     let hold = json!({ "metadata": { "finalizers": ["example.org/hold"] } });
-    scene.merge(&config_map_kind(), "z", hold).await;
+    // Not as kubectl: its fields would go.
+    scene
+        .merge_as("holder", &config_map_kind(), "z", hold)
+        .await;
     scene.delete(&kustomization_kind(), "b").await;
     scene.delete(&kustomization_kind(), "a").await;
     eventually(PATIENCE, "a waits", async || {

@@ -3,7 +3,7 @@
 use kube::api::ApiResource;
 use serde_json::{Value, json};
 use weir_tests::Scene;
-use weir_tests::objects::{config_map, git_repository, kind, kustomization_kind};
+use weir_tests::objects::{config_map, kind, kustomization_kind};
 use weir_tests::scene::{SOURCE, condition, config_map_kind, message};
 
 fn secret_kind() -> ApiResource {
@@ -117,26 +117,6 @@ async fn sources_of_other_namespaces_may_be_forbidden() {
 }
 
 #[tokio::test]
-async fn sources_of_other_namespaces_are_used_by_default() {
-    let scene = Scene::start("cross-allowed").await;
-    // This Weir looks at one namespace only, so the reference names it by name.
-    scene
-        .repository
-        .write("app/one.yaml", config_map("one", "key", "value"));
-    let commit = scene.repository.publish("first");
-    let url = scene.server.url(SOURCE);
-    scene
-        .create(&git_repository("other", &url, json!({})))
-        .await;
-    let reference =
-        json!({ "kind": "GitRepository", "name": "other", "namespace": scene.namespace });
-    scene
-        .sync("app", "./app", json!({ "sourceRef": reference }))
-        .await;
-    scene.ready("app", &commit).await;
-}
-
-#[tokio::test]
 async fn a_ring_is_reported_on_its_members_and_stops_nobody_else() {
     let scene = Scene::start("ring").await;
     for name in ["one", "two", "outside", "beside"] {
@@ -221,10 +201,9 @@ async fn a_dependency_must_be_ready_at_the_same_revision() {
     assert_eq!(second.data["data"]["key"], "two");
 }
 
-#[tokio::test]
-async fn a_failed_job_ends_the_wait_early() {
-    let scene = Scene::start("failed-job").await;
-    let job = json!({
+/// The text of a Job that fails after a second.
+pub(crate) fn failing_job() -> String {
+    json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": { "name": "work" },
@@ -237,8 +216,14 @@ async fn a_failed_job_ends_the_wait_early() {
                 "containers": [{ "name": "work", "image": "nginx:1.29" }],
             } },
         },
-    });
-    scene.repository.write("app/job.yaml", job.to_string());
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_failed_job_ends_the_wait_early() {
+    let scene = Scene::start("failed-job").await;
+    scene.repository.write("app/job.yaml", failing_job());
     scene.repository.publish("first");
     scene.source(json!({})).await;
     let spec = json!({ "wait": true, "timeout": "10m", "retryInterval": "10m" });

@@ -128,7 +128,8 @@ async fn an_empty_render_removes_nothing() {
     let scene = deployed("empty", &["one", "two"]).await;
     write_app(&scene, &[]);
     scene.publish("drop everything").await;
-    scene.until_not_ready("app").await;
+    let message = scene.failed("app", "PruneFailed").await;
+    assert!(message.contains("no longer has 2 of"), "{message}");
     assert!(exists(&scene, "one").await);
     assert!(exists(&scene, "two").await);
     assert_eq!(scene.inventory("app").await.len(), 2);

@@ -1,6 +1,8 @@
 //! Several Weirs beside each other, each with the resources of one label or one namespace: who looks after what, who
 //! waits for whom, and what becomes of objects that another one's Kustomizations want.
 
+use std::net::TcpListener;
+
 use hyper::{Method, StatusCode};
 use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
@@ -9,8 +11,10 @@ use weir_tests::objects::{
     config_map, git_repository, git_repository_kind, kind, kustomization, kustomization_file,
     kustomization_kind,
 };
-use weir_tests::scene::{SOURCE, arguments, config_map_kind, message};
-use weir_tests::{ControlPlane, Fault, FaultProxy, GitServerOptions, RequestLine, Scene, Weir};
+use weir_tests::scene::{PATIENCE, SOURCE, arguments, config_map_kind, message};
+use weir_tests::{
+    ControlPlane, Fault, FaultProxy, GitServerOptions, RequestLine, Scene, Weir, eventually,
+};
 
 use crate::remote::{Elsewhere, kubeconfig_of, there, write_secret};
 
@@ -41,7 +45,14 @@ impl Shards {
             "--requeue-dependency=1s",
             LEADS,
         ];
-        let mut all = arguments(storage.path()).to_vec();
+        // An address that is told before it is listened on.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let [path, _, metrics, health] = arguments(storage.path());
+        let served = ["addr", "adv-addr"].map(|flag| format!("--storage-{flag}={address}"));
+        let mut all = vec![path, metrics, health];
+        all.extend(served);
         all.extend(flags.map(str::to_owned));
         let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::WEIR);
         let second = Weir::start_in(&scene.namespace, kubeconfig, &all);
@@ -127,6 +138,40 @@ async fn each_process_has_the_resources_of_its_label() {
     scene.ready("a", &second).await;
     scene.ready("b", &second).await;
     assert_eq!(uid(scene, "x").await, before);
+}
+
+#[tokio::test]
+async fn sources_of_other_shards_are_read() {
+    let shards = Shards::start("shard-source").await;
+    let scene = &shards.scene;
+    write(scene, "a", &["x"]);
+    let first = scene.repository.publish("first");
+    shards.sources().await;
+    // The first shard builds from the source of the second.
+    let of_second = json!({ "sourceRef": { "kind": "GitRepository", "name": SECOND } });
+    shards.sync("a", "a", of_second).await;
+    scene.ready("a", &first).await;
+    write(scene, "a", &["x", "y"]);
+    let second = scene.repository.publish("second");
+    scene.request(&git_repository_kind(), SECOND).await;
+    scene.ready("a", &second).await;
+    assert!(scene.find(&config_map_kind(), "y").await.is_some());
+
+    // The source moves to the shard that builds from it, and is fetched there from then on.
+    let label = json!({ "metadata": { "labels": { "shard": "a" } } });
+    scene.merge(&git_repository_kind(), SECOND, label).await;
+    eventually(PATIENCE, "the first shard looks after it", async || {
+        let log = scene.weir.log();
+        let mut lines = log.lines();
+        let name = format!("\"name\":\"{SECOND}\"");
+        let is_it = |line: &str| line.contains("source is up to date") && line.contains(&name);
+        lines.any(is_it).then_some(()).ok_or("it does not")
+    })
+    .await;
+    write(scene, "a", &["x", "y", "z"]);
+    let third = scene.repository.publish("third");
+    scene.request(&git_repository_kind(), SECOND).await;
+    scene.ready("a", &third).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use weir_tests::Scene;
-use weir_tests::objects::{config_map, kustomization_file};
+use weir_tests::objects::{config_map, kustomization_file, kustomization_kind};
 use weir_tests::scene::config_map_kind;
 
 fn variables(kind: &str, name: &str, field: &str, values: Value) -> DynamicObject {
@@ -54,6 +54,26 @@ async fn the_later_source_wins_and_the_inline_value_wins_over_all() {
         .await;
     scene.ready("app", &commit).await;
     assert_eq!(text(&scene).await, "first second inline default");
+}
+
+#[tokio::test]
+async fn where_no_variable_is_given_the_strategy_decides() {
+    let scene = Scene::start("strategy").await;
+    write_app(&scene, "${value:=default}");
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({ "postBuild": {} })).await;
+    scene.ready("app", &commit).await;
+    assert_eq!(text(&scene).await, "${value:=default}");
+    let always = json!({ "spec": { "postBuild": { "substituteStrategy": "Always" } } });
+    scene.merge(&kustomization_kind(), "app", always).await;
+    let is_set = |object: &DynamicObject| match object.data["data"]["text"] == "default" {
+        true => Ok(()),
+        false => Err(object.data["data"]["text"].to_string()),
+    };
+    scene
+        .until("it is substituted", &config_map_kind(), "settings", is_set)
+        .await;
 }
 
 #[tokio::test]

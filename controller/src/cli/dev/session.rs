@@ -14,9 +14,10 @@ use crate::cluster::{
 };
 use crate::environments::{Settings, holds_token};
 use crate::reconcile::asking::settle;
+use crate::reconcile::gate::{self, Thresholds};
 use crate::reconcile::keys::Decrypting;
 use crate::reconcile::render::{self, Rendered};
-use crate::reconcile::{gate, inputs, support};
+use crate::reconcile::{inputs, support};
 use crate::report::failure::Failure as Stopped;
 
 /// How long the first sight of a kind's objects may take.
@@ -204,7 +205,12 @@ impl Session {
     /// Half-written files must not empty a cluster: what the controller would hold back is held back here.
     async fn prune(&self, target: &mut Target, plan: &Plan, brought: &mut Brought) {
         let wanted = plan.inventory();
-        let verdict = gate::check(&target.inventory.objects, &wanted.objects, None);
+        let verdict = gate::check(
+            &target.inventory.objects,
+            &wanted.objects,
+            None,
+            Thresholds::default(),
+        );
         let is_free = |id: &&ObjectId| verdict.free.contains(id);
         let free: Vec<ObjectId> = plan.prunes.iter().filter(is_free).cloned().collect();
         brought.pruned = cluster::prune(&self.client, &plan.owner, &free, &target.proofs).await;
