@@ -272,6 +272,52 @@ fn files_come_go_and_change_their_names_with_their_entries() {
 }
 
 #[test]
+fn entries_of_all_lists_move_with_their_files() {
+    let work = fleet();
+    let path = |stage: &str, name: &str| format!("stages/{stage}/shop/{name}");
+    let patch = |days: u32| {
+        format!(
+            "kind: ConfigMap\napiVersion: v1\nmetadata: {{name: shop-config}}\ndata: {{DAYS: '{days}'}}\n"
+        )
+    };
+    let option = "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\nlabels: [{pairs: {tier: web}}]\n";
+    let lists = |patch: &str, component: &str, file: &str| {
+        format!(
+            "resources:\n- helm.yaml\n- app-config.yaml\npatches:\n- path: {patch}\ncomponents:\n- {component}\n\
+             configMapGenerator:\n- name: texts\n  files:\n  - {file}\n"
+        )
+    };
+    for stage in ["staging", "prod"] {
+        work.write(
+            &path(stage, "kustomization.yaml"),
+            lists("week.yaml", "web", "old.txt"),
+        )
+        .write(&path(stage, "week.yaml"), patch(7))
+        .write(&path(stage, "web/kustomization.yaml"), option)
+        .write(&path(stage, "old.txt"), "old");
+    }
+    work.commit("files of many lists");
+    for gone in ["week.yaml", "web", "old.txt"] {
+        work.remove(&path("staging", gone));
+    }
+    let after = lists("month.yaml", "site", "new.txt");
+    work.write(&path("staging", "kustomization.yaml"), &after)
+        .write(&path("staging", "month.yaml"), patch(30))
+        .write(&path("staging", "site/kustomization.yaml"), option)
+        .write(&path("staging", "new.txt"), "new");
+    work.commit("others in their place");
+    promote(&work, &["staging", "prod", "shop", "--commit"]).with(0);
+    assert_eq!(read(&work, &path("prod", "kustomization.yaml")), after);
+    for name in ["month.yaml", "site/kustomization.yaml", "new.txt"] {
+        let both = ["staging", "prod"].map(|stage| read(&work, &path(stage, name)));
+        assert_eq!(both[0], both[1], "{name}");
+    }
+    for name in ["week.yaml", "web", "old.txt"] {
+        assert!(!exists(&work, &path("prod", name)), "{name}");
+    }
+}
+
+#[test]
 fn a_new_app_comes_with_its_entry_above() {
     let work = fleet();
     edit(

@@ -1,10 +1,11 @@
 //! The default branch: its `weir.yaml` counts, and copies by hand count once they are on it.
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use weir_tests::{GitServer, GitServerOptions, Repository};
 
 use crate::automatic::served;
-use crate::fleet::{PROD, STAGING, edit, fill, fleet, promote, read};
+use crate::fleet::{PROD, STAGING, edit, fill, fleet, promote, read, weir};
 
 const FROZEN: &str =
     "freezes:\n- {name: holidays, from: 2020-01-01T00:00:00Z, to: 2100-01-01T00:00:00Z}\n";
@@ -63,6 +64,40 @@ fn a_branch_names_no_keys_that_states_are_believed_by() {
     assert!(said.err.contains(refused), "{}", said.err);
     fleet.says(Some(&fleet.staging), 0, true);
     promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
+}
+
+#[test]
+fn a_branch_names_no_keys_that_a_rollback_goes_by() {
+    let fleet = served(json!({}));
+    let work = &fleet.work;
+    for (old, new) in [("v1", "v2"), ("v2", "v3"), ("v3", "v4")] {
+        edit(
+            work,
+            STAGING,
+            &format!("tag: {old}"),
+            &format!("tag: {new}"),
+        );
+        work.commit(new);
+        fleet.says(Some(&fleet.staging), 0, true);
+        promote(work, &["staging", "prod", "shop", "--commit"]).with(0);
+    }
+    work.push();
+    let second = work.git(&["rev-parse", "HEAD~4:stages/prod/shop"]);
+    let now = Timestamp::now().to_string();
+    let state = json!({
+        "version": 1, "environment": "prod-eu", "at": now, "intervalSeconds": 300,
+        "folders": {"stages/prod/shop": {"tree": null}}, "proven": {"stages/prod/shop": [second]},
+    });
+    work.branch("topic");
+    let mut policy: Value = serde_json::from_str(&read(work, "weir.yaml")).unwrap();
+    policy["environments"]["prod-eu"]["key"] = json!(fleet.ada.public);
+    work.write("weir.yaml", policy.to_string());
+    work.commit("another key");
+    let shown = || weir(work.path(), &["rollback", "prod", "shop"]).with(2).out;
+    fleet.publishes(Some(&fleet.ada), &state);
+    assert!(shown().contains("v4 → v3"), "{}", shown());
+    fleet.publishes(Some(&fleet.europe), &state);
+    assert!(shown().contains("v4 → v2"), "{}", shown());
 }
 
 #[test]
