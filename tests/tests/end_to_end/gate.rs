@@ -173,7 +173,7 @@ async fn what_holds_data_is_held_and_all_else_of_the_commit_is_applied() {
     assert!(is_whole().await);
 
     // A commit that changes nothing of it is verified, and it waits on.
-    scene.repository.write("elsewhere.txt", "news".to_owned());
+    scene.repository.write("elsewhere.txt", "news");
     let third = scene.publish("elsewhere").await;
     let revision = format!("main@sha1:{third}");
     let is_verified = |object: &DynamicObject| match object.data["status"]["lastAttemptedRevision"]

@@ -266,7 +266,7 @@ async fn nothing_is_deleted_while_what_others_hold_is_not_known() {
         GitServerOptions::default(),
     )
     .await;
-    write(&scene, "a", &["x", "y"]);
+    write(&scene, "a", &["x", "y", "z"]);
     let first = scene.repository.publish("first");
     scene.source(json!({})).await;
     let spec = json!({ "retryInterval": "1s" });
@@ -278,7 +278,7 @@ async fn nothing_is_deleted_while_what_others_hold_is_not_known() {
     };
     let refusal = Fault::Answer(StatusCode::INTERNAL_SERVER_ERROR);
     proxy.inject(refusal, is_look_around, 0..usize::MAX);
-    write(&scene, "a", &["y"]);
+    write(&scene, "a", &["y", "z"]);
     let second = scene.publish("drop x").await;
     let said = scene.failed("a", "PruneFailed").await;
     assert!(said.contains("hold is not known"), "{said}");
@@ -289,4 +289,12 @@ async fn nothing_is_deleted_while_what_others_hold_is_not_known() {
     proxy.clear();
     scene.ready("a", &second).await;
     assert!(scene.find(&config_map_kind(), "x").await.is_none());
+
+    // Who looks at one namespace on purpose, and may look at no other, knows of nobody beyond it.
+    let refusal = Fault::Answer(StatusCode::FORBIDDEN);
+    proxy.inject(refusal, is_look_around, 0..usize::MAX);
+    write(&scene, "a", &["y"]);
+    let third = scene.publish("drop z").await;
+    scene.ready("a", &third).await;
+    assert!(scene.find(&config_map_kind(), "z").await.is_none());
 }
