@@ -103,7 +103,7 @@ pub(super) fn renamed(text: &str, request: &Request<'_>) -> String {
 }
 
 /// Puts one text in the place of another, where that is no part of a longer word.
-fn words_replaced(text: &str, old: &str, new: &str) -> String {
+pub(super) fn words_replaced(text: &str, old: &str, new: &str) -> String {
     let is_part = |char: char| char.is_alphanumeric() || char == '_';
     let (mut done, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find(old).filter(|_| !old.is_empty()) {

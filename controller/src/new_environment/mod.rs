@@ -11,6 +11,7 @@
 mod copy;
 mod documents;
 mod joined;
+mod likeness;
 mod listing;
 mod places;
 mod platform;
@@ -24,6 +25,7 @@ use sops::{Keyring, Time};
 use crate::environments::{Environment, Graph};
 use crate::promotion::overlaid::Changes;
 
+pub use likeness::sides;
 pub use places::{Places, places};
 pub use platform::{Platform, clash};
 pub use secrets::Values;

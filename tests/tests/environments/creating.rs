@@ -297,7 +297,10 @@ fn platform(prod_eu: &str) -> Repository {
             &format!("envs/{name}/kustomization.yaml"),
             format!("namespace: {name}\nresources: [config.yaml]\n"),
         );
-        work.write(&format!("envs/{name}/config.yaml"), map("config", "{a: b}"));
+        work.write(
+            &format!("envs/{name}/config.yaml"),
+            map("config", &format!("{{zone: {name}}}")),
+        );
     }
     let apps = |name: &str| {
         let rest = "  dependsOn: [{name: base}]\n";
@@ -325,6 +328,12 @@ fn one_of_several_environments_of_a_cluster_is_a_model_there() {
     assert!(
         said.out
             .ends_with("then commit and push: clusters/lab brings it\n"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out.contains("~ data.zone: prod-eu → prod-ap")
+            && !said.out.contains("no longer wanted"),
         "{}",
         said.out
     );

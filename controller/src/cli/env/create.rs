@@ -16,7 +16,9 @@ use crate::comparison::show::visible;
 use crate::comparison::text::{self, Detail};
 use crate::comparison::{Scope, compare};
 use crate::environments::{self, Environment, Graph, Settings};
-use crate::new_environment::{Draft, DraftError, Places, Request, Values, clash, draft, places};
+use crate::new_environment::{
+    Draft, DraftError, Places, Request, Values, clash, draft, places, sides,
+};
 use crate::promotion::overlaid::Overlaid;
 
 const EXAMPLES: &str = "\
@@ -201,9 +203,10 @@ fn difference(
             "let each environment of the cluster have a namespace of its own (`namespace:` in its kustomization), or name a folder for a cluster of its own with --cluster",
         ));
     }
+    let (old, own) = sides(model, new, &args.name, places);
     let (before, after) = (
-        graph.only(model, &new.name, &new.path),
-        after.only(new, &new.name, &new.path),
+        graph.only(&old, &new.name, &new.path),
+        after.only(&own, &new.name, &new.path),
     );
     let comparison = compare(&before, &after, &settings.marker, &Scope::All);
     if comparison.breaks() {
