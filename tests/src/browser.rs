@@ -118,6 +118,6 @@ fn name() -> &'static str {
             .status()
             .is_ok_and(|it| it.success())
     };
-    let found = NAMES.into_iter().find(|name| runs(&name));
+    let found = NAMES.into_iter().find(runs);
     found.unwrap_or_else(|| panic!("this test needs Chromium: one of {NAMES:?}"))
 }
