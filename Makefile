@@ -41,7 +41,7 @@ lint: ## clippy, warnings denied
 unit: ## unit tests and golden folders
 	$(CARGO) test --workspace --exclude weir-tests
 
-e2e: controlplane stores ## end-to-end tests on a real control plane and real Git servers
+e2e: controlplane stores ## end-to-end tests on a real control plane, real Git servers and in Chromium
 	$(CARGO) build -p weir
 	WEIR_CONTROLPLANE=$(abspath $(CONTROLPLANE)) WEIR_BIN=$(abspath $(TARGET)/debug/weir) $(CARGO) test -p weir-tests
 
