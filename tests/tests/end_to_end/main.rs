@@ -102,6 +102,7 @@ mod shards;
 mod sources;
 mod states;
 mod treatment;
+mod unchanged;
 mod variables;
 mod wait;
 mod waves;

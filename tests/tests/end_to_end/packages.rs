@@ -6,7 +6,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use weir_tests::http_client::ask;
-use weir_tests::objects::{config_map, kind, kustomization, object};
+use weir_tests::objects::{config_map, kind, kustomization, kustomization_kind, object};
 use weir_tests::registry::{ACCOUNT, COSIGN_SIGNATURE, CosignKey, FLUX_CONTENT, Layer, archive};
 use weir_tests::scene::{PATIENCE, condition, config_map_kind};
 use weir_tests::{
@@ -198,6 +198,16 @@ async fn an_artifact_is_pulled_by_tag_range_and_digest() {
     follow(&scene, OCI).await;
     let object = ready(&scene, OCI, &format!("latest@{first}")).await;
     has_value(&scene, "1").await;
+    let is_told = |object: &DynamicObject| {
+        let told = &object.data["status"]["lastAppliedOriginRevision"];
+        (*told == "latest@sha1:1").then_some(()).ok_or("it is not")
+    };
+    let what = "its origin is told";
+    let told = scene
+        .until(what, &kustomization_kind(), "app", is_told)
+        .await;
+    let history = &told.data["status"]["history"];
+    assert_eq!(history[0]["metadata"]["originRevision"], "latest@sha1:1");
     assert_eq!(types(&object), ["Ready=True", "ArtifactInStorage=True"]);
     let message = weir_tests::scene::message(&object);
     assert_eq!(
