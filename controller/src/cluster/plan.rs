@@ -46,6 +46,9 @@ pub struct Known {
     pub kept_elsewhere: BTreeSet<ObjectKey>,
     /// What the status says of a run by another process, for objects without a proof.
     pub recorded: Option<Recorded>,
+    /// Whether another process, or Flux, has brought the cluster to this very revision: what has to be asked once more
+    /// lets all other requests pass.
+    pub can_wait: bool,
     /// Whether every object is dry-run, whatever the rules would save: for showing the plan.
     pub check_all: bool,
     /// Whether sources are left to Flux's source-controller, which is then applied like anything else.

@@ -12,6 +12,7 @@ use super::error::{Act, Error, ObjectError};
 use super::held_fields;
 use super::ignore::ignored;
 use super::in_flight::in_order;
+use super::limit::when_nobody_else_asks;
 use super::live::{Drift, ObjectKey, Observed, Proof};
 use super::managed_fields::Digest;
 use super::may_apply::MayApply;
@@ -275,12 +276,12 @@ async fn decide(
             }
         }
     });
-    let at_once = match known.recorded {
-        Some(_) => LATER,
-        None if known.beside.approximates => SHOWN,
-        None => CONCURRENCY,
+    let results = match (known.can_wait, known.beside.approximates) {
+        (true, _) => when_nobody_else_asks(in_order(Box::new(decided), LATER)).await,
+        (false, true) => in_order(Box::new(decided), SHOWN).await,
+        (false, false) => in_order(Box::new(decided), CONCURRENCY).await,
     };
-    for result in in_order(Box::new(decided), at_once).await {
+    for result in results {
         match result {
             Ok(warnings) => plan.warnings.extend(warnings),
             Err(error) => plan.errors.push(error),

@@ -215,6 +215,7 @@ impl Run<'_> {
             proofs: proofs.clone(),
             kept_elsewhere: BTreeSet::new(),
             recorded: self.recorded().filter(|_| proofs.is_empty()),
+            can_wait: proofs.is_empty() && self.is_recorded_at(&self.snapshot()?.revision),
             check_all: false,
             leaves_sources: self.context.settings.leaves_sources,
             beside: Beside::default(),
@@ -236,6 +237,13 @@ impl Run<'_> {
             digest: last.digest.clone(),
             ended: last.last_reconciled.0.as_second(),
         })
+    }
+
+    /// Whether the last run applied everything at this revision.
+    fn is_recorded_at(&self, revision: &str) -> bool {
+        let status = self.object.status.as_ref();
+        let last = status.and_then(|status| status.last_applied_revision.as_deref());
+        self.recorded().is_some() && last == Some(revision)
     }
 
     /// A process that has just begun looks at what is there, all of a kind at once, instead of asking for each
