@@ -84,6 +84,7 @@ pub async fn bring(
         dependencies::check(run.context, run.key, &run.object, &revision).await?;
     }
 
+    let mut place = run.place().await;
     let inputs = inputs::read(run.context, run.key, &run.object.spec).await?;
     let mut rendered = render::render(run, snapshot, inputs).await?;
     report.warnings.append(&mut rendered.warnings);
@@ -92,6 +93,8 @@ pub async fn bring(
     owners::declare(run, &client, &rendered.objects, number).await;
     dependencies::check(run.context, run.key, &run.object, &revision).await?;
     run.look_around(&client, &rendered.objects, proofs).await;
+    // Whoever waits for others to be rendered holds no place that they may need for it.
+    place.take_if(|_| owners::has_rivals(run, &client, &rendered.objects));
     let conflicts = owners::conflicts(run, &client, &rendered.objects, number).await;
     let wanted = run.wanted(rendered.objects, &conflicts)?;
 
@@ -114,6 +117,7 @@ pub async fn bring(
     proofs.extend(applied.changes.proofs());
     owners::brought(run, &applied.changes);
     report.changes.entries.extend(applied.changes.entries);
+    drop(place);
     run.watch(&plan);
     run::none_failed(RECONCILIATION_FAILED, &applied.errors)?;
 

@@ -175,6 +175,13 @@ pub fn kept(client: &Client, conflicts: &[Conflict]) -> BTreeSet<ObjectKey> {
         .collect()
 }
 
+/// Whether others want some of the same objects.
+pub fn has_rivals(run: &Run<'_>, client: &Client, objects: &[Object]) -> bool {
+    let here = whereabouts(run.context, run.key, &run.object);
+    let mut places = objects.iter().map(|object| place(client, &object.id));
+    places.any(|place| !rivals(run, &here, &place).is_empty())
+}
+
 /// Waits until those who want the same objects have been rendered at the same snapshot.
 async fn hear(run: &Run<'_>, client: &Client, here: &Whereabouts, objects: &[Object], number: u64) {
     let rivals = |object: &Object| rivals(run, here, &place(client, &object.id));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use overlay::{Object, ObjectId};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::context::Context;
 use super::dependencies::source_key;
@@ -220,6 +221,15 @@ impl Run<'_> {
             leaves_sources: self.context.settings.leaves_sources,
             beside: Beside::default(),
         })
+    }
+
+    /// A place among those that are deployed for the first time; whoever has been deployed needs none.
+    pub async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let status = self.object.status.as_ref();
+        let inventory = status.and_then(|status| status.inventory.as_ref());
+        let is_first = inventory.is_none_or(|inventory| inventory.entries.is_empty());
+        let site = self.site.as_ref().ok().filter(|_| is_first)?;
+        site.first_deploy().await
     }
 
     /// Whether this spec was rendered at this snapshot before, and only its dependencies were not ready.

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::access::{self, Access};
@@ -31,11 +31,17 @@ pub struct Site {
     pub watches: Watches,
     /// Kinds that the account may not watch: their objects are checked at the interval.
     unwatchable: Mutex<BTreeSet<GroupKind>>,
+    /// Places for those that are deployed for the first time.
+    first_deploys: Arc<Semaphore>,
     /// When its token is used no longer.
     until: Option<Instant>,
     /// What tells the cluster from others, once that is known; none inside where the account may not ask.
     id: OnceCell<Option<String>>,
 }
+
+/// How many Kustomizations are deployed for the first time at once: more than there are requests in flight, so that
+/// none is idle, and not all of a fleet of a thousand, whose objects would all be in memory until the last is applied.
+const FIRST_DEPLOYS: usize = 64;
 
 /// All clusters that objects are applied to.
 pub struct Sites {
@@ -64,10 +70,17 @@ impl Site {
             cluster,
             watches,
             unwatchable,
+            first_deploys: Arc::new(Semaphore::new(FIRST_DEPLOYS)),
             until,
             id: OnceCell::new(),
         };
         Ok((Arc::new(site), reports))
+    }
+
+    /// Waits for one of the places of those that are deployed for the first time.
+    pub async fn first_deploy(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.first_deploys.clone().acquire_owned().await.ok()
     }
 
     /// Asks once which cluster this is. Where nobody answers, the next run asks again.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -103,15 +104,9 @@ pub struct Writer {
     series: HashMap<SeriesKey, Written>,
 }
 
-/// What makes two events the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct SeriesKey {
-    uid: String,
-    severity: Severity,
-    reason: String,
-    message: String,
-    metadata: BTreeMap<String, String>,
-}
+/// A digest of what makes two events the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct SeriesKey([u8; 32]);
 
 /// An event as it was last written.
 struct Written {
@@ -257,13 +252,15 @@ async fn quiet(mut runs: watch::Receiver<Runs>) {
 
 impl SeriesKey {
     fn of(event: &Event) -> Self {
-        Self {
-            uid: event.object.uid.clone().unwrap_or_default(),
-            severity: event.severity,
-            reason: event.reason.clone(),
-            message: event.message.clone(),
-            metadata: event.metadata.clone(),
-        }
+        let Event {
+            object,
+            severity,
+            reason,
+            message,
+            metadata,
+        } = event;
+        let parts = (&object.uid, severity, reason, message, metadata);
+        Self(Sha256::digest(format!("{parts:?}")).into())
     }
 }
 
