@@ -12,7 +12,7 @@ use super::run::{Run, Times};
 use super::schedule::{Key, Next};
 use crate::api::kustomization::reason::DEPENDENCY_NOT_READY;
 use crate::api::kustomization::{HistoryEntry, Kustomization};
-use crate::report::kustomization::{events, status};
+use crate::report::kustomization::{events, is_recovered, status};
 use crate::report::metrics::RunResult;
 use crate::report::{Outcome, Report};
 
@@ -34,9 +34,10 @@ pub struct Unsaid {
 pub async fn conclude(
     run: &mut Run<'_>,
     state: &mut State,
-    report: Report,
+    mut report: Report,
 ) -> Result<Next, RecordError> {
     let times = Times::of(&run.object.spec);
+    report.recovered = is_recovered(&run.object);
     let new = status(&run.object, &report);
     let is_news = !repeats(&run.object, &report);
     let delay = match &report.outcome {

@@ -257,7 +257,7 @@ pub fn events(object: &Kustomization, report: &Report) -> Vec<Event> {
             ));
         }
         Outcome::Ready => {
-            if is_recovered(object) {
+            if report.recovered {
                 let message = "Health check passed".to_owned();
                 events.push(event(object, report, Severity::Info, PROGRESSING, message));
             }
@@ -277,8 +277,8 @@ pub fn events(object: &Kustomization, report: &Report) -> Vec<Event> {
     events
 }
 
-/// Whether what is now as it should be was told to be otherwise.
-fn is_recovered(object: &Kustomization) -> bool {
+/// Whether the status still tells that health is not as it should be.
+pub fn is_recovered(object: &Kustomization) -> bool {
     let status = object
         .status
         .as_ref()

@@ -30,6 +30,7 @@ where
         let mut line = Map::new();
         line.insert("level".into(), level(*metadata.level()).into());
         line.insert("ts".into(), time().into());
+        line.insert("logger".into(), metadata.target().into());
         line.insert("msg".into(), fields.0.remove("message").unwrap_or_default());
         line.extend(fields.0);
         writeln!(writer, "{}", Value::Object(line))
@@ -128,6 +129,7 @@ mod tests {
             (&line["controllerKind"], &line["changes"]),
             (&"Kustomization".into(), &3.into())
         );
+        assert_eq!(line["logger"], module_path!());
         assert!(line["ts"].as_str().is_some_and(|time| time.ends_with('Z')));
     }
 }

@@ -39,6 +39,8 @@ pub struct Report {
     pub contested: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Whether it was told before that health was not as it should be.
+    pub recovered: bool,
     /// How it stands.
     pub outcome: Outcome,
     /// How long it took.

@@ -1,9 +1,10 @@
 //! Somebody's hand in the cluster is put right, and silence costs nothing.
 
+use kube::api::{DynamicObject, ListParams};
 use serde_json::json;
-use weir_tests::Scene;
-use weir_tests::objects::{config_map, deployment, kustomization_file};
-use weir_tests::scene::{config_map_kind, deployment_kind};
+use weir_tests::objects::{config_map, deployment, kind, kustomization_file};
+use weir_tests::scene::{PATIENCE, config_map_kind, deployment_kind};
+use weir_tests::{ControlPlane, Scene, eventually};
 
 async fn deployed(word: &str) -> Scene {
     let scene = Scene::start(word).await;
@@ -106,4 +107,44 @@ async fn an_object_out_of_reconciling_is_left_alone() {
         scene.get(&config_map_kind(), "settings").await.data["data"]["level"],
         "high"
     );
+}
+
+#[tokio::test]
+async fn what_copies_our_labels_and_is_in_no_inventory_is_left_alone() {
+    let scene = Scene::start("copies").await;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
+        "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+    });
+    scene
+        .repository
+        .write("app/web.yaml", deployment("web", "nginx:1.29", 1))
+        .write("app/service.yaml", service.to_string());
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({ "wait": true })).await;
+    scene.ready("app", &commit).await;
+    // Kubernetes gives the slices the labels of their Service, ours among them.
+    let slices = scene.api(&kind("discovery.k8s.io", "v1", "EndpointSlice"));
+    let ours = ListParams::default().labels("kustomize.toolkit.fluxcd.io/name=app");
+    let count = async |wanted: usize| {
+        let all = slices.list(&ours).await.unwrap();
+        let endpoints = |slice: &DynamicObject| {
+            let endpoints = slice.data["endpoints"].as_array();
+            endpoints.map_or(0, Vec::len)
+        };
+        let seen: usize = all.iter().map(endpoints).sum();
+        (seen == wanted).then_some(()).ok_or(seen)
+    };
+    eventually(PATIENCE, "a slice with our labels", async || count(1).await).await;
+    scene
+        .repository
+        .write("app/web.yaml", deployment("web", "nginx:1.29", 3));
+    let commit = scene.publish("more").await;
+    scene.ready("app", &commit).await;
+    eventually(PATIENCE, "it has changed", async || count(3).await).await;
+    let log = ControlPlane::shared().audit_log().unwrap();
+    let mut calls = log.since(0, ControlPlane::WEIR);
+    calls.retain(|call| call.namespace == scene.namespace && call.resource == "endpointslices");
+    assert!(calls.is_empty(), "{calls:#?}");
 }

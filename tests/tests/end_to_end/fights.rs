@@ -143,6 +143,11 @@ async fn a_fight_is_given_up_until_the_interval() {
         .until("the fight is said", &kustomization_kind(), "app", contested)
         .await;
     assert_eq!(condition(&said, "Ready").unwrap()["status"], "True");
+    let told = "spec.replicas is written by autoscaler again and again";
+    scene.told("Warning", "app", told).await;
+    // What is not fought about is put right at once.
+    scene.delete(&deployment_kind(), "web").await;
+    replicas(&scene, 2).await;
     scale(&scene, 5).await;
     // Not at once any more: that took well under a second three times.
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -152,7 +157,16 @@ async fn a_fight_is_given_up_until_the_interval() {
     );
     // But at the interval.
     replicas(&scene, 2).await;
-    // And a commit begins anew.
+    // And a commit begins anew, whatever it is about.
+    scene.repository.write("README.md", "nothing of it");
+    scene.publish("elsewhere").await;
+    let is_over = |object: &DynamicObject| match condition(object, "Drifted") {
+        Some(_) => Err("it goes on"),
+        None => Ok(()),
+    };
+    scene
+        .until("it is over", &kustomization_kind(), "app", is_over)
+        .await;
     write_app(&scene, 3);
     let commit = scene.publish("another").await;
     let kustomization = scene.ready("app", &commit).await;

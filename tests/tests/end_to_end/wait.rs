@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use weir_tests::Scene;
+use hyper::StatusCode;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
 use weir_tests::objects::{config_map, deployment, kustomization_file, kustomization_kind};
 use weir_tests::scene::{condition, config_map_kind, deployment_kind};
+use weir_tests::{
+    ControlPlane, Fault, FaultProxy, GitServerOptions, RequestLine, Scene, eventually,
+};
 
 fn write_app(scene: &Scene, image: &str) {
     scene
@@ -122,6 +126,84 @@ async fn named_objects_are_checked() {
     let change = json!({ "spec": { "healthChecks": check("web"), "timeout": "3s" } });
     scene.merge(&kustomization_kind(), "checked", change).await;
     scene.failed("checked", "HealthCheckFailed").await;
+}
+
+/// A Kustomization that checks a Deployment that others look after.
+async fn checks_others(scene: &Scene, spec: Value) {
+    let theirs = deployment("theirs", "nginx:1.29", 1);
+    scene.create(&serde_json::from_str(&theirs).unwrap()).await;
+    scene
+        .repository
+        .write("app/settings.yaml", config_map("settings", "a", "b"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let mut all = json!({
+        "timeout": "3s",
+        "retryInterval": "1h",
+        "healthChecks": [{
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs", "namespace": scene.namespace,
+        }],
+    });
+    let more = spec.as_object().unwrap().clone();
+    all.as_object_mut().unwrap().extend(more);
+    scene.sync("app", "./app", all).await;
+    scene.ready("app", &commit).await;
+}
+
+async fn comes_back(scene: &Scene) {
+    let theirs = deployment("theirs", "nginx:1.29", 1);
+    scene.create(&serde_json::from_str(&theirs).unwrap()).await;
+    let is_well = |object: &DynamicObject| match condition(object, "Ready") {
+        Some(ready) if ready["status"] == "True" => Ok(()),
+        _ => Err("it is not"),
+    };
+    scene
+        .until("it is well", &kustomization_kind(), "app", is_well)
+        .await;
+    scene.told("Normal", "app", "Health check passed").await;
+}
+
+#[tokio::test]
+async fn objects_of_others_are_followed_by_name() {
+    let scene = Scene::start("theirs").await;
+    // What is seen within the hour is seen by a watch.
+    checks_others(&scene, json!({ "interval": "1h" })).await;
+    scene.delete(&deployment_kind(), "theirs").await;
+    scene.failed("app", "HealthCheckFailed").await;
+    comes_back(&scene).await;
+}
+
+#[tokio::test]
+async fn objects_that_may_not_be_watched_are_looked_at_at_the_interval() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let by_name = |request: &RequestLine| {
+        request.path.ends_with("/deployments") && request.query.contains("metadata.name")
+    };
+    proxy.inject(Fault::Answer(StatusCode::FORBIDDEN), by_name, 0..usize::MAX);
+    let (kubeconfig, options) = (proxy.kubeconfig(), GitServerOptions::default());
+    let scene = Scene::on(ControlPlane::shared(), &kubeconfig, "unwatched", options).await;
+    let spec = json!({ "interval": "4s", "retryInterval": "4s" });
+    checks_others(&scene, spec).await;
+    let looks = || {
+        let requests = proxy.requests().into_iter();
+        requests
+            .filter(|request| request.path.ends_with("/deployments/theirs"))
+            .count()
+    };
+    let watches = || proxy.requests().into_iter().filter(by_name).count();
+    let (before, asked) = (looks(), watches());
+    eventually(Duration::from_secs(30), "three intervals", async || {
+        (looks() >= before + 3).then_some(()).ok_or(looks())
+    })
+    .await;
+    assert_eq!(
+        watches(),
+        asked,
+        "the watch is not asked for again and again"
+    );
+    scene.delete(&deployment_kind(), "theirs").await;
+    scene.failed("app", "HealthCheckFailed").await;
+    comes_back(&scene).await;
 }
 
 #[tokio::test]
