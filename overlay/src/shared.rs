@@ -3,7 +3,7 @@
 //! Nothing is kept that an opener had a hand in, so that no caller gets what another one's keys opened; and what was
 //! built without an opener, which may hold encrypted files as they are stored, is not given to one that has an opener.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::accumulate::Accumulated;
@@ -33,6 +33,8 @@ struct Held {
     /// Nothing is kept any more.
     closed: bool,
     documents: HashMap<String, (Budget, Arc<Vec<Node>>)>,
+    /// Files that were read once. Most are read for one build only, and their documents are not worth keeping.
+    met: HashSet<String>,
     bases: HashMap<Key, Arc<Base>>,
 }
 
@@ -257,7 +259,7 @@ impl Shared {
         (kept == budget).then(|| documents.clone())
     }
 
-    /// Keeps the documents of a file of so many bytes.
+    /// Keeps the documents of a file of so many bytes, once it is read for the second time.
     pub(crate) fn keep_documents(
         &self,
         path: &str,
@@ -266,7 +268,10 @@ impl Shared {
         documents: &Arc<Vec<Node>>,
     ) {
         let mut held = self.held();
-        if !held.closed && held.bytes + bytes <= self.limit {
+        if held.closed || held.met.insert(path.to_owned()) {
+            return;
+        }
+        if held.bytes + bytes <= self.limit {
             held.bytes += bytes;
             let kept = (*budget, documents.clone());
             held.documents.insert(path.to_owned(), kept);

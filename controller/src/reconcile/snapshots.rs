@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::context::Context;
+use super::dependencies::dependency_keys;
 use super::render;
 use super::schedule::{Key, Topic, Wake};
 use crate::source::Snapshot;
@@ -14,7 +15,7 @@ const SHARED_FOR: Duration = Duration::from_secs(20);
 
 /// How long those whose own folder a commit leaves as it is let the others go first. Among 1,000 Kustomizations all
 /// looks at whether anything has changed take about as long as it takes to apply what has.
-const HEAD_START: Duration = Duration::from_millis(60);
+const HEAD_START: Duration = Duration::from_millis(120);
 
 /// The newest snapshot of every source, numbered in the order of their coming.
 #[derive(Default)]
@@ -69,7 +70,8 @@ impl Snapshots {
 }
 
 impl Context {
-    /// The source has a new snapshot: all that build from it start, those whose own folder is another now first.
+    /// The source has a new snapshot: all that build from it start, those whose own folder is another now first, and
+    /// with them those that they wait for.
     pub fn publish(&self, source: &Key, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
         let shared = Arc::downgrade(&snapshot.shared);
@@ -81,18 +83,18 @@ impl Context {
         });
         let before = self.snapshots.publish(source, snapshot.clone());
         let all = self.schedule.listeners(&Topic::Source(source.clone()));
-        let is_touched = |key: &Key| {
+        let is_touched = |key: &&Key| {
             let before = before.as_ref();
             before.is_none_or(|before| self.is_touched(key, before, &snapshot))
         };
-        let (touched, others): (BTreeSet<Key>, BTreeSet<Key>) =
-            all.into_iter().partition(is_touched);
-        let head_start = match touched.is_empty() {
+        let first = self.with_dependencies(all.iter().filter(is_touched).cloned().collect());
+        let others: Vec<Key> = all.difference(&first).cloned().collect();
+        let head_start = match first.is_empty() {
             true => Duration::ZERO,
             false => HEAD_START,
         };
-        touched
-            .iter()
+        first
+            .intersection(&all)
             .for_each(|key| self.schedule.wake(key, Wake::source()));
         let schedule = self.schedule.clone();
         tokio::spawn(async move {
@@ -110,6 +112,21 @@ impl Context {
         };
         let folder = render::folder(&object.spec);
         before.tree.id(&folder) != now.tree.id(&folder)
+    }
+
+    /// Some Kustomizations, all that they depend on, and all that those depend on.
+    fn with_dependencies(&self, some: Vec<Key>) -> BTreeSet<Key> {
+        let mut all = BTreeSet::new();
+        let mut next = some;
+        while let Some(key) = next.pop() {
+            let object = self.kustomization(&key);
+            if all.insert(key.clone())
+                && let Some(object) = object
+            {
+                next.extend(dependency_keys(&object.spec, &key.namespace));
+            }
+        }
+        all
     }
 
     /// The source is gone; what was built from it stays as it is.
