@@ -94,6 +94,9 @@ impl PlanError {
             Self::Prepare(PrepareError::Literals { file, generator }) => Some(format!(
                 "write `{generator}` with the target's own literals into {file} first, or give it a file of each stage"
             )),
+            Self::Prepare(PrepareError::InPlace { generator, .. }) => Some(format!(
+                "write `{generator}` into a file of its own in each stage, and name that file in the list"
+            )),
             _ => None,
         }
     }

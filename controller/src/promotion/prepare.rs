@@ -94,6 +94,16 @@ pub enum PrepareError {
         /// Why it never travels.
         why: &'static str,
     },
+    /// A generator of a Secret is written as a text into the list of generators.
+    #[error(
+        "{file} would get the SecretGenerator `{generator}` as a text in its list of generators, and what makes Secrets never travels"
+    )]
+    InPlace {
+        /// The file, in the target.
+        file: String,
+        /// The generator.
+        generator: String,
+    },
     /// A generator of a Secret is given in place what it is made of, and the target's is given nothing.
     #[error(
         "{file} has the secretGenerator `{generator}` with literals, which never travel, and the target has none of its own"

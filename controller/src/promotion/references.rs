@@ -31,6 +31,12 @@ pub(super) fn check_references(
                 generator,
             });
         }
+        if let Some(generator) = written_in_place(tree, file, &documents)? {
+            return Err(PrepareError::InPlace {
+                file: file.target.clone(),
+                generator,
+            });
+        }
         let mut texts = Vec::new();
         documents
             .iter()
@@ -72,6 +78,34 @@ fn without_literals(
         (has.contains(name) && !had.contains(name)).then(|| name.to_owned())
     });
     Ok(found)
+}
+
+/// A generator of a Secret that stands as a text in the list of generators, and that the target has not got so.
+fn written_in_place(
+    tree: &dyn Tree,
+    file: &FileChange,
+    after: &[Node],
+) -> Result<Option<String>, PrepareError> {
+    let before = documents(&read(tree, &file.target)?.unwrap_or_default());
+    let had: BTreeSet<&str> = texts_of_generators(&before).collect();
+    let new = texts_of_generators(after).filter(|text| !had.contains(text));
+    let found = new
+        .flat_map(|text| documents(text.as_bytes()))
+        .find_map(|generator| {
+            let is_secret = generator.find_str(&["kind"]) == Some("SecretGenerator");
+            let name = generator
+                .find_str(&["metadata", "name"])
+                .unwrap_or_default();
+            is_secret.then(|| name.to_owned())
+        });
+    Ok(found)
+}
+
+fn texts_of_generators(documents: &[Node]) -> impl Iterator<Item = &str> {
+    let lists = documents
+        .iter()
+        .filter_map(|document| document.get("generators")?.as_sequence());
+    lists.flatten().filter_map(Node::as_str)
 }
 
 fn generators(documents: &[Node]) -> impl Iterator<Item = &Node> {

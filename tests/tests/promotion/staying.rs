@@ -226,6 +226,24 @@ fn generators_of_secrets_in_files_of_their_own_stay_with_their_inputs() {
 }
 
 #[test]
+fn a_generator_of_a_secret_that_is_written_in_place_is_refused() {
+    let work = fleet();
+    let file = |stage: &str| format!("stages/{stage}/shop/kustomization.yaml");
+    let content = "resources:\n- helm.yaml\n- app-config.yaml\ngenerators:\n- |-\n  apiVersion: builtin\n  kind: SecretGenerator\n  \
+                   metadata: {name: access}\n  literals: [a=of-staging]\n";
+    work.write(&file("staging"), content);
+    let commit = work.commit("a password in place");
+    let said = promote(&work, &["staging", "prod", "shop", "--commit"]).with(1);
+    let named = format!(
+        "{} would get the SecretGenerator `access` as a text",
+        file("prod")
+    );
+    assert!(said.err.contains(&named), "{}", said.err);
+    assert!(!said.out.contains("of-staging"), "{}", said.out);
+    assert_eq!(work.head(), commit);
+}
+
+#[test]
 fn what_clusters_take_variables_from_is_their_stage_s_own() {
     let work = fleet();
     work.write(
