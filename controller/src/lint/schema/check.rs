@@ -53,6 +53,15 @@ impl Check<'_, '_> {
         }
         match (&node.value, kind) {
             (_, Type::Any) => {}
+            (value, Type::Bound(inner, bounds)) => {
+                self.node(node, inner);
+                if self.is_desired
+                    && has_form(value, inner)
+                    && let Some(message) = bounds.broken(value)
+                {
+                    self.tell(node.mark, "", message, None, None);
+                }
+            }
             (Value::Mapping(mapping), Type::Map(inner)) => {
                 for (key, value) in mapping.iter() {
                     self.below(&format!(".{}", key.text), value, inner);
@@ -210,6 +219,15 @@ impl Check<'_, '_> {
     }
 }
 
+/// Whether a value is of a type, apart from what lies in it.
+fn has_form(value: &Value, kind: &Type) -> bool {
+    match (value, kind) {
+        (Value::Scalar(scalar), kind) => fits(scalar.tag, kind),
+        (Value::Sequence(_), Type::List(_)) | (Value::Mapping(_), Type::Map(_)) => true,
+        _ => false,
+    }
+}
+
 /// A key that may become any other one.
 fn is_variable(key: &Key) -> bool {
     key.text.contains("${")
@@ -254,7 +272,7 @@ fn fits(tag: Tag, kind: &Type) -> bool {
         Type::Boolean => tag == Tag::Bool,
         Type::IntegerOrText => is_text || tag == Tag::Int,
         Type::Quantity => is_text || matches!(tag, Tag::Int | Tag::Float),
-        Type::OneOf(kind, _) => fits(tag, kind),
+        Type::OneOf(kind, _) | Type::Bound(kind, _) => fits(tag, kind),
         Type::List(_) | Type::Map(_) | Type::Fields(_) | Type::Named(_) => false,
     }
 }
@@ -300,6 +318,7 @@ fn name_of_value(value: &Value) -> &'static str {
 fn name_of(kind: &Type) -> String {
     let name = match kind {
         Type::OneOf(_, allowed) => return listed(allowed),
+        Type::Bound(kind, _) => return name_of(kind),
         Type::Any => "anything",
         Type::Text => "text",
         Type::Integer => "a whole number",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use overlay::yaml::{Key, Mapping, Node, from_json};
 
+use super::bounds::bounds;
 use super::fields::{Field, Fields, Null, Schemas, Type};
 use crate::api::definitions;
 
@@ -46,7 +47,7 @@ pub(super) fn add(schemas: &mut Schemas, document: &Node) {
 
 /// A whole object: what every object has besides.
 fn whole(schema: &Node) -> Type {
-    let mut kind = of(schema, 0);
+    let mut kind = of_type(schema, 0);
     if let Type::Fields(fields) = &mut kind {
         add_metadata(fields);
     }
@@ -70,6 +71,14 @@ fn of(schema: &Node, depth: usize) -> Type {
     if depth > DEPTH {
         return Type::Any;
     }
+    let kind = of_type(schema, depth);
+    match bounds(schema) {
+        Some(bounds) if kind != Type::Any => Type::Bound(Box::new(kind), Box::new(bounds)),
+        _ => kind,
+    }
+}
+
+fn of_type(schema: &Node, depth: usize) -> Type {
     if says(schema, "x-kubernetes-int-or-string") {
         return Type::IntegerOrText;
     }

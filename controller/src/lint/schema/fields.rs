@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use overlay::ObjectId;
 
+use super::bounds::Bounds;
+
 /// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Type {
@@ -31,6 +33,8 @@ pub(super) enum Type {
     Named(String),
     /// Text or a whole number, of which only these are allowed.
     OneOf(Box<Type>, Vec<String>),
+    /// Of these, what is within bounds.
+    Bound(Box<Type>, Box<Bounds>),
 }
 
 /// A field of a mapping.
@@ -96,6 +100,7 @@ impl Schemas {
         match kind {
             Type::Fields(fields) => Some(fields),
             Type::Named(name) => self.named.get(name),
+            Type::Bound(kind, _) => self.fields(kind),
             _ => None,
         }
     }

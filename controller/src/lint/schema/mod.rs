@@ -4,6 +4,7 @@
 //! Weir brings its own. Kinds that none of these speak of are not checked. Checked is what comes out of the builds: a
 //! patch by itself need not be whole. What the API server fills in is not missed.
 
+mod bounds;
 mod built_in;
 mod check;
 mod definitions;
