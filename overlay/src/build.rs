@@ -1,7 +1,6 @@
 //! The one call: a tree, a folder in it and options become objects, with the record of all that was read.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -12,6 +11,7 @@ use crate::alias;
 use crate::configuration::Configuration;
 use crate::decode::Text;
 use crate::error::{Error, Errors, Mistakes, Place, Warning};
+use crate::files::Files;
 use crate::flux;
 use crate::history::{self, Asker, History};
 use crate::kustomization::Kustomization;
@@ -177,8 +177,8 @@ pub struct Build {
     pub reads: Reads,
     /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// The files that the marks of the objects' nodes mean, by number, from 1.
-    pub files: Vec<Arc<str>>,
+    /// The files that the marks of the objects' nodes mean.
+    pub(crate) files: Files,
     /// Where the fields of the objects got their values; empty unless [`Options::record_history`].
     pub history: History,
 }
@@ -189,9 +189,8 @@ const CHUNK: usize = 64 << 10;
 impl Build {
     /// Where a node was set last: in the file that holds it, or where a kustomization says what it became.
     pub fn place(&self, mark: Mark) -> Option<Place> {
-        let index = usize::from(mark.file).checked_sub(1)?;
         Some(Place {
-            file: self.files.get(index)?.clone(),
+            file: self.files.path(mark)?,
             line: mark.line,
             column: mark.column.into(),
         })
@@ -234,7 +233,7 @@ pub fn build(tree: &dyn Tree, path: &str, options: &Options<'_>) -> Result<Build
                 history,
                 reads: reads(&mut session),
                 warnings: session.warnings,
-                files: session.files.paths(),
+                files: session.files,
             })
         }
         Err(Errors(errors)) => {
@@ -355,7 +354,7 @@ fn run(path: &str, session: &mut Session<'_>) -> Result<(Vec<Object>, History), 
     add_hashes(&mut resources)?;
     note(&mut resources, "name hash");
     let steps = &mut session.steps;
-    refs::follow_names(&mut resources, &configuration.name_reference, steps)?;
+    refs::follow_names(&mut resources, &configuration, steps)?;
     note(&mut resources, "name references");
     variables.resolve(&mut resources, &configuration.var_reference, steps)?;
     resources.list.iter_mut().for_each(alias::settle);

@@ -152,7 +152,7 @@ fn enter_wanted(
 }
 
 /// True when a path leads to a field that is wanted, or to what the visit changes or refuses on its way.
-fn leads_to(node: &Node, path: &[EcoString], wants: &dyn Fn(&Node) -> bool) -> bool {
+pub(crate) fn leads_to(node: &Node, path: &[EcoString], wants: &dyn Fn(&Node) -> bool) -> bool {
     let Some((key, rest)) = path.split_first() else {
         return wants(node);
     };

@@ -225,6 +225,33 @@ impl Shared {
         }
     }
 
+    /// What of it holds for a later tree, in which what is the same lies at the paths that the test accepts. Of what was
+    /// built without a record of its reads nobody knows.
+    pub fn of_later_tree(&self, is_same: &dyn Fn(&str) -> bool) -> Self {
+        let held = self.held();
+        let documents = held.documents.iter().filter(|(path, _)| is_same(path));
+        let stays = |key: &Key, base: &Base| {
+            key.record_reads && base.reads.keys().all(|path| is_same(path))
+        };
+        let bases = held.bases.iter().filter(|(key, base)| stays(key, base));
+        let later = Held {
+            bytes: held.bytes,
+            closed: held.closed,
+            documents: documents
+                .map(|(path, kept)| (path.clone(), kept.clone()))
+                .collect(),
+            met: held.met.clone(),
+            bases: bases
+                .map(|(key, base)| (key.clone(), base.clone()))
+                .collect(),
+        };
+        Self {
+            limit: self.limit,
+            files: self.files.clone(),
+            held: Mutex::new(later),
+        }
+    }
+
     /// Drops what is held, and keeps nothing from now on: most builds of a tree are done soon after it appears.
     pub fn close(&self) {
         *self.held() = Held {

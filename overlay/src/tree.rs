@@ -95,6 +95,11 @@ pub trait Tree: Send + Sync {
     }
     /// Git's id of the blob or tree at the path; `None` when nothing is there.
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError>;
+    /// Two trees in which this is the same at a path hold the same there. Unlike the id it may differ although they do,
+    /// and needs no look at what a folder holds.
+    fn mark(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
+        self.id(path)
+    }
     /// Whether a symbolic link would be at the path, if this tree did not leave links out.
     fn leaves_out_link(&self, _path: &str) -> bool {
         false

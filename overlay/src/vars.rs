@@ -13,10 +13,9 @@ mod steps;
 mod template;
 mod variables;
 
-use std::sync::Arc;
-
 use crate::build::Build;
 use crate::error::{Error, Errors, Place};
+use crate::files::Files;
 use crate::object::{Object, ObjectId};
 use crate::yaml::{Dialect, Mark, Node, Source, Value, read, write_documents_revealed};
 
@@ -38,15 +37,16 @@ pub fn substitute(
     let substitution = Substitution {
         variables,
         strict,
-        files: &[],
+        files: &Files::default(),
         steps: Steps::new(variables.steps),
     };
     substitution.all(objects)
 }
 
 impl Build {
-    /// The same for the objects of a build, whose errors then name the file of a patched scalar, too.
-    pub fn substitute(&mut self, variables: &Variables, strict: bool) -> Result<(), Errors> {
+    /// The same for the objects of a build, whose errors then name the file of a patched scalar, too. Gives the steps
+    /// that it took.
+    pub fn substitute(&mut self, variables: &Variables, strict: bool) -> Result<usize, Errors> {
         let substitution = Substitution {
             variables,
             strict,
@@ -54,7 +54,7 @@ impl Build {
             steps: Steps::new(variables.steps),
         };
         self.objects = substitution.all(std::mem::take(&mut self.objects))?;
-        Ok(())
+        Ok(variables.steps - substitution.steps.left())
     }
 }
 
@@ -62,8 +62,8 @@ impl Build {
 struct Substitution<'a> {
     variables: &'a Variables,
     strict: bool,
-    /// The files that marks mean, from 1.
-    files: &'a [Arc<str>],
+    /// The files that marks mean.
+    files: &'a Files,
     /// What is left for all objects.
     steps: Steps,
 }
@@ -89,7 +89,7 @@ impl Substitution<'_> {
     }
 
     fn one(&self, object: Object) -> Result<Object, Error> {
-        if !has_dollar(&object.node) || is_disabled(&object.node) {
+        if !has_expression(&object.node) || is_disabled(&object.node) {
             return Ok(object);
         }
         let text = write_documents_revealed(&[&object.node]);
@@ -136,27 +136,26 @@ impl Substitution<'_> {
 
     /// Where a mark is, as far as that is known: at least the object's own file is.
     fn place(&self, object: &Object, mark: Mark) -> Option<Place> {
-        let index = usize::from(mark.file).checked_sub(1)?;
-        let file = match self.files.get(index) {
+        let file = match self.files.path(mark) {
             Some(file) => file,
-            None if mark.file == object.node.mark.file => &object.origin.place.file,
-            None => return None,
+            None if mark.file == 0 || mark.file != object.node.mark.file => return None,
+            None => object.origin.place.file.clone(),
         };
         Some(Place {
-            file: file.clone(),
+            file,
             line: mark.line,
             column: mark.column.into(),
         })
     }
 }
 
-/// True when some scalar or key has a dollar sign.
-fn has_dollar(node: &Node) -> bool {
+/// Whether some scalar or key has a dollar sign, and so perhaps an expression of a variable.
+pub fn has_expression(node: &Node) -> bool {
     match &node.value {
-        Value::Sequence(items) => items.iter().any(has_dollar),
+        Value::Sequence(items) => items.iter().any(has_expression),
         Value::Mapping(mapping) => mapping
             .iter()
-            .any(|(key, value)| key.text.contains('$') || has_dollar(value)),
+            .any(|(key, value)| key.text.contains('$') || has_expression(value)),
         Value::Scalar(_) | Value::Secret(_) => {
             node.exposed().is_some_and(|text| text.contains('$'))
         }

@@ -49,6 +49,11 @@ impl Cache {
         self.lock().files.len()
     }
 
+    /// About how many bytes they take.
+    pub fn weight(&self) -> usize {
+        self.lock().weight
+    }
+
     /// True when it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -207,6 +212,6 @@ mod tests {
         cache.insert([0; 32], &plain, 26);
         assert!(cache.is_empty());
         cache.insert([0; 32], &plain, 25);
-        assert_eq!(cache.len(), 1);
+        assert_eq!((cache.len(), cache.weight()), (1, 100));
     }
 }

@@ -57,33 +57,20 @@ enum Format {
 
 /// Compares and prints.
 pub(super) fn run(args: &Args) -> Outcome {
-    let (before, after) = (
-        args.fleet.open(Some(&args.from))?,
-        args.fleet.open(args.to.as_deref())?,
-    );
+    let [before, after] = args.fleet.open_both(&args.from, args.to.as_deref())?;
     let settings = args.fleet.settings()?;
     let parts = parts(args, before.as_ref(), after.as_ref(), &settings)?;
-    let Partial {
-        before,
-        after,
-        changed,
-        untouched,
-    } = parts;
-    for file in args
-        .files
-        .iter()
-        .filter(|file| !changed.files.contains(*file))
-    {
+    let is_touched = |file: &&String| parts.changed.files.contains(*file);
+    for file in args.files.iter().filter(|file| !is_touched(file)) {
         eprintln!("warning: {file} is not among the touched files");
     }
-    let mut affected = affected(&before, &after, &changed, &settings.marker, &args.files);
-    affected.untouched += untouched;
+    let affected = affected(&parts, &settings.marker, &args.files);
     match args.output {
         Format::Text => print!("{}", text(&affected)),
         Format::Json => print!("{:#}\n", value(&affected)),
     }
     // The process ends here: giving all this memory back would take longer than printing it.
-    std::mem::forget((before, after));
+    std::mem::forget(parts);
     let changes = affected
         .environments
         .iter()
@@ -118,17 +105,12 @@ fn parts(
     let (before, after, changed) = graphs(before, after, settings).map_err(unreadable)?;
     if index.is_none()
         && let Some((cache, name)) = place
-        && let Some(index) = Index::of(&before)
+        && let Some(index) = Index::of(&before, &settings.marker)
         && let Ok(bytes) = serde_json::to_vec(&index)
     {
         cache.write(name, &bytes);
     }
-    Ok(Partial {
-        before,
-        after,
-        changed,
-        untouched: 0,
-    })
+    Ok(Partial::whole(before, after, changed))
 }
 
 fn text(affected: &Affected) -> String {

@@ -8,8 +8,10 @@ use super::fleet::Fleet;
 use super::plan::live::{Files, LiveFlags, Site, stopped};
 use super::plan::saving::{commit, read};
 use super::{Exit, Failure, Outcome};
+use crate::environments::SecretNames;
 use crate::live::{
-    Header, Live, Saved, cluster_id, differences, execute, is_whole, saved, to_come, unready,
+    Header, Live, Saved, cluster_id, differences, execute, is_whole, saved, secret_names, to_come,
+    unready,
 };
 
 const EXAMPLES: &str = "\
@@ -112,9 +114,13 @@ fn refuse_unready(site: &Site, live: &Live) -> Result<(), Failure> {
 async fn carry_out(site: &Site, live: &Live, commit: &str) -> Outcome {
     let ground = site.ground();
     let (all, failed) = execute(&ground, live, commit).await;
+    let mut names = SecretNames::default();
+    for place in &live.places {
+        names.extend(secret_names(&ground, place));
+    }
     for carried in &all {
         for entry in carried.changes.changed() {
-            println!("{}: {entry}", carried.name);
+            println!("{}: {}", carried.name, names.shown(&entry.to_string()));
         }
     }
     for name in to_come(&ground, live) {

@@ -8,6 +8,8 @@ use overlay::yaml::{Dialect, Node, read_documents};
 
 use super::Failure;
 use crate::environments::Settings;
+use crate::source::git_tree::GitTree;
+use crate::source::revision::RevisionError;
 use crate::source::subtree::Subtree;
 use crate::source::{revision, work_tree};
 
@@ -65,6 +67,21 @@ impl Fleet {
         }
     }
 
+    /// The files of a revision, and those of another one or on disk.
+    pub(super) fn open_both(
+        &self,
+        from: &str,
+        to: Option<&str>,
+    ) -> Result<[Box<dyn Tree>; 2], Failure> {
+        let Some(to) = to else {
+            return Ok([self.open(Some(from))?, self.open(None)?]);
+        };
+        let folder = self.root.as_deref().unwrap_or(Path::new("."));
+        let opened = revision::open_both(folder, [from, to], self.git_dir.as_deref());
+        let (trees, path) = opened.map_err(unresolved)?;
+        Ok(trees.map(|tree| self.below(tree, &path)))
+    }
+
     /// The folder on disk whose files [`Fleet::open`] reads.
     pub(super) fn folder(&self) -> Result<PathBuf, Failure> {
         match &self.root {
@@ -76,13 +93,15 @@ impl Fleet {
     fn of_revision(&self, revision: &str) -> Result<Box<dyn Tree>, Failure> {
         let folder = self.root.as_deref().unwrap_or(Path::new("."));
         let opened = revision::open(folder, revision, self.git_dir.as_deref());
-        let (tree, path) = opened.map_err(|error| match error.hint() {
-            Some(hint) => Failure::with_hint(error.to_string(), hint),
-            None => Failure::new(error.to_string()),
-        })?;
+        let (tree, path) = opened.map_err(unresolved)?;
+        Ok(self.below(tree, &path))
+    }
+
+    /// What of a repository's files lies below the folder that was asked for.
+    fn below(&self, tree: GitTree, path: &str) -> Box<dyn Tree> {
         match self.root {
-            Some(_) => Ok(Box::new(Subtree::new(tree, &path))),
-            None => Ok(Box::new(tree)),
+            Some(_) => Box::new(Subtree::new(tree, path)),
+            None => Box::new(tree),
         }
     }
 
@@ -108,6 +127,13 @@ fn enclosing() -> Result<PathBuf, Failure> {
             "`--root` names the folder that the paths of Kustomizations begin at",
         )
     })
+}
+
+fn unresolved(error: RevisionError) -> Failure {
+    match error.hint() {
+        Some(hint) => Failure::with_hint(error.to_string(), hint),
+        None => Failure::new(error.to_string()),
+    }
 }
 
 fn refused(error: impl std::fmt::Display) -> Failure {

@@ -25,6 +25,7 @@ use crate::cluster::{Cluster, Fence, Identity, Limits};
 use crate::reconcile::automatic::{self, waves::Waves};
 use crate::reconcile::context::{Context, Settings};
 use crate::reconcile::dependencies::Readiness;
+use crate::reconcile::dependents::{self, Dependents};
 use crate::reconcile::desired::Desired;
 use crate::reconcile::foreign::{Foreign, Whose};
 use crate::reconcile::input_watches::InputWatches;
@@ -216,12 +217,12 @@ pub(super) async fn run(args: Args) -> Outcome {
 
 /// Ready is who leads and has seen all resources once.
 async fn tell_ready(context: Arc<Context>, ready: watch::Sender<bool>) {
-    let seen = futures::future::join(
-        context.git_repositories.wait_until_ready(),
-        context.kustomizations.wait_until_ready(),
-    );
-    let (sources, kustomizations) = seen.await;
-    ready.send_replace(sources.is_ok() && kustomizations.is_ok());
+    context.listed.both().await;
+    if !context.settings.leaves_sources {
+        let packages = [Kind::OciRepository, Kind::Bucket];
+        context.listed.all(&packages).await;
+    }
+    ready.send_replace(true);
     // The receiver reads the last value for as long as there is a sender.
     ready.closed().await;
 }
@@ -296,6 +297,7 @@ fn start(
         storage: parts.storage,
         desired: Desired::default(),
         readiness: Readiness::default(),
+        dependents: Dependents::default(),
         events,
         metrics: parts.metrics,
         turns: Turns::default(),
@@ -332,6 +334,9 @@ fn start(
         let kustomizations =
             observe::kustomizations(context.clone(), scope.clone(), kustomization_writer);
         tokio::spawn(kustomizations);
+        if context.settings.shares {
+            tokio::spawn(dependents::follow(context.clone()));
+        }
     } else {
         context.listed.add(Kind::Kustomization);
         know_none(&mut kustomization_writer);
@@ -403,6 +408,7 @@ fn settings(args: &Args, features: Features, namespace: &str) -> Settings {
         gate: args.gate.thresholds(),
         custom_stages: args.policy.custom_apply_stage_kinds.clone(),
         leaves_sources: !args.scope.halves().contains(&Half::Sources),
+        leaves_kustomizations: !args.scope.halves().contains(&Half::Kustomizations),
         shares: !args.scope.watch_all_namespaces || args.scope.watch_label_selector.is_some(),
         namespace: (!args.scope.watch_all_namespaces).then(|| namespace.to_owned()),
         additive_dependency_check: features.additive_dependency_check,

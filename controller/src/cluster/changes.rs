@@ -7,6 +7,7 @@ use overlay::yaml::{Node, Value as NodeValue};
 use serde_json::{Map, Value};
 
 use super::difference::{Difference, differences, join, shown_part};
+use super::once_secret::Once;
 use super::plan::{Change, Shown};
 use super::redact::{Redactor, is_secret_kind};
 
@@ -34,19 +35,24 @@ pub(super) fn differs(live: &Value, wanted: &Value) -> bool {
 pub(crate) struct Mask<'a> {
     secret_kind: bool,
     marked: BTreeSet<String>,
+    once: Once<'a>,
     redactor: &'a Redactor,
 }
 
 impl<'a> Mask<'a> {
     /// The mask of an object as sent, and as the server read it.
     pub(super) fn new(object: &Object, answer: &Value, redactor: &'a Redactor) -> Self {
-        let mut marked = BTreeSet::new();
-        collect_marks(&object.node, String::new(), &mut marked);
         Self {
             secret_kind: answer["kind"] == "Secret" && answer["apiVersion"] == "v1",
-            marked,
+            marked: secret_leaves(&object.node),
+            once: Once::default(),
             redactor,
         }
+    }
+
+    /// Hides besides what was secret before.
+    pub(super) fn and_once(self, once: Once<'a>) -> Self {
+        Self { once, ..self }
     }
 
     /// The mask of what stands in Git before and after a change.
@@ -57,10 +63,13 @@ impl<'a> Mask<'a> {
     ) -> Self {
         let mut marked = BTreeSet::new();
         let objects = || [before, after].into_iter().flatten();
-        objects().for_each(|object| collect_marks(&object.node, String::new(), &mut marked));
+        // Few hold any, and the paths of all others need not be written.
+        let marks = objects().filter(|object| object.node.holds_secret());
+        marks.for_each(|object| collect_marks(&object.node, String::new(), &mut marked));
         Self {
             secret_kind: objects().any(|object| is_secret_kind(&object.id)),
             marked,
+            once: Once::default(),
             redactor,
         }
     }
@@ -72,6 +81,7 @@ impl<'a> Mask<'a> {
         (self.secret_kind && is_data(general))
             || general.contains(LAST_APPLIED)
             || self.marked.contains(general)
+            || self.once.leaves.is_some_and(|it| it.contains(general))
             || value
                 .as_str()
                 .is_some_and(|text| self.redactor.touches(text))
@@ -80,10 +90,9 @@ impl<'a> Mask<'a> {
     /// Both sides as they may be shown. Where one side is hidden the other is too: a password that is being
     /// replaced stood in the same text.
     pub(crate) fn show(&self, general: &str, sides: [Option<&Value>; 2]) -> [Option<Shown>; 2] {
-        let hidden = sides
-            .into_iter()
-            .flatten()
-            .any(|value| self.hides(general, value));
+        let is_doubtful = self.once.is_whole && sides[0].is_some();
+        let mut values = sides.into_iter().flatten();
+        let hidden = is_doubtful || values.any(|value| self.hides(general, value));
         sides.map(|side| {
             side.map(|value| match hidden {
                 true => Shown::Masked,
@@ -91,6 +100,13 @@ impl<'a> Mask<'a> {
             })
         })
     }
+}
+
+/// Where secrets stand in an object, with `[]` for every list item.
+pub(super) fn secret_leaves(node: &Node) -> BTreeSet<String> {
+    let mut marked = BTreeSet::new();
+    collect_marks(node, String::new(), &mut marked);
+    marked
 }
 
 fn collect_marks(node: &Node, general: String, marked: &mut BTreeSet<String>) {
@@ -211,6 +227,40 @@ mod tests {
             lines(&object, &live, &wanted),
             ["password: *** → ***", "url: *** → ***"]
         );
+    }
+
+    #[test]
+    fn what_was_secret_before_is_hidden_though_nothing_wanted_says_so() {
+        let (object, redactor) = (plain(), Redactor::default());
+        let live = json!({"data": {"token": "old-one", "size": "1"}});
+        let wanted = json!({"data": {"size": "2", "new": "x"}});
+        let leaves = BTreeSet::from(["data.token".to_owned()]);
+        for (once, hidden) in [
+            (Once::default(), vec![]),
+            (
+                Once {
+                    leaves: Some(&leaves),
+                    ..Once::default()
+                },
+                vec!["data.token"],
+            ),
+            (
+                Once {
+                    is_whole: true,
+                    ..Once::default()
+                },
+                vec!["data.token", "data.size"],
+            ),
+        ] {
+            let mask = Mask::new(&object, &wanted, &redactor).and_once(once);
+            let changes = changes(&live, &wanted, &mask);
+            let is_hidden = |change: &&Change| {
+                let sides = [&change.before, &change.after].into_iter().flatten();
+                sides.into_iter().all(|side| *side == Shown::Masked)
+            };
+            let paths = changes.iter().filter(is_hidden).map(|it| &it.path);
+            assert_eq!(paths.collect::<Vec<_>>(), hidden, "{once:?}");
+        }
     }
 
     #[test]

@@ -79,9 +79,14 @@ impl Checker<'_> {
             return Ok(Vec::new());
         };
         let result = self.check_at(step, &path).await;
-        let warnings = result.map_err(|error| {
-            self.redactor
-                .object_error(&step.object, Act::DryRun, &error)
+        let once = self.beside.once_secret.of(&step.id);
+        let warnings = result.map_err(|error| match once.is_any() {
+            true => self
+                .redactor
+                .error_of_once_secret(&step.object, Act::DryRun, &error),
+            false => self
+                .redactor
+                .object_error(&step.object, Act::DryRun, &error),
         })?;
         let warning = |text: String| format!("{}: {}", step.id, self.redactor.clean(&text));
         Ok(warnings.into_iter().map(warning).collect())
@@ -210,9 +215,14 @@ impl Checker<'_> {
         }
         if let Ok(live) = self.client.get(path).await {
             let wanted = to_json(&step.object.node, Secrets::Revealed);
-            let mask = Mask::new(&step.object, &live, self.redactor);
+            let mask = self.mask(step, &live);
             step.changes = changes(&live, &self.merged(step, &live, &wanted).await, &mask);
         }
+    }
+
+    fn mask(&self, step: &Step, answer: &Value) -> Mask<'_> {
+        let once = self.beside.once_secret.of(&step.id);
+        Mask::new(&step.object, answer, self.redactor).and_once(once)
     }
 
     /// What others may set is sent as it is there. The digest stays that of what Git says.
@@ -319,7 +329,7 @@ impl Checker<'_> {
         self.look_again(step, live);
         let differs = differs(live, answer);
         if differs || self.check_all {
-            let mask = Mask::new(&step.object, answer, self.redactor);
+            let mask = self.mask(step, answer);
             step.changes = changes(live, answer, &mask);
         }
         if differs || !step.clean_up.is_empty() {

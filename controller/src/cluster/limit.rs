@@ -15,45 +15,47 @@ use tokio::sync::oneshot;
 /// All that were in flight when the server had too much to do say so; they count once.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// The next run to begin.
-static RUNS: AtomicU64 = AtomicU64::new(0);
+/// The next turn to begin.
+static TURNS: AtomicU64 = AtomicU64::new(0);
 
-/// What requests belong to. In the order in which they are served where all else is the same.
+/// The place of a run in the queue. In the order in which they are served where all else is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Run {
+pub struct Turn {
     can_wait: bool,
     number: u64,
 }
 
 tokio::task_local! {
-    static RUN: Run;
+    static TURN: Turn;
 }
 
-/// Does work whose requests count as one run's: they wait together, behind those of runs that began before.
-/// A request outside of any is a run of its own.
-pub async fn as_one_run<Work: Future>(work: Work) -> Work::Output {
-    RUN.scope(Run::begin(), work).await
+/// Does work whose requests count as one run's: they wait together, behind those of turns that began before.
+/// A request outside of any has a turn of its own.
+pub async fn in_turn<Work: Future>(turn: Turn, work: Work) -> Work::Output {
+    TURN.scope(turn, work).await
 }
 
 /// Does work whose requests let those of all others pass.
 pub async fn when_nobody_else_asks<Work: Future>(work: Work) -> Work::Output {
-    let run = Run {
+    let turn = Turn {
         can_wait: true,
-        ..Run::current()
+        ..Turn::current()
     };
-    RUN.scope(run, work).await
+    TURN.scope(turn, work).await
 }
 
-impl Run {
-    fn begin() -> Self {
+impl Turn {
+    /// Behind all others.
+    pub fn begin() -> Self {
         Self {
             can_wait: false,
-            number: RUNS.fetch_add(1, Ordering::Relaxed),
+            number: TURNS.fetch_add(1, Ordering::Relaxed),
         }
     }
 
     fn current() -> Self {
-        RUN.try_with(|run| *run).unwrap_or_else(|_| Self::begin())
+        TURN.try_with(|turn| *turn)
+            .unwrap_or_else(|_| Self::begin())
     }
 }
 
@@ -69,11 +71,11 @@ struct State {
     /// Good answers since the limit last changed.
     good: usize,
     lowered: Option<Instant>,
-    /// By run: those that have something in flight, or that wait.
-    lines: BTreeMap<Run, Line>,
+    /// By turn: those that have something in flight, or that wait.
+    lines: BTreeMap<Turn, Line>,
 }
 
-/// The requests of one run.
+/// The requests of one turn.
 #[derive(Default)]
 struct Line {
     in_flight: usize,
@@ -83,7 +85,7 @@ struct Line {
 /// A request may be sent; whoever drops it makes place for another.
 pub(super) struct Place {
     limit: Arc<Limit>,
-    run: Run,
+    turn: Turn,
 }
 
 impl Limit {
@@ -104,7 +106,7 @@ impl Limit {
     /// Waits for a place.
     pub(super) async fn enter(self: &Arc<Self>) -> Option<Place> {
         let (give, given) = oneshot::channel();
-        self.lock().line(Run::current()).waiting.push_back(give);
+        self.lock().line(Turn::current()).waiting.push_back(give);
         self.admit();
         // Nobody who waits is sent away.
         given.await.ok()
@@ -126,14 +128,14 @@ impl Limit {
 
     /// Gives away the places that are free.
     fn admit(self: &Arc<Self>) {
-        while let Some((run, waiting)) = self.next() {
+        while let Some((turn, waiting)) = self.next() {
             let limit = self.clone();
             // One who no longer waits drops the place.
-            drop(waiting.send(Place { limit, run }));
+            drop(waiting.send(Place { limit, turn }));
         }
     }
 
-    fn next(&self) -> Option<(Run, oneshot::Sender<Place>)> {
+    fn next(&self) -> Option<(Turn, oneshot::Sender<Place>)> {
         self.lock().next()
     }
 
@@ -144,18 +146,18 @@ impl Limit {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.limit.lock().release(self.run);
+        self.limit.lock().release(self.turn);
         self.limit.admit();
     }
 }
 
 impl State {
-    fn line(&mut self, run: Run) -> &mut Line {
-        self.lines.entry(run).or_default()
+    fn line(&mut self, turn: Turn) -> &mut Line {
+        self.lines.entry(turn).or_default()
     }
 
     /// Takes a place for whoever is the next to have one.
-    fn next(&mut self) -> Option<(Run, oneshot::Sender<Place>)> {
+    fn next(&mut self) -> Option<(Turn, oneshot::Sender<Place>)> {
         if self.in_flight >= self.allowed {
             return None;
         }
@@ -163,22 +165,22 @@ impl State {
             .lines
             .iter()
             .filter(|(_, line)| !line.waiting.is_empty());
-        let first = |(run, line): &(&Run, &Line)| (run.can_wait, line.in_flight, run.number);
-        let (run, _) = waiting.min_by_key(first)?;
-        let run = *run;
-        let line = self.line(run);
+        let first = |(turn, line): &(&Turn, &Line)| (turn.can_wait, line.in_flight, turn.number);
+        let (turn, _) = waiting.min_by_key(first)?;
+        let turn = *turn;
+        let line = self.line(turn);
         let first = line.waiting.pop_front()?;
         line.in_flight += 1;
         self.in_flight += 1;
-        Some((run, first))
+        Some((turn, first))
     }
 
-    fn release(&mut self, run: Run) {
+    fn release(&mut self, turn: Turn) {
         self.in_flight -= 1;
-        let line = self.line(run);
+        let line = self.line(turn);
         line.in_flight -= 1;
         if line.in_flight == 0 && line.waiting.is_empty() {
-            self.lines.remove(&run);
+            self.lines.remove(&turn);
         }
     }
 
@@ -211,18 +213,18 @@ mod tests {
 
     use super::*;
 
-    /// A run that lets others pass.
+    /// A turn that lets others pass.
     const LAST: u64 = 0;
 
-    /// Places that a run waits for.
+    /// Places that are waited for in a turn.
     fn wait(limit: &Arc<Limit>, number: u64, count: usize) -> Vec<oneshot::Receiver<Place>> {
-        let run = Run {
+        let turn = Turn {
             can_wait: number == LAST,
             number,
         };
         let ask = |_| {
             let (give, given) = oneshot::channel();
-            limit.lock().line(run).waiting.push_back(give);
+            limit.lock().line(turn).waiting.push_back(give);
             given
         };
         (0..count).map(ask).collect()
@@ -283,7 +285,7 @@ mod tests {
     fn one_who_has_many_to_send_delays_nobody() {
         let limit = Arc::new(Limit::new(3));
         let (many, few) = (wait(&limit, 1, 5), wait(&limit, 2, 2));
-        // One place is the older run's, the others are shared.
+        // One place is the older one's, the others are shared.
         assert_eq!(order(&limit, vec![("a", many), ("b", few)]), "aabaaba");
     }
 

@@ -33,6 +33,7 @@ pub mod live;
 pub mod managed_fields;
 mod may_apply;
 mod normalise;
+mod once_secret;
 pub mod order;
 pub mod owner;
 pub mod plan;
@@ -59,15 +60,16 @@ pub use fence::Fence;
 pub use identity::Identity;
 pub use ignore::{IgnoreRule, Pointer};
 pub use inventory::Inventory;
-pub use limit::{as_one_run, when_nobody_else_asks};
+pub use limit::{Turn, in_turn, when_nobody_else_asks};
 pub use live::{Drift, Live, ObjectKey, Observed, Proof, Proofs};
 pub use managed_fields::Rival;
+pub use once_secret::OnceSecret;
 pub use owner::Owner;
 pub use plan::{
     Action, Beside, Change, Known, Plan, Recorded, Shown, Skip, Step, Unchecked, Wanted,
 };
 pub use planning::{learn, plan};
-pub(crate) use predecessor::changes_since;
+pub(crate) use predecessor::predecessor;
 pub use prune::{Fate, Kept, Pruned, look, prune};
 pub use token::issue_token;
 pub use traffic::Traffic;

@@ -2,6 +2,7 @@
 //! reconciler.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use overlay::yaml::Secret;
 use overlay::{Object, ObjectId};
@@ -14,6 +15,7 @@ use super::ignore::{IgnoreRule, Pointer};
 use super::inventory::Inventory;
 use super::live::{Live, ObjectKey, Proof, Proofs};
 use super::managed_fields::{Digest, Rival};
+use super::once_secret::OnceSecret;
 use super::order::{GroupKind, Stage};
 use super::owner::Owner;
 
@@ -70,6 +72,8 @@ pub struct Beside {
     pub unknown: BTreeSet<ObjectKey>,
     /// Secrets of the cluster that builds were lent: what is there may hold one that is wanted no more.
     pub secrets: Vec<Secret>,
+    /// What else of what is there may be secret.
+    pub once_secret: Arc<OnceSecret>,
 }
 
 /// A run that applied everything, as the status has it. What it applied and nobody has touched since needs no

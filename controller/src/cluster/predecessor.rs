@@ -1,34 +1,49 @@
 //! What differs between an object that a generator names anew and the one that was there before it.
 
+use overlay::ObjectId;
 use overlay::yaml::{Secrets, to_json};
 
 use super::approximate::merged;
 use super::changes::{Mask, changes};
 use super::client::Client;
 use super::error::Error;
+use super::once_secret::OnceSecret;
 use super::plan::{Change, Step};
 use super::redact::Redactor;
 
-/// The leaves in which a step's object differs from the live one of another name; none when that is gone, or may not be
-/// read.
-pub(crate) async fn changes_since(
+/// What was there under another name.
+#[derive(Debug, Default)]
+pub(crate) struct Predecessor {
+    /// Its unique id.
+    pub(crate) uid: Option<String>,
+    /// The leaves in which what comes differs from it.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// The live object in whose place a step's object comes; nothing is known of one that is gone, or may not be read.
+pub(crate) async fn predecessor(
     client: &Client,
     step: &Step,
-    name: &str,
+    old: &ObjectId,
     redactor: &Redactor,
-) -> Result<Vec<Change>, Error> {
+    once: &OnceSecret,
+) -> Result<Predecessor, Error> {
     let Some(resource) = &step.resource else {
-        return Ok(Vec::new());
+        return Ok(Predecessor::default());
     };
-    let mut id = step.id.clone();
-    id.name = name.to_owned();
-    let live = match client.get(&resource.object_path(&id)).await {
+    let live = match client.get(&resource.object_path(old)).await {
         Ok(live) => live,
-        Err(error) if error.is_not_found() => return Ok(Vec::new()),
-        Err(error) if error.refusal().is_some_and(|it| it.is_forbidden()) => return Ok(Vec::new()),
+        Err(error) if is_out_of_sight(&error) => return Ok(Predecessor::default()),
         Err(error) => return Err(error),
     };
-    let mask = Mask::new(&step.object, &live, redactor);
+    let mask = Mask::new(&step.object, &live, redactor).and_once(once.of(old));
     let wanted = to_json(&step.object.node, Secrets::Revealed);
-    Ok(changes(&live, &merged(&live, &wanted, None), &mask))
+    Ok(Predecessor {
+        uid: live["metadata"]["uid"].as_str().map(str::to_owned),
+        changes: changes(&live, &merged(&live, &wanted, None), &mask),
+    })
+}
+
+fn is_out_of_sight(error: &Error) -> bool {
+    error.is_not_found() || error.refusal().is_some_and(|it| it.is_forbidden())
 }

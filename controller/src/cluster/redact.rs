@@ -68,6 +68,11 @@ impl Redactor {
         self.values.retain(|value| is_value(value));
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     fn collect(&mut self, node: &Node, all: bool) {
         match &node.value {
             Value::Secret(secret) => self.add(secret.expose()),
@@ -124,8 +129,22 @@ impl Redactor {
 
     /// An error about an object, fit to be shown.
     pub(super) fn object_error(&self, object: &Object, act: Act, error: &Error) -> ObjectError {
+        self.error_of(object, act, error, is_secret(object))
+    }
+
+    /// The same of an object of which what is there may hold secrets.
+    pub(super) fn error_of_once_secret(
+        &self,
+        object: &Object,
+        act: Act,
+        error: &Error,
+    ) -> ObjectError {
+        self.error_of(object, act, error, true)
+    }
+
+    fn error_of(&self, object: &Object, act: Act, error: &Error, is_secret: bool) -> ObjectError {
         let message = match error.refusal() {
-            Some(refusal) if is_secret(object) => without_values(refusal, object),
+            Some(refusal) if is_secret => without_values(refusal, object),
             _ => error.to_string(),
         };
         ObjectError {

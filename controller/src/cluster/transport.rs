@@ -279,6 +279,55 @@ mod tests {
         Ok(answer.body(bytes::Bytes::new()).expect("valid"))
     }
 
+    fn call(method: Method) -> Call {
+        Call {
+            method,
+            target: "/api/v1/namespaces/ns/configmaps/one".to_owned(),
+            headers: HeaderMap::new(),
+            body: bytes::Bytes::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_write_is_sent_or_lasts_beyond_the_leases() {
+        super::super::install_crypto();
+        let nowhere = kube::Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let limits = Limits {
+            concurrency: 1,
+            ..Limits::default()
+        };
+        let timeout = limits.timeout;
+        let fence = Fence::default();
+        let transport = Transport::new(nowhere, limits).expect("a road");
+        let transport = transport.fenced(fence.clone());
+        let (read, write) = (call(Method::GET), call(Method::PATCH));
+        let left = |call| transport.time_left(call).ok();
+        assert_eq!(left(&write), Some(timeout), "there is no lease to hold");
+        let lease = Duration::from_secs(10);
+        fence.extend("lease", tokio::time::Instant::now() + lease);
+        assert_eq!((left(&write), left(&read)), (Some(lease), Some(timeout)));
+
+        // Its time ends while a write waits for the place that another request has.
+        let place = transport.in_flight.enter().await;
+        let waiting = tokio::spawn({
+            let (transport, write) = (transport.clone(), write.clone());
+            async move { transport.send(&write).await }
+        });
+        tokio::time::sleep(lease).await;
+        transport.in_flight.leave(place, false);
+        let sent = waiting.await.expect("it ends");
+        assert!(matches!(sent, Err(Error::Fenced)), "{sent:?}");
+        assert_eq!(
+            transport
+                .traffic()
+                .by_verb()
+                .map(|(_, count)| count)
+                .sum::<u64>(),
+            0
+        );
+        assert_eq!((left(&write), left(&read)), (None, Some(timeout)));
+    }
+
     #[test]
     fn what_may_be_sent_again() {
         let apply = HeaderMap::from_iter([(header::CONTENT_TYPE, APPLY)]);

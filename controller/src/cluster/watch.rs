@@ -78,6 +78,17 @@ struct Wanted {
     open: BTreeMap<Resource, Open>,
 }
 
+impl Wanted {
+    /// Whether all of these are watched, in whatever version.
+    fn shows(&self, resources: &BTreeSet<Resource>) -> bool {
+        let is_open = |wanted: &Resource| {
+            let same = |open: &Resource| open.group == wanted.group && open.kind == wanted.kind;
+            self.open.keys().any(same)
+        };
+        resources.iter().all(is_open)
+    }
+}
+
 /// A watch that is open.
 struct Open {
     task: AbortHandle,
@@ -112,12 +123,13 @@ impl Watches {
     /// An empty set for an owner that is gone.
     pub fn want(&self, owner: &Owner, resources: BTreeSet<Resource>) {
         let mut wanted = self.lock();
-        if resources.is_empty() {
-            wanted.by_owner.remove(owner);
-        } else if wanted.by_owner.get(owner) == Some(&resources) {
+        let before = match resources.is_empty() {
+            true => wanted.by_owner.remove(owner),
+            false => wanted.by_owner.insert(owner.clone(), resources.clone()),
+        };
+        // Among a thousand owners of the same kinds only the first and the last change what is needed.
+        if wanted.shows(&resources) && before.is_none_or(|before| before.is_subset(&resources)) {
             return;
-        } else {
-            wanted.by_owner.insert(owner.clone(), resources);
         }
         let needed = needed(&wanted);
         wanted.open.retain(|resource, watch| {

@@ -7,7 +7,7 @@ use overlay::unknown::Marker;
 
 use super::why::{Cause, causes};
 use super::{Comparison, EnvironmentChange, LeafChange, Scope, compare};
-use crate::environments::{Changed, Environment, Graph, LeafName, facts};
+use crate::environments::{Called, Changed, Environment, Graph, LeafName, Partial, Twin, stages};
 
 /// What a change reaches.
 #[derive(Clone, Debug, Default)]
@@ -38,30 +38,41 @@ pub struct Reach {
 }
 
 /// Finds what a change reaches; with files given, only what these reach.
-pub fn affected(
-    before: &Graph,
-    after: &Graph,
-    changed: &Changed,
-    marker: &Marker,
-    files: &[String],
-) -> Affected {
+pub fn affected(parts: &Partial, marker: &Marker, files: &[String]) -> Affected {
+    let Partial {
+        before,
+        after,
+        changed,
+        ..
+    } = parts;
     let Comparison { environments, .. } = compare(before, after, marker, &Scope::All);
-    let mut changes: BTreeMap<(String, String), EnvironmentChange> = environments
+    let mut changes: BTreeMap<Called, EnvironmentChange> = environments
         .into_iter()
         .map(|change| ((change.name.clone(), change.path.clone()), change))
         .collect();
+    let old = by_name(before);
+    let new = by_name(after);
+    let all: BTreeSet<&Called> = old.keys().chain(new.keys()).collect();
+    let mut reached: BTreeMap<Called, Reach> = BTreeMap::new();
+    for called in all {
+        let sides = [old.get(called).copied(), new.get(called).copied()];
+        let change = changes.remove(called);
+        let stages = stages_of(called, sides, parts);
+        let reach = reach(called, stages, sides, change, changed, files);
+        reached.insert(called.clone(), reach);
+    }
+    let twins = parts.twins.iter().filter_map(|twin| {
+        let reach = like(twin, reached.get(&twin.of)?);
+        Some((twin.called.clone(), reach))
+    });
+    let twins: Vec<(Called, Reach)> = twins.collect();
+    reached.extend(twins);
     let mut result = Affected {
         unread: unread(before, after, changed),
+        untouched: parts.untouched,
         ..Affected::default()
     };
-    let old = by_place(before);
-    let new = by_place(after);
-    let places: BTreeSet<&(String, String)> = old.keys().chain(new.keys()).collect();
-    for place in places {
-        let sides = [old.get(place).copied(), new.get(place).copied()];
-        let change = changes.remove(place);
-        let stages = stages(before, after, sides);
-        let reach = reach(place, stages, sides, change, changed, files);
+    for reach in reached.into_values() {
         if reach.changed.is_empty() && reach.rebuilt.is_empty() {
             result.untouched += 1;
             continue;
@@ -74,23 +85,38 @@ pub fn affected(
     result
 }
 
-fn by_place(graph: &Graph) -> BTreeMap<(String, String), &Environment> {
+fn by_name(graph: &Graph) -> BTreeMap<Called, &Environment> {
     let environments = graph.environments.iter();
     environments
         .map(|it| ((it.name.clone(), it.path.clone()), it))
         .collect()
 }
 
-fn stages(before: &Graph, after: &Graph, [old, new]: [Option<&Environment>; 2]) -> Vec<String> {
-    match (old, new) {
-        (_, Some(new)) => facts(new, &after.folders).stages,
-        (Some(old), None) => facts(old, &before.folders).stages,
-        (None, None) => Vec::new(),
+/// The stages of an environment, those of what was left out of it too.
+fn stages_of(
+    called: &Called,
+    [old, new]: [Option<&Environment>; 2],
+    parts: &Partial,
+) -> Vec<String> {
+    let mut all = new.or(old).map(stages).unwrap_or_default();
+    all.extend(parts.stages.get(called).into_iter().flatten().cloned());
+    all.into_iter().collect()
+}
+
+/// What happens in one environment, in its twin.
+fn like(twin: &Twin, reach: &Reach) -> Reach {
+    let (name, path) = twin.called.clone();
+    let stages: BTreeSet<String> = twin.stages.iter().cloned().collect();
+    Reach {
+        name,
+        path,
+        stages: stages.into_iter().collect(),
+        ..reach.clone()
     }
 }
 
 fn reach(
-    (name, path): &(String, String),
+    (name, path): &Called,
     stages: Vec<String>,
     [old, new]: [Option<&Environment>; 2],
     change: Option<EnvironmentChange>,

@@ -1,18 +1,22 @@
 //! Two graphs become a comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use overlay::ObjectId;
 use overlay::unknown::Marker;
 
+use super::conceal::conceal;
 use super::deprecated::warning;
 use super::immutable::{replaced, says};
 use super::lines::Lines;
 use super::pair::{Pair, Side, pairs};
 use super::{Action, Comparison, EnvironmentChange, LeafChange, ObjectChange, Presence, Problem};
 use crate::cluster::redact::Redactor;
-use crate::environments::{Environment, Graph, Leaf, LeafName, Outcome, facts, token_in};
+use crate::environments::{
+    Environment, Graph, Leaf, LeafName, Outcome, SecretNames, UNKNOWN_SUFFIX, parallel, stages,
+    token_in,
+};
 use crate::reconcile::gate::is_guarded;
 
 /// What of the environments is compared.
@@ -38,19 +42,14 @@ const ORPHAN: &str = crate::api::kustomization::deletion_policy::ORPHAN;
 /// Compares what two graphs have within a scope.
 pub fn compare(before: &Graph, after: &Graph, marker: &Marker, scope: &Scope) -> Comparison {
     let mut comparison = Comparison::default();
-    for (old, new) in matched(before, after) {
-        let Some(environment) = new.or(old) else {
-            continue;
-        };
-        let graph = if new.is_some() { after } else { before };
-        let stages = facts(environment, &graph.folders).stages;
-        if !is_in_scope(environment, &stages, scope) {
-            continue;
-        }
-        let sides = [old, new];
-        let Some(change) = environment_change(environment, stages, sides, marker, scope) else {
-            continue;
-        };
+    let changes = parallel::each(&matched(before, after), |(old, new)| {
+        let environment = new.or(*old)?;
+        let stages: Vec<String> = stages(environment).into_iter().collect();
+        let is_meant = is_in_scope(environment, &stages, scope);
+        let change = || environment_change(environment, stages, [*old, *new], marker, scope);
+        is_meant.then(change).flatten()
+    });
+    for change in changes.into_iter().flatten() {
         match change.leaves.is_empty() && change.presence == Presence::Kept {
             true => comparison.unchanged.push(change.name),
             false => comparison.environments.push(change),
@@ -125,7 +124,8 @@ fn environment_change(
     }
     let mut work = Work::new(&before, &after, marker);
     work.compare(new.is_some());
-    Some(EnvironmentChange {
+    let names = work.secret_names();
+    let mut change = EnvironmentChange {
         name: environment.name.clone(),
         kind: environment.kind,
         path: environment.path.clone(),
@@ -138,7 +138,9 @@ fn environment_change(
         unchanged: work.unchanged,
         warnings: work.warnings(),
         leaves: work.leaves(),
-    })
+    };
+    conceal(&mut change, &names);
+    Some(change)
 }
 
 /// The comparison of one environment in progress.
@@ -181,9 +183,11 @@ impl<'a> Work<'a> {
     fn compare(&mut self, is_there: bool) {
         self.note_problems();
         let redactor = self.redactor();
+        let pairs = pairs(&self.before, &self.after);
         let lines = Lines {
             marker: self.marker,
             redactor: &redactor,
+            unsettled: unsettled(&pairs),
         };
         let broken: Vec<LeafName> = self
             .problems
@@ -191,7 +195,7 @@ impl<'a> Work<'a> {
             .filter(|(_, problem)| *problem != Problem::IsMended)
             .map(|(name, _)| name.clone())
             .collect();
-        for pair in pairs(&self.before, &self.after) {
+        for pair in pairs {
             let is_lost = pair.after.is_none();
             let owner = pair.before.as_ref().map(|side| &side.leaf.name);
             // What a Kustomization that does not build has applied stays as it is.
@@ -233,6 +237,13 @@ impl<'a> Work<'a> {
         let mut redactor = Redactor::of(leaves.flat_map(|leaf| leaf.objects()));
         redactor.retain(|value| token_in(value, self.marker).is_none());
         redactor
+    }
+
+    /// The names that tell of secret content, on both sides, of what stays as it is too: others may refer to it anew.
+    fn secret_names(&self) -> SecretNames {
+        let there = self.there.iter().map(|leaf| &**leaf);
+        let leaves = self.before.iter().copied().chain(there);
+        SecretNames::of(leaves.flat_map(Leaf::objects), self.marker)
     }
 
     fn change(
@@ -353,6 +364,20 @@ impl<'a> Work<'a> {
         }
         leaves
     }
+}
+
+/// Generated objects that are called the same as far as that is known, and hold other things that are not.
+fn unsettled(pairs: &[Pair<'_>]) -> BTreeSet<String> {
+    let is_other = |pair: &&Pair<'_>| match (&pair.before, &pair.after) {
+        (Some(before), Some(after)) => {
+            before.object.id.name == after.object.id.name
+                && after.object.id.name.ends_with(UNKNOWN_SUFFIX)
+                && before.object.node != after.object.node
+        }
+        _ => false,
+    };
+    let after = pairs.iter().filter(is_other).filter_map(|pair| pair.after);
+    after.map(|side| side.object.id.name.clone()).collect()
 }
 
 /// What becomes of an object that both sides have; `None` when it stays as it is.

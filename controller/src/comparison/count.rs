@@ -1,6 +1,8 @@
 //! How many objects of each kind of change there are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use overlay::ObjectId;
 
 use super::{Action, Comparison, EnvironmentChange, ObjectChange};
 
@@ -113,8 +115,12 @@ impl Counts {
                 counts.unchanged += environment.unchanged;
             }
             for leaf in &environment.leaves {
+                // Several may be called the same, where the ends of their names are not shown.
+                let mut same: HashMap<&ObjectId, usize> = HashMap::new();
                 for object in &leaf.objects {
-                    if seen.insert((&environment.path, &leaf.name, &object.id)) {
+                    let number = same.entry(&object.id).or_default();
+                    *number += 1;
+                    if seen.insert((&environment.path, &leaf.name, &object.id, *number)) {
                         counts.add(object);
                     }
                 }

@@ -8,6 +8,7 @@
 
 mod affected;
 mod compare;
+mod conceal;
 mod count;
 mod deprecated;
 mod fold;
@@ -28,6 +29,7 @@ use crate::environments::{Kind, LeafName};
 
 pub use affected::{Affected, Reach, affected};
 pub use compare::{Scope, compare};
+pub use conceal::conceal;
 pub use count::{Count, Counts};
 pub use fold::{Group, groups};
 pub use why::{Cause, causes};
@@ -135,7 +137,7 @@ pub enum Action {
 pub struct ObjectChange {
     /// Who it is, or was.
     pub id: ObjectId,
-    /// The name that it had, where a generator names it anew.
+    /// The name that it had, where a generator names it anew; where the ends of both are not shown, the same as now.
     pub old_name: Option<String>,
     /// The Kustomization that had it before, where that is another one.
     pub moved_from: Option<LeafName>,

@@ -55,6 +55,8 @@ pub fn tell(
         (Some(before), Some(after)) => {
             let (before, after) = (show(before), show(after));
             match before == after {
+                // What differs is not shown: the end of a generated name.
+                true if is_certain => told('~', format!("{path}: {after} changed")),
                 true => told('?', format!("{path}: may change: {after}")),
                 false if is_certain => told('~', format!("{path}: {before} → {after}")),
                 false => told('?', format!("{path}: may change: {before} → {after}")),

@@ -207,7 +207,10 @@ pub(super) fn name(object: &ObjectChange) -> String {
 pub(crate) fn remarks(object: &ObjectChange) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(old) = &object.old_name {
-        remarks.push(visible(&format!("was {old}")));
+        remarks.push(match *old == object.id.name {
+            true => "under a new name".to_owned(),
+            false => visible(&format!("was {old}")),
+        });
     }
     if let Some(leaf) = &object.moved_from {
         remarks.push(visible(&format!("moves here from {leaf}")));

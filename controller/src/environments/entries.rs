@@ -6,6 +6,7 @@ use overlay::build::Read;
 use overlay::path::join;
 use overlay::yaml::{Dialect, Node, read_documents};
 use overlay::{EntryKind, Object, ObjectId, Origin, Place};
+use serde::{Deserialize, Serialize};
 
 use super::folders::{Folders, is_below, is_manifest};
 use super::leaf;
@@ -36,6 +37,15 @@ pub(super) struct Entry {
     pub(super) home: Option<Home>,
 }
 
+/// Where an entry is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Written {
+    /// The file of `flux bootstrap`.
+    pub(super) file: String,
+    /// The folders whose builds may change what is in it; none when it stays as written.
+    pub(super) builders: Vec<String>,
+}
+
 /// The source that an entry's files come from.
 #[derive(Clone, Debug)]
 pub(super) struct Home {
@@ -56,15 +66,39 @@ impl Entry {
                 name: path.to_owned(),
             },
             path: path.to_owned(),
-            spec: KustomizationSpec {
-                path: Some(path.to_owned()),
-                prune: true,
-                decryption: Some(Decryption::default()),
-                ..KustomizationSpec::default()
-            },
+            spec: spec_of_folder(path),
             place: None,
             home: None,
         }
+    }
+
+    /// The entry of a path, from where it is known to be written.
+    pub(super) fn of_written(site: &Site<'_>, written: &Written, path: &str) -> Option<Self> {
+        let sets: Vec<Vec<Object>> = match written.builders.as_slice() {
+            [] => vec![self::written(site, &written.file)],
+            builders => builders
+                .iter()
+                .map(|folder| rendered(site, folder))
+                .collect(),
+        };
+        let entries = sets.iter().flat_map(|objects| {
+            let from_there = |object: &&Object| *object.origin.place.file == *written.file;
+            let found = objects.iter().filter(from_there);
+            let found = found.filter(|object| is_kustomization(&object.id));
+            found.filter_map(|object| entry_of(object, objects))
+        });
+        let mut entries = entries.filter(|entry| entry.path == path);
+        entries.find(|entry| leads_somewhere(site, entry))
+    }
+}
+
+/// The spec of a folder that no Kustomization builds.
+pub(super) fn spec_of_folder(path: &str) -> KustomizationSpec {
+    KustomizationSpec {
+        path: Some(path.to_owned()),
+        prune: true,
+        decryption: Some(Decryption::default()),
+        ..KustomizationSpec::default()
     }
 }
 
@@ -140,8 +174,7 @@ fn written(site: &Site<'_>, file: &str) -> Vec<Object> {
 
 /// The objects that a folder's build gives.
 fn rendered(site: &Site<'_>, folder: &str) -> Vec<Object> {
-    let spec = Entry::of_folder(Kind::Cluster, folder).spec;
-    match leaf::build(site, &spec, None) {
+    match leaf::build(site, &spec_of_folder(folder), None) {
         Outcome::Built(built) => built.objects,
         Outcome::External(_) | Outcome::Failed(_) => Vec::new(),
     }

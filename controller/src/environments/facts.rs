@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use overlay::build::Read;
+use overlay::build::{Read, Reads};
+use overlay::path::join;
 
 use super::folders::{Folders, is_below};
 use super::{Environment, Leaf, Outcome};
@@ -44,7 +45,7 @@ pub fn facts(environment: &Environment, folders: &Folders) -> Facts {
             Outcome::Built(built) => {
                 facts.objects += built.objects.len();
                 encrypted.extend(built.composed.encrypted.iter().cloned());
-                stages.extend(stages_of(leaf));
+                stages.extend(stages_of(&built.composed.reads));
                 let used = entered(leaf, folders);
                 let options = used
                     .into_iter()
@@ -70,13 +71,24 @@ pub fn facts(environment: &Environment, folders: &Folders) -> Facts {
     facts
 }
 
-/// The stages whose files a leaf is made of.
-fn stages_of(leaf: &Leaf) -> impl Iterator<Item = String> + '_ {
-    let reads = leaf.built().map(|built| &built.composed.reads.paths);
-    let files = reads.into_iter().flatten();
-    files
-        .filter(|(path, read)| matches!(read, Read::File(_)) && is_below(STAGES, path))
-        .filter_map(|(path, _)| path.split('/').nth(1).map(str::to_owned))
+/// The stages that an environment extends.
+pub fn stages(environment: &Environment) -> BTreeSet<String> {
+    let built = environment.leaves.iter().filter_map(|leaf| leaf.built());
+    built
+        .flat_map(|built| stages_of(&built.composed.reads))
+        .collect()
+}
+
+/// The stages whose files a build looked at.
+pub(super) fn stages_of(reads: &Reads) -> Vec<String> {
+    let below = reads.paths.range(join(STAGES, "")..);
+    let below = below.take_while(|(path, _)| is_below(STAGES, path));
+    let files = below.filter(|(_, read)| matches!(read, Read::File(_)));
+    let mut stages: Vec<&str> = files
+        .filter_map(|(path, _)| path.split('/').nth(1))
+        .collect();
+    stages.dedup();
+    stages.into_iter().map(str::to_owned).collect()
 }
 
 /// The folders with a kustomization file that a leaf's build entered.

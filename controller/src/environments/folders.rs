@@ -2,29 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::changed::Changed;
 use overlay::path::{clean, join};
 use overlay::yaml::{Dialect, Mapping, Node, read_documents};
 use overlay::{EntryKind, ObjectHash, Tree, TreeError};
-use serde::{Deserialize, Serialize};
-
-use super::changed::Changed;
 
 /// The names that a kustomization file may have.
-const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(super) const KUSTOMIZATION_FILES: [&str; 3] =
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Where `flux bootstrap` writes what a cluster pulls.
-const SYNC_FILE: &str = "gotk-sync.yaml";
+pub(super) const SYNC_FILE: &str = "gotk-sync.yaml";
 
 /// Folders may lie this deep.
 const DEPTH: usize = 64;
 
 /// A folder with a kustomization file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
     /// The kustomization file's path.
     pub file: String,
     /// The file's blob.
-    #[serde(with = "hex_id")]
     pub id: ObjectHash,
     /// It is an option that others add (`kind: Component`).
     pub is_component: bool,
@@ -37,7 +35,7 @@ pub struct Folder {
 }
 
 /// What holds manifests in a tree.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folders {
     /// The folders with a kustomization file, by path.
     pub by_path: BTreeMap<String, Folder>,
@@ -49,53 +47,39 @@ pub struct Folders {
     pub sync_files: Vec<String>,
 }
 
-/// Git's ids as people write them.
-mod hex_id {
-    use overlay::ObjectHash;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(id: &ObjectHash, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectHash, D::Error> {
-        let text = String::deserialize(from)?;
-        let mut id = [0; 20];
-        let digits = text.as_bytes().chunks(2);
-        let read = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        if text.len() != 2 * id.len() {
-            return Err(Error::custom("no id of Git"));
-        }
-        for (byte, pair) in id.iter_mut().zip(digits) {
-            *byte = read(pair).ok_or_else(|| Error::custom("no id of Git"))?;
-        }
-        Ok(ObjectHash(id))
-    }
-}
-
 impl Folder {
     /// Whether it takes in the same folders in the same way.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    fn is_like(&self, other: &Self) -> bool {
         let id = other.id;
         Self { id, ..self.clone() } == *other
     }
 }
 
-/// What a kustomization file takes in, of the folders that there are.
-pub(super) fn taken_in(
-    tree: &dyn Tree,
-    path: &str,
-    file: &str,
-    known: &Folders,
-) -> Result<Option<Folder>, TreeError> {
-    let mut read = folder(tree, path, file)?;
-    if let Some(folder) = &mut read {
-        for list in [&mut folder.bases, &mut folder.components] {
-            list.retain(|included| included != path && known.by_path.contains_key(included));
+/// Whether a kustomization file takes in the same folders in the same way in two trees that have the same folders.
+pub(super) fn is_alike(from: &dyn Tree, to: &dyn Tree, file: &str) -> Result<bool, TreeError> {
+    let path = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let read = |tree: &dyn Tree| -> Result<Option<Folder>, TreeError> {
+        let mut read = folder(tree, path, file)?;
+        if let Some(folder) = &mut read {
+            folder.bases = folders_among(tree, &folder.bases)?;
+            folder.components = folders_among(tree, &folder.components)?;
+        }
+        Ok(read)
+    };
+    Ok(match (read(from)?, read(to)?) {
+        (Some(old), Some(new)) => new.is_like(&old),
+        (old, new) => old.is_none() && new.is_none(),
+    })
+}
+
+fn folders_among(tree: &dyn Tree, paths: &[String]) -> Result<Vec<String>, TreeError> {
+    let mut folders = Vec::new();
+    for path in paths {
+        if tree.kind(path)? == Some(EntryKind::Folder) {
+            folders.push(path.clone());
         }
     }
-    Ok(read)
+    Ok(folders)
 }
 
 impl Folders {

@@ -18,19 +18,23 @@ const HASH_LENGTH: usize = 10;
 /// The name without the hash of its content; `None` when it has none, or is not generated.
 pub fn stem(object: &Object) -> Option<&str> {
     object.origin.generator.as_ref()?;
-    let (stem, hash) = object.id.name.rsplit_once('-')?;
+    let name = &object.id.name;
+    let unknown = name
+        .rsplit_once('-')
+        .filter(|(_, end)| *end == UNKNOWN_SUFFIX);
+    stem_of(name).or(unknown.map(|(stem, _)| stem))
+}
+
+/// A name without what looks like the hash of a generator; `None` when it ends otherwise.
+pub(super) fn stem_of(name: &str) -> Option<&str> {
+    let (stem, hash) = name.rsplit_once('-')?;
     let is_hash = hash.len() == HASH_LENGTH && hash.bytes().all(|c| HASH_ALPHABET.contains(&c));
-    (is_hash || hash == UNKNOWN_SUFFIX).then_some(stem)
+    is_hash.then_some(stem)
 }
 
 /// Whether a name is one that a generated object of this stem has had: with some hash behind it.
 pub fn is_of_stem(stem: &str, name: &str) -> bool {
-    let hash = name
-        .strip_prefix(stem)
-        .and_then(|rest| rest.strip_prefix('-'));
-    hash.is_some_and(|hash| {
-        hash.len() == HASH_LENGTH && hash.bytes().all(|c| HASH_ALPHABET.contains(&c))
-    })
+    stem_of(name) == Some(stem)
 }
 
 /// Gives objects other names, in all references to them too: pairs of what was and what is to be.

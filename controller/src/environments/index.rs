@@ -1,111 +1,376 @@
-//! What may be remembered of a tree's graph from one run to the next: which folders there are, and what each entry was
-//! made of. Paths and names, no content of any file.
+//! What may be remembered of a tree's graph from one run to the next: what each Kustomization of each entry was made of.
+//! Paths and names, no content of any file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use overlay::build::Reads;
+use overlay::unknown::Marker;
+use overlay::vars::Variables;
 use serde::{Deserialize, Serialize};
 
-use super::folders::{Folder, Folders};
-use super::{Changed, Environment, Graph, Kind, Outcome};
+use super::entries::{Written, spec_of_folder};
+use super::facts::stages_of;
+use super::secret_names::SecretNames;
+use super::spec::is_source;
+use super::values::token_in;
+use super::walk::{Instead, Walked};
+use super::{Changed, Composed, Environment, Graph, Kind, Leaf, LeafName, Outcome};
+use crate::cluster::redact::Redactor;
 
-/// A graph's folders and entries.
+/// A graph's entries.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
-    pub(super) folders: Folders,
     /// All paths that builds looked at, sorted.
     paths: Vec<String>,
+    materials: Vec<Material>,
     pub(super) entries: Vec<Row>,
     /// How many environments there are.
     pub(super) environments: usize,
 }
 
-/// What several environments of one entry are made of.
+/// What some Kustomizations are made of.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Material {
+    /// Numbers of paths, sorted.
+    reads: Vec<u32>,
+    /// The stages among them.
+    stages: Vec<String>,
+}
+
+/// An entry, its Kustomizations and its environments.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) kind: Kind,
     pub(super) path: String,
-    /// It is a Kustomization that a file holds, and no mere folder.
-    pub(super) is_written: bool,
-    /// A part of it does not build: nobody knows what that looked at.
+    /// Where it is written; a mere folder is nowhere.
+    pub(super) written: Option<Written>,
+    /// What the folders were made of whose builds say how it is written.
+    written_by: Vec<u32>,
+    pub(super) environments: Vec<Named>,
+    /// Those that bring others before these.
+    pub(super) parts: Vec<Part>,
+}
+
+/// An environment.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Named {
+    pub(super) name: String,
+    /// Its Kustomizations, by number.
+    pub(super) parts: Vec<usize>,
+}
+
+/// A Kustomization.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) name: LeafName,
+    /// Who brings it, by number.
+    pub(super) parent: Option<usize>,
+    /// What it is made of; nothing here when its files lie in another repository.
+    material: Option<u32>,
+    /// Parts of the same number are one and the same but for the values of their variables. Those are put into each
+    /// object by itself: none has its name of them, and all together are far from the budget.
+    pub(super) twins: Option<u32>,
+    /// It does not build: nobody knows what that looked at.
     fails: bool,
-    /// Numbers of paths, sorted.
-    reads: Vec<u32>,
+    /// It holds values or names that must not be shown, wherever else in the environment they turn up.
+    pub(super) holds_secrets: bool,
+    /// It says where files come from, which others may go by.
+    holds_sources: bool,
+}
+
+/// An entry that a change reaches.
+pub(super) struct Reached<'i> {
+    pub(super) row: &'i Row,
+    /// The Kustomizations that are made of what has changed, by number.
+    pub(super) touched: Vec<usize>,
+    /// For each Kustomization, whether it must be built: it is touched, or what is touched depends on it or it on that.
+    pub(super) needed: Vec<bool>,
+    /// Nobody knows what of it is touched.
+    pub(super) is_unknown: bool,
 }
 
 impl Index {
     /// What may be remembered of a graph; nothing of one whose environments' names depend on one another.
-    pub fn of(graph: &Graph) -> Option<Self> {
-        let mut entries: BTreeMap<(Kind, &str), Vec<&Environment>> = BTreeMap::new();
-        for environment in &graph.environments {
-            let key = (environment.kind, environment.path.as_str());
-            entries.entry(key).or_default().push(environment);
-        }
-        let read = |environments: &[&Environment]| -> BTreeSet<String> {
-            let leaves = environments
-                .iter()
-                .flat_map(|environment| &environment.leaves);
-            let built = leaves.filter_map(|leaf| leaf.built());
-            built
-                .flat_map(|built| built.composed.reads.paths.keys().cloned())
-                .collect()
-        };
-        let reads: Vec<BTreeSet<String>> = entries.values().map(|it| read(it)).collect();
-        let paths: BTreeSet<&String> = reads.iter().flatten().collect();
-        let paths: Vec<String> = paths.into_iter().cloned().collect();
-        let number = |path: &String| {
-            let found = paths.binary_search(path).ok()?;
-            u32::try_from(found).ok()
-        };
-        let rows = entries
-            .iter()
-            .zip(&reads)
-            .map(|(((kind, path), environments), reads)| Row {
-                kind: *kind,
-                path: (*path).to_owned(),
-                is_written: environments.iter().any(|it| is_written(it)),
-                fails: environments.iter().any(|it| it.fails()),
-                reads: reads.iter().filter_map(number).collect(),
-            });
-        let rows = rows.collect();
+    pub fn of(graph: &Graph, marker: &Marker) -> Option<Self> {
         let is_named_alone = graph.environments.iter().all(is_named_by_itself);
-        is_named_alone.then(|| Self {
-            folders: graph.folders.clone(),
-            entries: rows,
-            environments: graph.environments.len(),
-            paths,
-        })
+        is_named_alone.then(|| Indexing::new(graph, marker).index())
     }
 
     /// The entries that are made of what has changed, and those of which nobody knows.
-    pub(super) fn touched(&self, changed: &Changed) -> Vec<&Row> {
-        let number = |path: &String| {
-            let found = self.paths.binary_search(path).ok()?;
-            u32::try_from(found).ok()
-        };
-        let changed: Vec<u32> = changed.paths.iter().filter_map(number).collect();
-        let is_touched = |row: &&Row| {
-            row.fails
-                || changed
-                    .iter()
-                    .any(|path| row.reads.binary_search(path).is_ok())
-        };
-        self.entries.iter().filter(is_touched).collect()
+    pub(super) fn reached(&self, changed: &Changed) -> Vec<Reached<'_>> {
+        let mut is_changed = vec![false; self.paths.len()];
+        let numbers = changed.paths.iter();
+        let numbers = numbers.filter_map(|path| self.paths.binary_search(path).ok());
+        numbers.for_each(|number| is_changed[number] = true);
+        let is_changed = |path: &u32| is_changed.get(*path as usize) == Some(&true);
+        let materials = self.materials.iter();
+        let touched: Vec<bool> = materials
+            .map(|material| material.reads.iter().any(is_changed))
+            .collect();
+        let is_touched = |material: u32| touched.get(material as usize) == Some(&true);
+        let reached = self.entries.iter().map(|row| row.reached(&is_touched));
+        reached.flatten().collect()
     }
 
-    /// The folder that a kustomization file belongs to.
-    pub(super) fn folder_of(&self, file: &str) -> Option<&Folder> {
-        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        self.folders
-            .by_path
-            .get(folder)
-            .filter(|known| known.file == file)
+    /// The stages of some Kustomizations.
+    pub(super) fn stages<'p>(&self, parts: impl Iterator<Item = &'p Part>) -> Vec<String> {
+        let materials = parts.filter_map(|part| part.material);
+        let materials = materials.filter_map(|number| self.materials.get(number as usize));
+        materials
+            .flat_map(|material| material.stages.iter().cloned())
+            .collect()
     }
 }
 
-/// An entry that a file holds has a name; one that is a folder has a path alone.
-fn is_written(environment: &Environment) -> bool {
-    let entry = environment.leaves.iter().find(|leaf| leaf.parent.is_none());
-    entry.is_some_and(|entry| !entry.name.namespace.is_empty())
+impl<'i> Reached<'i> {
+    /// What is not built as a whole.
+    pub(super) fn instead(&self) -> Instead<'i> {
+        let parts = &self.row.parts;
+        let unneeded = parts.iter().zip(&self.needed).filter(|(_, is)| !**is);
+        let left_out =
+            unneeded.filter_map(|(part, _)| Some((&part.name, &parts[part.parent?].name)));
+        let numbers = self.touched.iter().filter(|number| self.is_apart(**number));
+        Instead {
+            left_out: left_out.collect(),
+            composed: numbers.map(|number| &parts[*number].name).collect(),
+        }
+    }
+
+    /// Whether of a touched Kustomization only the objects count that change: nothing looks at the others, and variables
+    /// are put into each by itself.
+    fn is_apart(&self, number: usize) -> bool {
+        let parts = &self.row.parts;
+        let part = &parts[number];
+        let mut above = std::iter::successors(part.parent, |above| parts[*above].parent);
+        !self.is_unknown
+            && part.twins.is_some()
+            && !part.holds_secrets
+            && !above.any(|above| self.touched.contains(&above))
+            && !parts.iter().any(|other| other.parent == Some(number))
+    }
+
+    /// Whether all that is needed was built, and nothing else.
+    pub(super) fn is_whole(&self, walked: &Walked) -> bool {
+        let parts = self.row.parts.iter().zip(&self.needed);
+        let needed = parts.filter(|(_, needed)| **needed);
+        let needed: BTreeSet<&LeafName> = needed.map(|(part, _)| &part.name).collect();
+        let built = walked.leaves.iter().map(|leaf| &leaf.name);
+        needed == built.collect()
+    }
+}
+
+impl Row {
+    fn reached(&self, is_touched: &dyn Fn(u32) -> bool) -> Option<Reached<'_>> {
+        let parts = || self.parts.iter();
+        let touched: Vec<usize> = (0..)
+            .zip(parts())
+            .filter(|(_, part)| part.material.is_some_and(is_touched))
+            .map(|(number, _)| number)
+            .collect();
+        let is_unknown = parts().any(|part| part.fails)
+            || self.written_by.iter().any(|made_of| is_touched(*made_of))
+            || touched
+                .iter()
+                .any(|number| self.parts[*number].holds_sources);
+        if touched.is_empty() && !is_unknown {
+            return None;
+        }
+        let needed = match is_unknown {
+            true => vec![true; self.parts.len()],
+            false => self.needed(&touched),
+        };
+        Some(Reached {
+            row: self,
+            touched,
+            needed,
+            is_unknown,
+        })
+    }
+
+    /// What is touched with all that it brings, what others may look at, and what leads to these.
+    fn needed(&self, touched: &[usize]) -> Vec<bool> {
+        let mut below: Vec<bool> = Vec::with_capacity(self.parts.len());
+        for (number, part) in self.parts.iter().enumerate() {
+            let is_below = part.parent.is_some_and(|parent| below[parent]);
+            below.push(is_below || touched.contains(&number));
+        }
+        let mut needed = below;
+        for (number, part) in self.parts.iter().enumerate().rev() {
+            needed[number] |= part.holds_secrets || part.holds_sources;
+            if let Some(parent) = part.parent
+                && needed[number]
+            {
+                needed[parent] = true;
+            }
+        }
+        needed
+    }
+}
+
+/// An index in the making.
+struct Indexing<'g> {
+    graph: &'g Graph,
+    marker: &'g Marker,
+    paths: Vec<String>,
+    /// By where they lie in memory: what several are made of is noted once.
+    known: HashMap<*const Reads, u32>,
+    materials: Vec<Material>,
+    /// The first of each number, by what was composed for it.
+    twins: HashMap<*const Composed, Vec<(u32, &'g Leaf)>>,
+    next_twins: u32,
+}
+
+impl<'g> Indexing<'g> {
+    fn new(graph: &'g Graph, marker: &'g Marker) -> Self {
+        let composed = graph.composer.all();
+        let reads = composed.iter().map(|composed| &composed.reads.paths);
+        let paths: BTreeSet<&String> = reads.flat_map(|paths| paths.keys()).collect();
+        Self {
+            graph,
+            marker,
+            paths: paths.into_iter().cloned().collect(),
+            known: HashMap::new(),
+            materials: Vec::new(),
+            twins: HashMap::new(),
+            next_twins: 0,
+        }
+    }
+
+    fn index(mut self) -> Index {
+        let mut entries: BTreeMap<(Kind, &str), Vec<&'g Environment>> = BTreeMap::new();
+        for environment in &self.graph.environments {
+            let key = (environment.kind, environment.path.as_str());
+            entries.entry(key).or_default().push(environment);
+        }
+        let rows = entries.into_iter();
+        let entries = rows.map(|((kind, path), environments)| self.row(kind, path, &environments));
+        let entries = entries.collect();
+        Index {
+            entries,
+            environments: self.graph.environments.len(),
+            paths: self.paths,
+            materials: self.materials,
+        }
+    }
+
+    fn row(&mut self, kind: Kind, path: &str, environments: &[&'g Environment]) -> Row {
+        let mut leaves: Vec<&'g Leaf> = Vec::new();
+        let mut named = Vec::new();
+        for environment in environments {
+            let mut parts = Vec::new();
+            for leaf in &environment.leaves {
+                let known = leaves.iter().position(|other| other.name == leaf.name);
+                parts.push(known.unwrap_or(leaves.len()));
+                if known.is_none() {
+                    leaves.push(leaf);
+                }
+            }
+            named.push(Named {
+                name: environment.name.clone(),
+                parts,
+            });
+        }
+        let written = written(self.graph, &leaves);
+        Row {
+            kind,
+            path: path.to_owned(),
+            written_by: self.written_by(written.as_ref()),
+            written,
+            environments: named,
+            parts: leaves.iter().map(|leaf| self.part(leaf, &leaves)).collect(),
+        }
+    }
+
+    fn written_by(&mut self, written: Option<&Written>) -> Vec<u32> {
+        let builders = written.into_iter().flat_map(|written| &written.builders);
+        let composer = &self.graph.composer;
+        let made_of = builders.filter_map(|folder| composer.made_of(&spec_of_folder(folder)));
+        let made_of: Vec<Arc<Composed>> = made_of.collect();
+        let reads = made_of.iter().map(|composed| &composed.reads);
+        reads.map(|reads| self.note(reads)).collect()
+    }
+
+    fn part(&mut self, leaf: &'g Leaf, all: &[&Leaf]) -> Part {
+        let parent = leaf.parent.as_ref();
+        let reads = leaf.built().map(|built| &built.composed.reads);
+        Part {
+            name: leaf.name.clone(),
+            parent: parent.and_then(|parent| all.iter().position(|other| other.name == *parent)),
+            material: reads.map(|reads| self.material(reads)),
+            twins: self.twins(leaf),
+            fails: matches!(leaf.outcome, Outcome::Failed(_)),
+            holds_secrets: holds_secrets(leaf, self.marker),
+            holds_sources: leaf.objects().iter().any(|object| is_source(&object.id)),
+        }
+    }
+
+    fn material(&mut self, reads: &'g Reads) -> u32 {
+        if let Some(number) = self.known.get(&std::ptr::from_ref(reads)) {
+            return *number;
+        }
+        let number = self.note(reads);
+        self.known.insert(reads, number);
+        number
+    }
+
+    fn note(&mut self, reads: &Reads) -> u32 {
+        let paths = reads.paths.keys();
+        let number = |path: &String| self.paths.binary_search(path).ok();
+        let numbers = paths.filter_map(|path| u32::try_from(number(path)?).ok());
+        self.materials.push(Material {
+            reads: numbers.collect(),
+            stages: stages_of(reads),
+        });
+        count(self.materials.len() - 1)
+    }
+
+    fn twins(&mut self, leaf: &'g Leaf) -> Option<u32> {
+        let built = leaf.built()?;
+        let composed = &built.composed.build.objects;
+        let ids = built.objects.iter().map(|object| &object.id);
+        let is_light = |variables: &Variables| built.steps <= variables.steps / 2;
+        if !ids.eq(composed.iter().map(|object| &object.id))
+            || !leaf.variables.as_ref().is_none_or(is_light)
+        {
+            return None;
+        }
+        let alike = self.twins.entry(Arc::as_ptr(&built.composed)).or_default();
+        let is_twin = |other: &Leaf| other.name == leaf.name && other.spec == leaf.spec;
+        let known = alike.iter().find(|(_, other)| is_twin(other));
+        let number = known.map_or(self.next_twins, |(number, _)| *number);
+        if known.is_none() {
+            alike.push((number, leaf));
+            self.next_twins += 1;
+        }
+        Some(number)
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Where the entry among some Kustomizations is written. One that is a folder has a path alone, and no name.
+fn written(graph: &Graph, leaves: &[&Leaf]) -> Option<Written> {
+    let entry = leaves.iter().find(|leaf| leaf.parent.is_none())?;
+    let place = entry.place.as_ref()?;
+    let folder = place.file.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let builders = match graph.folders.stays_as_written(folder) {
+        true => Vec::new(),
+        false => graph.folders.tops(folder),
+    };
+    Some(Written {
+        file: place.file.to_string(),
+        builders: builders.into_iter().map(str::to_owned).collect(),
+    })
+}
+
+/// Whether values or names are in it that may not be shown. A value that is not known is none.
+fn holds_secrets(leaf: &Leaf, marker: &Marker) -> bool {
+    let mut redactor = Redactor::of(leaf.objects());
+    redactor.retain(|value| token_in(value, marker).is_none());
+    !redactor.is_empty() || !SecretNames::of(leaf.objects(), marker).is_empty()
 }
 
 /// An environment that lies under `envs/` and is called after its cluster's path shares that folder with another one.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use overlay::build::Opener;
-use overlay::vars::{Variables, substitute};
+use overlay::vars::Variables;
 use overlay::{Shared, Tree};
 use serde_json::json;
 
@@ -40,6 +40,21 @@ impl Composer {
         Self {
             made: Mutex::new(kept.collect()),
         }
+    }
+
+    /// All that was composed.
+    pub(super) fn all(&self) -> Vec<Arc<Composed>> {
+        let made = self.made();
+        let attempts = made.values().filter_map(|slot| slot.get());
+        attempts
+            .filter_map(|attempt| attempt.as_ref().ok().cloned())
+            .collect()
+    }
+
+    /// What was composed for a spec.
+    pub(super) fn made_of(&self, spec: &KustomizationSpec) -> Option<Arc<Composed>> {
+        let slot = self.made().get(&key(spec)).cloned()?;
+        slot.get()?.as_ref().ok().cloned()
     }
 
     /// Composes, or waits for who does, or takes what was.
@@ -95,38 +110,37 @@ pub(super) fn build(
     spec: &KustomizationSpec,
     variables: Option<&Variables>,
 ) -> Outcome {
-    let compose = || compose(site.tree, &site.shared, spec, site.settings);
-    let keep = || {
-        let mut composed = compose()?;
-        // The table of all files of the tree, which every build has its own copy of, is for messages only.
-        composed.build.files = Vec::new();
-        Ok(Arc::new(composed))
-    };
-    let built = site.composer.get(key(spec), keep);
-    match built.and_then(|composed| put_in(composed, variables, compose)) {
+    let compose = || compose(site.tree, &site.shared, spec, site.settings).map(Arc::new);
+    let built = site.composer.get(key(spec), compose);
+    match built.and_then(|composed| put_in(composed, variables)) {
         Ok(built) => Outcome::Built(built),
         Err(message) => Outcome::Failed(message),
     }
 }
 
-fn put_in(
-    composed: Arc<Composed>,
-    variables: Option<&Variables>,
-    again: impl Fn() -> Result<Composed, String>,
-) -> Result<Built, String> {
-    let objects = composed.build.objects.clone();
-    let Some(variables) = variables else {
-        return Ok(Built { objects, composed });
-    };
-    let objects = match substitute(objects, variables, true) {
-        Ok(objects) => objects,
-        // Once more, with the names of the files that patches wrote in.
-        Err(_) => {
-            let mut build = again()?.build;
-            let outcome = build.substitute(variables, true);
-            outcome.map_err(|errors| errors.to_string())?;
-            build.objects
-        }
-    };
-    Ok(Built { objects, composed })
+/// The same without objects: composed, and no more.
+pub(super) fn composed(site: &Site<'_>, spec: &KustomizationSpec) -> Outcome {
+    let compose = || compose(site.tree, &site.shared, spec, site.settings).map(Arc::new);
+    match site.composer.get(key(spec), compose) {
+        Ok(composed) => Outcome::Built(Built {
+            objects: Vec::new(),
+            composed,
+            steps: 0,
+        }),
+        Err(message) => Outcome::Failed(message),
+    }
+}
+
+fn put_in(composed: Arc<Composed>, variables: Option<&Variables>) -> Result<Built, String> {
+    let mut build = composed.build.clone();
+    let mut steps = 0;
+    if let Some(variables) = variables {
+        let outcome = build.substitute(variables, true);
+        steps = outcome.map_err(|errors| errors.to_string())?;
+    }
+    Ok(Built {
+        objects: build.objects,
+        composed,
+        steps,
+    })
 }

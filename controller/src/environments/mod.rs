@@ -9,6 +9,7 @@
 //! earlier graph what a change of files does not touch.
 
 mod alone;
+mod apart;
 mod changed;
 mod door;
 mod entries;
@@ -18,17 +19,19 @@ mod generated;
 mod index;
 mod leaf;
 mod name;
-mod parallel;
+pub(crate) mod parallel;
 mod partial;
+mod secret_names;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod values;
 mod variables;
 mod versions;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
@@ -39,19 +42,22 @@ use overlay::{Build, Object, Place, Shared, Tree, TreeError};
 use serde::{Deserialize, Serialize};
 
 use crate::api::kustomization::KustomizationSpec;
+use walk::Instead;
 
 pub use alone::{alone, readable, spelled_out, without_keys};
 pub use changed::{Changed, changed};
 pub use door::{is_stand_in, take_unread_patches, unread_patches};
-pub use facts::{Facts, facts};
+pub use facts::{Facts, facts, stages};
 pub use folders::{Folder, Folders};
 pub use generated::{UNKNOWN_SUFFIX, is_of_stem, rename_all, stem};
 pub use index::Index;
 pub use leaf::Composer;
-pub use partial::{Partial, partial};
+pub use partial::{Called, Partial, partial};
+pub use secret_names::{SecretNames, may_be_same, secret_stem};
 pub use spec::{is_kustomization, spec_of};
+pub use twins::Twin;
 pub use values::{Entry, data_of, holds_token, token_in};
-pub use variables::{Lent, variables};
+pub use variables::{Lent, secret_variables, variables, with_secrets};
 pub use versions::versions;
 
 /// Bytes of files that the builds of one tree share.
@@ -115,7 +121,7 @@ pub struct Environment {
 }
 
 /// Namespace and name of a Kustomization; for a folder that is built as it lies no namespace, and its path.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LeafName {
     /// Namespace.
     pub namespace: String,
@@ -124,7 +130,7 @@ pub struct LeafName {
 }
 
 /// One Kustomization, or a folder that is built as it lies, and what came of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Leaf {
     /// Who it is.
     pub name: LeafName,
@@ -160,6 +166,8 @@ pub struct Built {
     pub objects: Vec<Object>,
     /// What they were made of.
     pub composed: Arc<Composed>,
+    /// The steps of putting variables in.
+    pub steps: usize,
 }
 
 /// What the composer made of a folder and a spec, before variables are put in.
@@ -242,7 +250,25 @@ struct Site<'a> {
     shared: Shared,
     settings: &'a Settings,
     composer: Composer,
-    earlier: Option<(&'a Graph, &'a Changed)>,
+    earlier: Option<Earlier<'a>>,
+}
+
+/// What was built of an earlier tree, and what has changed since.
+struct Earlier<'a> {
+    /// The Kustomizations by the path of their entry.
+    leaves: HashMap<&'a str, Vec<&'a Arc<Leaf>>>,
+    changed: &'a Changed,
+}
+
+impl<'a> Earlier<'a> {
+    fn new(environments: &'a [Environment], changed: &'a Changed) -> Self {
+        let mut leaves: HashMap<&str, Vec<&Arc<Leaf>>> = HashMap::new();
+        for environment in environments {
+            let known = leaves.entry(&environment.path).or_default();
+            known.extend(&environment.leaves);
+        }
+        Self { leaves, changed }
+    }
 }
 
 /// Builds every environment of a tree.
@@ -300,10 +326,12 @@ fn build(
         shared: Shared::new(SHARED),
         settings,
         composer,
-        earlier,
+        earlier: earlier.map(|(graph, changed)| Earlier::new(&graph.environments, changed)),
     };
     let entries = entries::entries(&site, &folders);
-    let walked = parallel::each(&entries, |entry| walk::walk(&site, entry));
+    let walked = parallel::each(&entries, |entry| {
+        walk::walk(&site, entry, &Instead::default())
+    });
     let (entries, walked) = entries::without_brought(entries, walked, &folders);
     let named = name::environments(&site, &folders, &entries, walked);
     let graph = Graph {

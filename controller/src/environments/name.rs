@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use overlay::build::Read;
+use overlay::path::join;
 
 use super::entries::{Entry, LAYERS, topmost};
 use super::folders::{Folders, is_below};
-use super::walk::{Walked, walk};
+use super::walk::{Instead, Walked, walk};
 use super::{Environment, Kind, Leaf, LeafName, Site, parallel};
 
 /// Where environments lie.
@@ -53,7 +54,7 @@ fn shown(path: &str) -> &str {
 }
 
 /// The environments of one entry.
-pub(super) fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
+fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
     let environment = |name: &str, leaves: Vec<Arc<Leaf>>| Environment {
         name: name.to_owned(),
         kind: entry.kind,
@@ -101,18 +102,23 @@ fn without(leaves: &[Arc<Leaf>], folders: &[&str]) -> Vec<Arc<Leaf>> {
     kept
 }
 
-/// The one folder under `envs/` that is included from elsewhere.
-fn one_included(leaves: &[Arc<Leaf>]) -> Option<String> {
-    let built = leaves.iter().filter_map(|leaf| leaf.built());
-    let reads = built.flat_map(|built| &built.composed.reads.paths);
-    let mut folders: Vec<&str> = reads
-        .filter(|(path, read)| matches!(read, Read::File(_)) && is_below(ENVIRONMENTS, path))
+/// The folders under `envs/` that a leaf has files of.
+pub(super) fn included(leaf: &Leaf) -> BTreeSet<&str> {
+    let reads = leaf.built().map(|built| &built.composed.reads.paths);
+    let below = reads.map(|paths| paths.range(join(ENVIRONMENTS, "")..));
+    let below = below.into_iter().flatten();
+    below
+        .take_while(|(path, _)| is_below(ENVIRONMENTS, path))
+        .filter(|(_, read)| matches!(read, Read::File(_)))
         .filter_map(|(path, _)| Some(path.rsplit_once('/')?.0))
         .filter(|folder| *folder != ENVIRONMENTS)
-        .collect();
-    folders.sort_unstable();
-    folders.dedup();
-    match topmost(folders).as_slice() {
+        .collect()
+}
+
+/// The one folder under `envs/` that is included from elsewhere.
+fn one_included(leaves: &[Arc<Leaf>]) -> Option<String> {
+    let folders: BTreeSet<&str> = leaves.iter().flat_map(|leaf| included(leaf)).collect();
+    match topmost(folders.into_iter().collect()).as_slice() {
         [folder] => Some(short(folder).to_owned()),
         _ => None,
     }
@@ -175,7 +181,7 @@ fn unreached(site: &Site<'_>, folders: &Folders, reached: &BTreeSet<String>) -> 
         .filter(|path| !is_reached(path))
         .map(|path| Entry::of_folder(Kind::Unreached, path))
         .collect();
-    let walked = parallel::each(&entries, |entry| walk(site, entry));
+    let walked = parallel::each(&entries, |entry| walk(site, entry, &Instead::default()));
     let environment = |(entry, walked): (&Entry, Walked)| Environment {
         name: short(&entry.path).to_owned(),
         kind: Kind::Unreached,

@@ -1,17 +1,30 @@
 //! The part of two graphs that a change can reach, when what was remembered of the first one still tells which that is:
 //! as long as files change their content, and none comes, goes, or takes in other folders than before.
 
+use std::collections::BTreeMap;
+use std::mem::discriminant;
+use std::sync::Arc;
+
+use overlay::path::base;
 use overlay::{Tree, TreeError};
 
-use super::entries::{self, Entry};
-use super::folders::{self, Folders};
-use super::index::{Index, Row};
+use super::apart;
+use super::entries::Entry;
+use super::folders::{KUSTOMIZATION_FILES, SYNC_FILE, is_alike};
+use super::index::{Index, Reached};
+use super::name::included;
+use super::spec::is_source;
+use super::twins::{self, Twin};
+use super::walk::{Walked, walk};
 use super::{
-    Changed, Composer, Environment, Graph, LeafName, SHARED, Settings, Shared, Site, changed, name,
-    parallel, walk,
+    Changed, Composer, Earlier, Environment, Folders, Graph, Leaf, SHARED, Settings, Shared, Site,
+    changed, parallel,
 };
 
-/// Parts of two graphs, and how many environments of both are in neither.
+/// Name and path of an environment.
+pub type Called = (String, String);
+
+/// Parts of two graphs, and what is known of the rest.
 pub struct Partial {
     /// Of the tree before.
     pub before: Graph,
@@ -21,6 +34,56 @@ pub struct Partial {
     pub changed: Changed,
     /// Environments that no change reaches.
     pub untouched: usize,
+    /// The stages of those Kustomizations that were left out of environments, as no change reaches them.
+    pub stages: BTreeMap<Called, Vec<String>>,
+    /// Environments in which the very same happens as in one that was built.
+    pub twins: Vec<Twin>,
+}
+
+impl Partial {
+    /// All of two graphs.
+    pub fn whole(before: Graph, after: Graph, changed: Changed) -> Self {
+        Self {
+            before,
+            after,
+            changed,
+            untouched: 0,
+            stages: BTreeMap::new(),
+            twins: Vec::new(),
+        }
+    }
+}
+
+/// Two trees, and what is remembered of the first.
+struct Trees<'t> {
+    from: &'t dyn Tree,
+    to: &'t dyn Tree,
+    settings: &'t Settings,
+    changed: &'t Changed,
+}
+
+/// What builds of a tree have made for those that come after them.
+struct Kept {
+    shared: Shared,
+    composer: Composer,
+}
+
+impl Kept {
+    /// The part of it that holds for a later tree.
+    fn untouched(&self, changed: &Changed) -> Self {
+        Self {
+            shared: self
+                .shared
+                .of_later_tree(&|path| !changed.paths.contains(path)),
+            composer: self.composer.untouched(changed),
+        }
+    }
+}
+
+/// Some environments of both trees.
+struct Sides {
+    before: Vec<Environment>,
+    after: Vec<Environment>,
 }
 
 /// Builds the environments that a change can reach, of both trees; nothing when that cannot be told, and all must be
@@ -32,126 +95,191 @@ pub fn partial(
     index: &Index,
 ) -> Result<Option<Partial>, TreeError> {
     let changed = changed(from, to)?;
-    let Some(folders) = same_folders(from, to, index, &changed)? else {
-        return Ok(None);
-    };
-    let touched = index.touched(&changed);
-    let before = part(from, settings, &index.folders, &touched, None);
-    let after = part(to, settings, &folders, &touched, Some((&before, &changed)));
-    if shape(&before) != shape(&after) {
+    if !keeps_form(from, to, &changed)? {
         return Ok(None);
     }
+    let trees = Trees {
+        from,
+        to,
+        settings,
+        changed: &changed,
+    };
+    let reached = index.reached(&changed);
+    let Some((sides, twins)) = trees.sides(index, &reached) else {
+        return Ok(None);
+    };
     Ok(Some(Partial {
-        untouched: index.environments.saturating_sub(before.environments.len()),
-        before,
-        after,
+        untouched: index
+            .environments
+            .saturating_sub(sides.before.len() + twins.len()),
+        stages: stages(index, &reached),
+        before: graph_of(sides.before),
+        after: graph_of(sides.after),
         changed,
+        twins,
     }))
 }
 
-/// The folders of the later tree, when it has the same as the earlier one.
-fn same_folders(
-    from: &dyn Tree,
-    to: &dyn Tree,
-    index: &Index,
-    changed: &Changed,
-) -> Result<Option<Folders>, TreeError> {
-    let mut folders = index.folders.clone();
+/// Whether the later tree has the same files and folders, and the same ones take in the same.
+fn keeps_form(from: &dyn Tree, to: &dyn Tree, changed: &Changed) -> Result<bool, TreeError> {
     for path in &changed.paths {
-        if from.kind(path)? != to.kind(path)? || folders.sync_files.contains(path) {
-            return Ok(None);
-        }
-        let Some(old) = index.folder_of(path) else {
-            continue;
-        };
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let new = folders::taken_in(to, folder, path, &index.folders)?;
-        match new {
-            Some(new) if new.is_like(old) => drop(folders.by_path.insert(folder.to_owned(), new)),
-            _ => return Ok(None),
+        let is_kustomization = KUSTOMIZATION_FILES.contains(&base(path));
+        if from.kind(path)? != to.kind(path)?
+            || base(path) == SYNC_FILE
+            || (is_kustomization && !is_alike(from, to, path)?)
+        {
+            return Ok(false);
         }
     }
-    Ok(Some(folders))
+    Ok(true)
 }
 
-/// A graph of some entries alone.
-fn part(
-    tree: &dyn Tree,
-    settings: &Settings,
-    folders: &Folders,
-    rows: &[&Row],
-    earlier: Option<(&Graph, &Changed)>,
-) -> Graph {
-    let composer = match earlier {
-        Some((graph, changed)) => graph.composer.untouched(changed),
-        None => Composer::default(),
-    };
-    let site = Site {
-        tree,
-        shared: Shared::new(SHARED),
-        settings,
-        composer,
-        earlier,
-    };
-    let entries = entries_of(&site, folders, rows);
-    let walked = parallel::each(&entries, |entry| walk::walk(&site, entry));
-    let environments = entries.iter().zip(&walked);
-    let environments =
-        environments.flat_map(|(entry, walked)| name::of_entry(entry, &walked.leaves));
-    let mut environments: Vec<Environment> = environments.collect();
+/// What is left out of each environment extends these stages.
+fn stages(index: &Index, reached: &[Reached<'_>]) -> BTreeMap<Called, Vec<String>> {
+    let environments = reached
+        .iter()
+        .flat_map(|it| it.row.environments.iter().map(move |named| (it, named)));
+    let stages = environments.map(|(Reached { row, needed, .. }, named)| {
+        let left_out = named.parts.iter().filter(|part| !needed[**part]);
+        let stages = index.stages(left_out.map(|part| &row.parts[*part]));
+        ((named.name.clone(), row.path.clone()), stages)
+    });
+    stages.collect()
+}
+
+fn graph_of(mut environments: Vec<Environment>) -> Graph {
     environments.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
     Graph {
         environments,
-        folders: folders.clone(),
+        folders: Folders::default(),
         warnings: Vec::new(),
-        composer: site.composer,
+        composer: Composer::default(),
     }
 }
 
-/// The entries of some rows; those that files hold are read from there.
-fn entries_of(site: &Site<'_>, folders: &Folders, rows: &[&Row]) -> Vec<Entry> {
-    let written = match rows.iter().any(|row| row.is_written) {
-        true => entries::entries(site, folders),
-        false => Vec::new(),
-    };
-    let entry = |row: &&Row| match row.is_written {
-        true => written.iter().find(|entry| entry.path == row.path).cloned(),
-        false => Some(Entry::of_folder(row.kind, &row.path)),
-    };
-    rows.iter().filter_map(entry).collect()
+impl Trees<'_> {
+    /// The environments of some entries, and those apart in which the same happens; nothing when their form changes.
+    fn sides(&self, index: &Index, reached: &[Reached<'_>]) -> Option<(Sides, Vec<Twin>)> {
+        let groups = twins::groups(reached);
+        let kept = Kept {
+            shared: Shared::new(SHARED),
+            composer: Composer::default(),
+        };
+        let first: Vec<&Reached<'_>> = groups.iter().map(|group| group.first).collect();
+        let (mut sides, kept) = self.build(&first, kept)?;
+        let (mut twins, mut rest) = (Vec::new(), Vec::new());
+        for group in &groups {
+            match twins::are_alike(group, &sides.before, &sides.after) {
+                true => twins.extend(twins::twins(index, group, &sides.after)),
+                false => rest.extend(&group.others),
+            }
+        }
+        let (more, _) = self.build(&rest, kept)?;
+        sides.before.extend(more.before);
+        sides.after.extend(more.after);
+        Some((sides, twins))
+    }
+
+    fn build(&self, rows: &[&Reached<'_>], kept: Kept) -> Option<(Sides, Kept)> {
+        let (mut old, kept) = self.walked(self.from, rows, kept, None)?;
+        let before = environments(rows, &old);
+        let earlier = Earlier::new(&before, self.changed);
+        let untouched = kept.untouched(self.changed);
+        let (mut new, _) = self.walked(self.to, rows, untouched, Some(earlier))?;
+        let keeps = |(reached, (old, new)): (&&Reached<'_>, (&Walked, &Walked))| {
+            reached.is_whole(old) && is_same_form(old, new)
+        };
+        let mut pairs = rows.iter().zip(old.iter().zip(&new));
+        if !pairs.all(keeps) || !apart::put_in(rows, &mut old, &mut new) {
+            return None;
+        }
+        let (before, after) = (environments(rows, &old), environments(rows, &new));
+        Some((Sides { before, after }, kept))
+    }
+
+    /// What is needed of some entries, built in one of the trees.
+    fn walked(
+        &self,
+        tree: &dyn Tree,
+        rows: &[&Reached<'_>],
+        Kept { shared, composer }: Kept,
+        earlier: Option<Earlier<'_>>,
+    ) -> Option<(Vec<Walked>, Kept)> {
+        let site = Site {
+            tree,
+            shared,
+            settings: self.settings,
+            composer,
+            earlier,
+        };
+        let walked = parallel::each(rows, |reached| {
+            let entry = entry(&site, reached)?;
+            Some(walk(&site, &entry, &reached.instead()))
+        });
+        let walked: Option<Vec<Walked>> = walked.into_iter().collect();
+        let Site {
+            shared, composer, ..
+        } = site;
+        Some((walked?, Kept { shared, composer }))
+    }
 }
 
-/// An environment's name and path, and its Kustomizations with their folders.
-type Shape<'g> = (&'g str, &'g str, Vec<(&'g LeafName, &'g str)>);
+/// The entry of a row; one that a file holds is read from there.
+fn entry(site: &Site<'_>, reached: &Reached<'_>) -> Option<Entry> {
+    let row = reached.row;
+    match &row.written {
+        Some(written) => Entry::of_written(site, written, &row.path),
+        None => Some(Entry::of_folder(row.kind, &row.path)),
+    }
+}
 
-/// Which environments there are, and which Kustomizations with which folders they have.
-fn shape(graph: &Graph) -> Vec<Shape<'_>> {
-    let environments = graph.environments.iter();
+/// The environments of some entries, of what was built of them.
+fn environments(rows: &[&Reached<'_>], walked: &[Walked]) -> Vec<Environment> {
+    let mut environments = Vec::new();
+    for (Reached { row, .. }, walked) in rows.iter().zip(walked) {
+        for named in &row.environments {
+            let is_its = |leaf: &&Arc<Leaf>| {
+                let mut parts = named.parts.iter();
+                parts.any(|part| row.parts[*part].name == leaf.name)
+            };
+            environments.push(Environment {
+                name: named.name.clone(),
+                kind: row.kind,
+                path: row.path.clone(),
+                leaves: walked.leaves.iter().filter(is_its).cloned().collect(),
+            });
+        }
+    }
     environments
-        .map(|it| {
-            let leaves = it
-                .leaves
-                .iter()
-                .map(|leaf| (&leaf.name, leaf.path.as_str()));
-            (it.name.as_str(), it.path.as_str(), leaves.collect())
-        })
-        .collect()
+}
+
+/// Whether the same Kustomizations with the same folders come of both trees, and nothing that others would go by is new.
+fn is_same_form(before: &Walked, after: &Walked) -> bool {
+    let is_alike = |(old, new): (&Arc<Leaf>, &Arc<Leaf>)| {
+        Arc::ptr_eq(old, new)
+            || (old.name == new.name
+                && (&old.path, &old.parent) == (&new.path, &new.parent)
+                && discriminant(&old.outcome) == discriminant(&new.outcome)
+                && included(old) == included(new)
+                && !new.objects().iter().any(|object| is_source(&object.id)))
+    };
+    !before.is_moved
+        && !after.is_moved
+        && before.leaves.len() == after.leaves.len()
+        && before.leaves.iter().zip(&after.leaves).all(is_alike)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Index, graph};
+    use super::super::graph;
     use super::*;
     use overlay::MemTree;
 
     fn fleet() -> MemTree {
         let mut tree = MemTree::new();
         for name in ["eu", "us", "ap"] {
-            let apps = format!(
-                "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: apps, namespace: flux-system}}\n\
-                 spec: {{interval: 1m, prune: true, path: ./envs/{name}, sourceRef: {{kind: GitRepository, name: fleet}}}}\n"
-            );
-            tree.insert(&format!("clusters/{name}/apps.yaml"), apps.into_bytes());
+            let apps = kustomization("apps", &format!("./envs/{name}"), "force: false");
+            tree.insert(&format!("clusters/{name}/apps.yaml"), apps);
             let list = "resources: [../../stages/prod, own.yaml]\nnameSuffix: -x\n";
             tree.insert(&format!("envs/{name}/kustomization.yaml"), list.as_bytes());
             tree.insert(&format!("envs/{name}/own.yaml"), map("own", "1"));
@@ -162,6 +290,14 @@ mod tests {
         );
         tree.insert("stages/prod/map.yaml", map("map", "1"));
         tree
+    }
+
+    fn kustomization(name: &str, path: &str, rest: &str) -> Vec<u8> {
+        format!(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: {name}, namespace: flux-system}}\n\
+             spec: {{interval: 1m, prune: true, path: {path}, sourceRef: {{kind: GitRepository, name: fleet}}, {rest}}}\n"
+        )
+        .into_bytes()
     }
 
     fn map(name: &str, value: &str) -> Vec<u8> {
@@ -178,7 +314,11 @@ mod tests {
             to.insert(path, bytes.clone());
         }
         let settings = Settings::default();
-        let index = Index::of(&graph(&from, &settings).expect("readable")).expect("an index");
+        let index = Index::of(
+            &graph(&from, &settings).expect("readable"),
+            &settings.marker,
+        )
+        .expect("an index");
         let written = serde_json::to_vec(&index).expect("JSON");
         let read: Index = serde_json::from_slice(&written).expect("an index");
         assert_eq!(read, index);
@@ -204,6 +344,47 @@ mod tests {
             built(&[("envs/eu/kustomization.yaml", list.to_vec())]),
             names(&["eu"])
         );
+    }
+
+    /// The fleet with two Kustomizations that all clusters have, of one value each.
+    fn sharing(plain: &str, host: &str) -> MemTree {
+        let mut tree = fleet();
+        tree.insert("shared/plain/map.yaml", map("plain", plain));
+        tree.insert("shared/host/map.yaml", map("host", host));
+        for cluster in ["eu", "us", "ap"] {
+            for name in ["plain", "host"] {
+                let variables = "postBuild: {substituteFrom: [{kind: ConfigMap, name: facts}]}";
+                let text = kustomization(name, &format!("./shared/{name}"), variables);
+                tree.insert(&format!("clusters/{cluster}/{name}.yaml"), text);
+            }
+            let facts = format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: facts, namespace: flux-system}}\ndata: {{host: {cluster}}}\n"
+            );
+            tree.insert(
+                &format!("clusters/{cluster}/facts.yaml"),
+                facts.into_bytes(),
+            );
+        }
+        tree
+    }
+
+    #[test]
+    fn what_many_share_is_built_once_unless_variables_have_a_part_in_it() {
+        let from = sharing("1", "${host}");
+        let settings = Settings::default();
+        let graph = graph(&from, &settings).expect("readable");
+        let index = Index::of(&graph, &settings.marker).expect("an index");
+        for (plain, host, expected) in [
+            ("1", "${host}", (0, 0)),
+            ("2", "${host}", (1, 2)),
+            ("1", "a.${host}", (3, 0)),
+            ("${host}", "${host}", (3, 0)),
+        ] {
+            let parts = partial(&from, &sharing(plain, host), &settings, &index);
+            let parts = parts.expect("readable").expect("of the same form");
+            let seen = (parts.after.environments.len(), parts.twins.len());
+            assert_eq!(seen, expected, "{plain} {host}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use overlay::Object;
 use overlay::unknown::Unknown;
 use overlay::vars::{Unset, Variables};
+use overlay::yaml::{Mapping, Node, Secret, Value};
 use zeroize::Zeroizing;
 
 use super::Settings;
@@ -73,6 +74,32 @@ pub fn variables(
                 .marker
                 .shown(&closed.concat(), |unknown| unknown.identity.clone()),
         });
+    }
+    Some(variables)
+}
+
+/// Variables that a Kustomization is given inline, by a patch or a variable that is secret.
+pub fn secret_variables(kustomization: &Object) -> Vec<(String, Secret)> {
+    let inline = kustomization
+        .node
+        .find(&["spec", "postBuild", "substitute"])
+        .and_then(Node::as_mapping);
+    let entries = inline.into_iter().flat_map(Mapping::iter);
+    let secret = entries.filter_map(|(name, value)| match &value.value {
+        Value::Secret(secret) => Some((name.text.to_string(), secret.clone())),
+        _ => None,
+    });
+    secret.collect()
+}
+
+/// Puts secret ones in the place of what a spec may show of them.
+pub fn with_secrets(
+    variables: Option<Variables>,
+    secrets: &[(String, Secret)],
+) -> Option<Variables> {
+    let mut variables = variables?;
+    for (name, value) in secrets {
+        variables.set(name, value.expose(), true, INLINE);
     }
     Some(variables)
 }

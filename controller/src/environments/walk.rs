@@ -1,16 +1,17 @@
 //! From an entry down: every Kustomization in the output of one is built in turn, those that bring others first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use overlay::Place;
 use overlay::path::inside;
 use overlay::vars::Variables;
+use overlay::yaml::Secret;
 
 use super::entries::{Entry, external};
 use super::leaf;
 use super::spec::{is_kustomization, spec_of};
-use super::variables::variables;
+use super::variables::{secret_variables, variables, with_secrets};
 use super::{Leaf, LeafName, Outcome, Site};
 use crate::api::kustomization::KustomizationSpec;
 use crate::reconcile::render::folder;
@@ -25,6 +26,17 @@ const DEPTH: usize = 32;
 pub(super) struct Walked {
     pub(super) leaves: Vec<Arc<Leaf>>,
     pub(super) warnings: Vec<String>,
+    /// What was to be left out is brought by another one than it was.
+    pub(super) is_moved: bool,
+}
+
+/// The Kustomizations that are not built as all others are.
+#[derive(Default)]
+pub(super) struct Instead<'a> {
+    /// Those that are left out, and who brings them.
+    pub(super) left_out: HashMap<&'a LeafName, &'a LeafName>,
+    /// Those that are composed, and no more.
+    pub(super) composed: HashSet<&'a LeafName>,
 }
 
 /// A Kustomization that is to be built.
@@ -33,6 +45,8 @@ struct Due {
     /// Who brings it, by number.
     parent: Option<usize>,
     spec: Result<KustomizationSpec, String>,
+    /// Its secret variables, which the spec does not show.
+    secrets: Vec<(String, Secret)>,
     place: Option<Place>,
 }
 
@@ -41,20 +55,27 @@ struct Walk<'a> {
     entry: &'a Entry,
     /// The earlier leaves of the same entry, to take over.
     earlier: HashMap<&'a LeafName, &'a Arc<Leaf>>,
+    instead: &'a Instead<'a>,
+    is_moved: bool,
     leaves: Vec<Arc<Leaf>>,
     parents: Vec<Option<usize>>,
+    /// Whether each is the same value as before, with those that lead to it.
+    kept: Vec<bool>,
     known: HashMap<LeafName, usize>,
     warnings: Vec<String>,
 }
 
-/// Builds an entry and all below it.
-pub(super) fn walk(site: &Site<'_>, entry: &Entry) -> Walked {
+/// Builds an entry and all below it, but for what is done instead.
+pub(super) fn walk(site: &Site<'_>, entry: &Entry, instead: &Instead<'_>) -> Walked {
     let mut walk = Walk {
         site,
         entry,
         earlier: earlier(site, entry),
+        instead,
+        is_moved: false,
         leaves: Vec::new(),
         parents: Vec::new(),
+        kept: Vec::new(),
         known: HashMap::new(),
         warnings: Vec::new(),
     };
@@ -62,6 +83,7 @@ pub(super) fn walk(site: &Site<'_>, entry: &Entry) -> Walked {
         name: entry.name.clone(),
         parent: None,
         spec: Ok(entry.spec.clone()),
+        secrets: Vec::new(),
         place: entry.place.clone(),
     });
     let mut next = 0;
@@ -74,18 +96,15 @@ pub(super) fn walk(site: &Site<'_>, entry: &Entry) -> Walked {
     Walked {
         leaves: walk.leaves,
         warnings: walk.warnings,
+        is_moved: walk.is_moved,
     }
 }
 
 fn earlier<'a>(site: &Site<'a>, entry: &Entry) -> HashMap<&'a LeafName, &'a Arc<Leaf>> {
-    let environments = site
-        .earlier
-        .map_or(&[][..], |(graph, _)| &graph.environments);
-    let same = environments
-        .iter()
-        .filter(|environment| environment.path == entry.path);
-    let leaves = same.flat_map(|environment| &environment.leaves);
-    leaves.map(|leaf| (&leaf.name, leaf)).collect()
+    let earlier = site.earlier.as_ref();
+    let leaves = earlier.and_then(|earlier| earlier.leaves.get(entry.path.as_str()));
+    let leaves = leaves.into_iter().flatten();
+    leaves.map(|leaf| (&leaf.name, *leaf)).collect()
 }
 
 impl Walk<'_> {
@@ -102,7 +121,12 @@ impl Walk<'_> {
                 namespace: object.id.namespace.clone(),
                 name: object.id.name.clone(),
             };
-            let spec = spec_of(object);
+            if let Some(bringer) = self.instead.left_out.get(&name) {
+                self.is_moved |= **bringer != parent.name;
+                continue;
+            }
+            let earlier = self.as_before(number, &name);
+            let spec = earlier.map_or_else(|| spec_of(object), |earlier| Ok(earlier.spec.clone()));
             if self.is_ancestor(number, &name, &spec) {
                 continue;
             }
@@ -122,6 +146,7 @@ impl Walk<'_> {
                 name,
                 parent: Some(number),
                 spec,
+                secrets: secret_variables(object),
                 place: Some(object.origin.place.clone()),
             });
         }
@@ -171,10 +196,18 @@ impl Walk<'_> {
     }
 
     fn build(&mut self, due: Due) {
-        let number = self.leaves.len();
-        self.known.insert(due.name.clone(), number);
         self.parents.push(due.parent);
-        let parent = due.parent.map(|parent| self.leaves[parent].name.clone());
+        self.known.insert(due.name.clone(), self.leaves.len());
+        let leaf = self.leaf(due);
+        let earlier = self.earlier.get(&leaf.name);
+        let is_same = earlier.is_some_and(|earlier| Arc::ptr_eq(earlier, &leaf));
+        let parent = self.parents.last().copied().flatten();
+        self.kept
+            .push(is_same && parent.is_none_or(|parent| self.kept[parent]));
+        self.leaves.push(leaf);
+    }
+
+    fn leaf(&self, due: Due) -> Arc<Leaf> {
         let (spec, problem) = match due.spec {
             Ok(spec) => (spec, None),
             Err(problem) => (KustomizationSpec::default(), Some(problem)),
@@ -183,15 +216,36 @@ impl Walk<'_> {
             .parent
             .map(|parent| self.line(parent))
             .unwrap_or_default();
-        let problem = problem.or_else(|| too_much(number, ancestors.len()));
-        let rendered: Vec<_> = ancestors.iter().map(|leaf| leaf.objects()).collect();
-        let settings = self.site.settings;
-        let variables = variables(&spec, &due.name.namespace, &rendered, settings, None);
-        let outcome = match problem {
-            Some(problem) => Outcome::Failed(problem),
-            None => self.outcome(&due.name, &spec, variables.as_ref()),
+        let problem = problem.or_else(|| too_much(self.leaves.len(), ancestors.len()));
+        let parent = ancestors.first().map(|parent| parent.name.clone());
+        let variables = match due
+            .parent
+            .and_then(|parent| self.as_before(parent, &due.name))
+        {
+            Some(earlier) => earlier.variables.clone(),
+            None => {
+                let rendered: Vec<_> = ancestors.iter().map(|leaf| leaf.objects()).collect();
+                let settings = self.site.settings;
+                let namespace = &due.name.namespace;
+                let variables = variables(&spec, namespace, &rendered, settings, None);
+                with_secrets(variables, &due.secrets)
+            }
         };
-        let leaf = Leaf {
+        let external = self.external(&due.name, &spec);
+        let stays = self.stays(&due.name, &spec, variables.as_ref());
+        let outcome = match (problem, external, stays) {
+            (Some(problem), ..) => Outcome::Failed(problem),
+            (None, Some(repository), _) => Outcome::External(repository),
+            (None, None, Some(earlier))
+                if (&earlier.place, &earlier.parent) == (&due.place, &parent) =>
+            {
+                return earlier.clone();
+            }
+            (None, None, Some(earlier)) => earlier.outcome.clone(),
+            _ if self.instead.composed.contains(&due.name) => leaf::composed(self.site, &spec),
+            (None, None, None) => leaf::build(self.site, &spec, variables.as_ref()),
+        };
+        Arc::new(Leaf {
             path: folder(&spec),
             name: due.name,
             place: due.place,
@@ -199,47 +253,38 @@ impl Walk<'_> {
             parent,
             variables,
             outcome,
-        };
-        let leaf = self.taken_over(&leaf).unwrap_or_else(|| Arc::new(leaf));
-        self.leaves.push(leaf);
+        })
     }
 
-    fn outcome(
+    fn external(&self, name: &LeafName, spec: &KustomizationSpec) -> Option<String> {
+        if self.leaves.is_empty() {
+            return None;
+        }
+        let rendered = self.leaves.iter().flat_map(|leaf| leaf.objects());
+        external(self.site, self.entry, &name.namespace, spec, rendered)
+    }
+
+    /// The earlier leaf that one of this spec and these variables is again.
+    fn stays(
         &self,
         name: &LeafName,
         spec: &KustomizationSpec,
         variables: Option<&Variables>,
-    ) -> Outcome {
-        let rendered = self.leaves.iter().flat_map(|leaf| leaf.objects());
-        let is_entry = self.leaves.is_empty();
-        let external = match is_entry {
-            true => None,
-            false => external(self.site, self.entry, &name.namespace, spec, rendered),
-        };
-        if let Some(repository) = external {
-            return Outcome::External(repository);
-        }
-        if let Some(earlier) = self.earlier.get(name)
-            && earlier.spec == *spec
+    ) -> Option<&Arc<Leaf>> {
+        let earlier = *self.earlier.get(name)?;
+        let changed = self.site.earlier.as_ref()?.changed;
+        let is_same = earlier.spec == *spec
             && earlier.variables.as_ref() == variables
-            && let Some(built) = earlier.built()
-            && let Some((_, changed)) = self.site.earlier
-            && changed.leaves(&built.composed.reads)
-        {
-            return earlier.outcome.clone();
-        }
-        leaf::build(self.site, spec, variables)
+            && changed.leaves(&earlier.built()?.composed.reads);
+        is_same.then_some(earlier)
     }
 
-    /// The earlier leaf that is the same value.
-    fn taken_over(&self, leaf: &Leaf) -> Option<Arc<Leaf>> {
-        let earlier = *self.earlier.get(&leaf.name)?;
-        let (before, after) = (earlier.built()?, leaf.built()?);
-        let same = Arc::ptr_eq(&before.composed, &after.composed)
-            && earlier.spec == leaf.spec
-            && earlier.variables == leaf.variables
-            && (&earlier.place, &earlier.parent) == (&leaf.place, &leaf.parent);
-        same.then(|| earlier.clone())
+    /// The earlier leaf of a name, when what brings it is the same value as before with all that leads there: its spec
+    /// and its variables are the same then.
+    fn as_before(&self, parent: usize, name: &LeafName) -> Option<&Arc<Leaf>> {
+        let earlier = *self.earlier.get(name).filter(|_| self.kept[parent])?;
+        let is_brought = earlier.parent.as_ref() == Some(&self.leaves[parent].name);
+        (is_brought && earlier.built().is_some()).then_some(earlier)
     }
 }
 

@@ -6,6 +6,7 @@ use std::future::ready;
 
 use overlay::build::Reads;
 use overlay::path::inside;
+use overlay::yaml::Secret;
 use overlay::{Object, Shared};
 use sops::Answers;
 
@@ -13,7 +14,8 @@ use super::{Ground, Place, Store};
 use crate::api::kustomization::KustomizationSpec;
 use crate::comparison::{Problem, Scope};
 use crate::environments::{
-    Built, LeafName, Outcome, is_kustomization, spec_of, variables, without_keys,
+    Built, LeafName, Outcome, is_kustomization, secret_variables, spec_of, variables, with_secrets,
+    without_keys,
 };
 use crate::reconcile::asking::settle;
 use crate::reconcile::inputs::Inputs;
@@ -101,12 +103,17 @@ pub(super) async fn grow(
         grown: Vec::new(),
     };
     for (name, spec) in &place.begins {
-        growth.add(name.clone(), Ok(spec.clone()), None).await?;
+        let begin = Brought {
+            name: name.clone(),
+            spec: Ok(spec.clone()),
+            secrets: Vec::new(),
+        };
+        growth.add(begin, None).await?;
     }
     let mut next = 0;
     while next < growth.grown.len() {
-        for (name, spec) in growth.brought(next) {
-            growth.add(name, spec, Some(next)).await?;
+        for brought in growth.brought(next) {
+            growth.add(brought, Some(next)).await?;
         }
         next += 1;
     }
@@ -126,6 +133,14 @@ fn of_other_environments(ground: &Ground<'_>, place: &Place) -> BTreeSet<LeafNam
     names.filter(|name| !is_own(name)).collect()
 }
 
+/// A Kustomization as the output of another one has it.
+struct Brought {
+    name: LeafName,
+    spec: Result<KustomizationSpec, String>,
+    /// Its secret variables, which the spec does not show.
+    secrets: Vec<(String, Secret)>,
+}
+
 struct Growth<'a> {
     ground: &'a Ground<'a>,
     store: &'a Store<'a>,
@@ -136,30 +151,34 @@ struct Growth<'a> {
 
 impl Growth<'_> {
     /// The Kustomizations in the output of one that are not known yet.
-    fn brought(&self, number: usize) -> Vec<(LeafName, Result<KustomizationSpec, String>)> {
+    fn brought(&self, number: usize) -> Vec<Brought> {
         let objects = self.grown[number].objects().iter();
-        let mut found: Vec<(LeafName, Result<KustomizationSpec, String>)> = Vec::new();
+        let mut found: Vec<Brought> = Vec::new();
         for object in objects.filter(|object| is_kustomization(&object.id)) {
             let name = LeafName {
                 namespace: object.id.namespace.clone(),
                 name: object.id.name.clone(),
             };
             let is_known = self.grown.iter().any(|grown| grown.name == name)
-                || found.iter().any(|(other, _)| *other == name)
+                || found.iter().any(|other| other.name == name)
                 || self.skipped.contains(&name);
             if !is_known {
-                found.push((name, spec_of(object)));
+                found.push(Brought {
+                    name,
+                    spec: spec_of(object),
+                    secrets: secret_variables(object),
+                });
             }
         }
         found
     }
 
-    async fn add(
-        &mut self,
-        name: LeafName,
-        spec: Result<KustomizationSpec, String>,
-        parent: Option<usize>,
-    ) -> Result<(), Failure> {
+    async fn add(&mut self, brought: Brought, parent: Option<usize>) -> Result<(), Failure> {
+        let Brought {
+            name,
+            spec,
+            secrets,
+        } = brought;
         let (spec, problem) = match spec {
             Ok(spec) => (spec, None),
             Err(problem) => (KustomizationSpec::default(), Some(problem)),
@@ -174,7 +193,7 @@ impl Growth<'_> {
             .then(|| format!("the cluster has more than {MOST} Kustomizations"));
         let made = match problem.or(many) {
             Some(problem) => Made::Problem(Problem::Breaks(problem)),
-            None => self.made(&name, &spec, parent).await?,
+            None => self.made(&name, &spec, &secrets, parent).await?,
         };
         self.grown.push(Grown {
             name,
@@ -190,6 +209,7 @@ impl Growth<'_> {
         &self,
         name: &LeafName,
         spec: &KustomizationSpec,
+        secrets: &[(String, Secret)],
         parent: Option<usize>,
     ) -> Result<Made, Failure> {
         if self.is_elsewhere(name) {
@@ -205,6 +225,7 @@ impl Growth<'_> {
         let line: Vec<&[Object]> = self.line(parent);
         let settings = self.ground.settings;
         let variables = variables(spec, &name.namespace, &line, settings, Some(&lent));
+        let variables = with_secrets(variables, secrets);
         let keys = match &spec.decryption {
             Some(decryption) => match self.store.keys(decryption, &name.namespace).await {
                 Some(keys) => Some(keys),
@@ -254,9 +275,9 @@ impl Growth<'_> {
 
 fn of_outcome(outcome: Outcome) -> Made {
     match outcome {
-        Outcome::Built(Built { objects, composed }) => {
-            Made::Objects(objects, composed.reads.clone())
-        }
+        Outcome::Built(Built {
+            objects, composed, ..
+        }) => Made::Objects(objects, composed.reads.clone()),
         Outcome::Failed(why) => Made::Problem(Problem::Breaks(why)),
         Outcome::External(_) => Made::Elsewhere,
     }

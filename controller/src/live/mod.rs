@@ -7,6 +7,7 @@
 //! Every request is the caller's own, and nothing is written, until a plan that was saved is carried out (`execute`): then
 //! each Kustomization's objects are planned and written in the name of its own account.
 
+mod earlier;
 mod execute;
 mod grow;
 mod here;
@@ -21,11 +22,12 @@ use futures::StreamExt as _;
 use overlay::Tree;
 
 use crate::cluster::{self, Client, Cluster, Identity};
-use crate::comparison::{Comparison, EnvironmentChange, Presence, Scope};
-use crate::environments::{Graph, Settings, facts};
+use crate::comparison::{Comparison, EnvironmentChange, Presence, Scope, conceal};
+use crate::environments::{Graph, SecretNames, Settings, facts};
 use crate::reconcile::keys::Decrypting;
 use crate::report::failure::Failure;
 
+pub use earlier::Earlier;
 pub use execute::{Carried, execute, to_come, unready};
 pub use grow::{Grown, Made};
 pub use here::{Place, is_builder_of, places};
@@ -38,6 +40,9 @@ pub use store::{Source, Store};
 /// Kustomizations that are planned at the same time; the requests of all share one limit.
 const AT_ONCE: usize = 8;
 
+/// Gives the files of a commit.
+pub type AtCommit = dyn Fn(&str) -> Option<Box<dyn Tree>> + Send + Sync;
+
 /// What a plan is made with.
 pub struct Ground<'a> {
     /// The files.
@@ -48,6 +53,8 @@ pub struct Ground<'a> {
     pub graph: &'a Graph,
     /// The Kustomizations that are there.
     pub living: &'a Living,
+    /// The files of an earlier commit, where they are at hand.
+    pub at_commit: &'a AtCommit,
     /// Speaks as the caller.
     pub client: &'a Client,
     /// How encrypted files are opened; without it they are not.
@@ -64,6 +71,8 @@ pub struct PlacePlan {
     pub leaves: Vec<Planned>,
     /// Of those that go, what they have applied: in the order in which they are pruned.
     pub gone: Vec<Gone>,
+    /// What of what is there came from secrets.
+    pub earlier: Earlier,
 }
 
 /// A plan against a cluster.
@@ -97,7 +106,9 @@ async fn plan_place(
     scope: &Scope,
 ) -> Result<PlacePlan, Failure> {
     let grown = grow::grow(ground, store, &place).await?;
-    let beside = planned::beside(ground, store, &grown).await?;
+    let earlier = earlier::earlier(ground, store, &grown).await?;
+    let mut beside = planned::beside(ground, store, &grown).await?;
+    beside.once_secret = earlier.once_secret.clone();
     let is_meant = |grown: &Grown| grown.is_in(scope);
     let works = grown.into_iter().filter(is_meant).map(|grown| {
         let beside = beside.clone();
@@ -117,6 +128,7 @@ async fn plan_place(
         place,
         leaves,
         gone,
+        earlier,
     })
 }
 
@@ -133,6 +145,7 @@ pub fn comparison(ground: &Ground<'_>, live: &Live, changed: Option<&Comparison>
     let mut comparison = Comparison::default();
     for plan in &live.places {
         let mut change = told::environment(ground, plan);
+        conceal(&mut change, &secret_names(ground, plan));
         if let Some(changed) = changed {
             told::mark_earlier(&mut change, changed);
         }
@@ -142,6 +155,24 @@ pub fn comparison(ground: &Ground<'_>, live: &Live, changed: Option<&Comparison>
         }
     }
     comparison
+}
+
+/// The names that tell of secret content: of what is wanted, of what was, and of what else is there.
+pub fn secret_names(ground: &Ground<'_>, plan: &PlacePlan) -> SecretNames {
+    let wanted = plan.leaves.iter().flat_map(|leaf| leaf.grown.objects());
+    let mut names = SecretNames::of(wanted, &ground.settings.marker);
+    let steps = plan.leaves.iter().filter_map(|leaf| leaf.plan.as_ref());
+    for plan in steps {
+        plan.prunes.iter().for_each(|id| names.add_live(id));
+        plan.steps.iter().for_each(|step| names.add_live(&step.id));
+    }
+    let gone = plan.gone.iter().flat_map(|gone| &gone.objects);
+    gone.for_each(|lost| names.add_live(&lost.id));
+    names.extend(plan.earlier.names.clone());
+    for (name, meanwhile) in plan.leaves.iter().flat_map(|leaf| &leaf.unnamed) {
+        names.add(meanwhile, name);
+    }
+    names
 }
 
 fn environment(ground: &Ground<'_>, place: &Place) -> EnvironmentChange {

@@ -11,10 +11,11 @@ use super::grow::{Grown, Made};
 use super::lost::Lost;
 use super::{Ground, Store, refused};
 use crate::api::kustomization::Kustomization;
-use crate::cluster::changes_since;
 use crate::cluster::discovery::defined_by;
 use crate::cluster::redact::Redactor;
-use crate::cluster::{self, Beside, Change, Known, ObjectKey, Owner, Plan, Wanted};
+use crate::cluster::{
+    self, Beside, Change, Known, ObjectKey, OnceSecret, Owner, Plan, Wanted, predecessor,
+};
 use crate::comparison::Problem;
 use crate::environments::{
     LeafName, UNKNOWN_SUFFIX, holds_token, is_of_stem, is_stand_in, rename_all, stem,
@@ -40,6 +41,8 @@ pub struct Planned {
     pub unread: BTreeMap<ObjectKey, Vec<(String, String)>>,
     /// Files of which only their key says which objects they hold.
     pub closed: Vec<String>,
+    /// Its objects whose generated names are not known: what they are called, and what they go by meanwhile.
+    pub unnamed: Vec<(String, String)>,
     /// Its objects that a generator names anew.
     pub renamed: Vec<Renamed>,
     /// What it no longer has, in the order of deletion.
@@ -52,6 +55,8 @@ pub struct Renamed {
     pub new: ObjectKey,
     /// What it is called now.
     pub old: ObjectId,
+    /// The unique id of that.
+    pub uid: Option<String>,
     /// The leaves that differ.
     pub changes: Vec<Change>,
 }
@@ -89,6 +94,7 @@ pub(super) async fn beside(
         namespaces: pending.into_iter().flatten().collect(),
         unknown: BTreeSet::new(),
         secrets: store.secrets(),
+        once_secret: Default::default(),
     })
 }
 
@@ -98,7 +104,7 @@ pub(super) async fn plan(
     mut grown: Grown,
     mut beside: Beside,
 ) -> Result<Planned, Failure> {
-    let secrets = beside.secrets.clone();
+    let (secrets, once_secret) = (beside.secrets.clone(), beside.once_secret.clone());
     let nothing = |grown: Grown, problem| Planned {
         grown,
         plan: None,
@@ -106,6 +112,7 @@ pub(super) async fn plan(
         unknown: BTreeSet::new(),
         unread: BTreeMap::new(),
         closed: Vec::new(),
+        unnamed: Vec::new(),
         renamed: Vec::new(),
         lost: Vec::new(),
     };
@@ -127,7 +134,7 @@ pub(super) async fn plan(
     objects.retain(|object| !is_stand_in(&object.id));
     let living = ground.living.get(&grown.name);
     let inventory = living.map(run::applied).transpose()?.unwrap_or_default();
-    name_as_before(&mut objects, &inventory.objects);
+    let unnamed = name_as_before(&mut objects, &inventory.objects);
     let marker = &ground.settings.marker;
     let is_unknown = |object: &&Object| holds_token(&object.node, marker);
     let unknown = objects.iter().filter(is_unknown);
@@ -162,7 +169,7 @@ pub(super) async fn plan(
     if !grown.spec.prune || !closed.is_empty() {
         plan.prunes.clear();
     }
-    let renamed = renamed(ground, &plan, &secrets).await?;
+    let renamed = renamed(ground, &plan, &secrets, &once_secret).await?;
     Ok(Planned {
         grown,
         plan: Some(plan),
@@ -170,6 +177,7 @@ pub(super) async fn plan(
         unknown,
         unread,
         closed,
+        unnamed,
         renamed,
         lost: Vec::new(),
     })
@@ -180,6 +188,7 @@ async fn renamed(
     ground: &Ground<'_>,
     plan: &Plan,
     secrets: &[Secret],
+    once_secret: &OnceSecret,
 ) -> Result<Vec<Renamed>, Failure> {
     let mut renamed: Vec<Renamed> = Vec::new();
     let mut redactor = None;
@@ -201,11 +210,13 @@ async fn renamed(
             continue;
         };
         let redactor = redactor.get_or_insert_with(|| redactor_of(plan).knowing(secrets));
-        let changes = changes_since(ground.client, step, &old.name, redactor).await;
+        let before = predecessor(ground.client, step, old, redactor, once_secret).await;
+        let before = before.map_err(refused)?;
         renamed.push(Renamed {
             new: ObjectKey::from(&step.id),
             old: old.clone(),
-            changes: changes.map_err(refused)?,
+            uid: before.uid,
+            changes: before.changes,
         });
     }
     Ok(renamed)
@@ -224,7 +235,8 @@ pub(super) fn owner(name: &LeafName) -> Owner {
 }
 
 /// What is generated out of unknown values has no name yet: it is compared with the one before, under its name.
-fn name_as_before(objects: &mut [Object], inventory: &[ObjectId]) {
+/// Gives back both names of each.
+fn name_as_before(objects: &mut [Object], inventory: &[ObjectId]) -> Vec<(String, String)> {
     let suffix = format!("-{UNKNOWN_SUFFIX}");
     let before = |object: &Object| {
         let stem = object.id.name.strip_suffix(&suffix)?;
@@ -242,10 +254,11 @@ fn name_as_before(objects: &mut [Object], inventory: &[ObjectId]) {
     if !names.is_empty() {
         rename_all(objects, &names);
     }
+    names
 }
 
 /// What is not known may be a secret, and so may be what is there now in its place: it gets the mark of one.
-fn conceal(node: &mut Node, marker: &Marker) {
+pub(super) fn conceal(node: &mut Node, marker: &Marker) {
     if !holds_token(node, marker) {
         return;
     }

@@ -1,9 +1,10 @@
 //! A plan in a file: what was planned of which commit for which cluster, so that exactly that can be carried out later.
 //!
 //! It holds no value of a secret and no hash of one: what is secret in it is masked, and bound by the ids of ciphertexts
-//! and by the resource versions of what variables came from.
+//! and by the resource versions of what variables came from. Names that end in a hash of a secret stand in it without
+//! that, and what has such a name is bound by its unique id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use overlay::Tree;
 use overlay::build::{Read, Reads};
@@ -14,7 +15,7 @@ use super::planned::Planned;
 use super::told;
 use super::{Ground, Live, PlacePlan, Source};
 use crate::cluster::ObjectKey;
-use crate::comparison::{Action, EnvironmentChange, LeafChange, ObjectChange, show, text};
+use crate::comparison::{Action, EnvironmentChange, LeafChange, ObjectChange, conceal, show, text};
 
 /// What this form of the file is called.
 pub const SCHEMA: &str = "weir.saved-plan/v1";
@@ -65,7 +66,7 @@ pub struct SavedKustomization {
 pub struct SavedObject {
     /// `Kind/namespace/name`, with the group.
     pub id: String,
-    /// The unique id of what is there.
+    /// The unique id of what is there; where a generator names it anew, of what was there under the name before.
     pub uid: Option<String>,
     /// The action, with what is said behind the name.
     pub action: String,
@@ -105,15 +106,26 @@ pub fn saved(ground: &Ground<'_>, live: &Live, header: Header) -> Saved {
         kustomizations: Vec::new(),
     };
     for place in &live.places {
-        let change = told::environment(ground, place);
+        let mut change = told::environment(ground, place);
         let uids = uids(place);
-        for leaf in &change.leaves {
+        // Each by the name that it has, before the ends of names go.
+        let uids: Vec<Vec<Option<String>>> = change
+            .leaves
+            .iter()
+            .map(|leaf| leaf.objects.iter().map(|it| uid(it, &uids)).collect())
+            .collect();
+        conceal(&mut change, &super::secret_names(ground, place));
+        for (leaf, uids) in change.leaves.iter().zip(uids) {
             let reads = reads(place, leaf);
             saved.encrypted.extend(encrypted(ground.tree, reads));
-            saved.kustomizations.push(kustomization(leaf, reads, &uids));
+            saved.kustomizations.push(kustomization(leaf, reads, uids));
         }
     }
     saved
+}
+
+fn uid(object: &ObjectChange, uids: &BTreeMap<ObjectKey, String>) -> Option<String> {
+    uids.get(&ObjectKey::from(&object.id)).cloned()
 }
 
 /// Whether anything of a plan was told from what is there, or could not be planned: such a plan is not carried out.
@@ -141,13 +153,29 @@ pub fn differences(saved: &Saved, now: &Saved) -> Vec<String> {
     lines
 }
 
-fn changed(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
-    let gone = before.difference(after).map(|line| format!("- {line}"));
-    let new = after.difference(before).map(|line| format!("+ {line}"));
-    gone.chain(new).collect()
+/// Lines, and how often each is there.
+type Lines = BTreeMap<String, usize>;
+
+fn counted(lines: impl IntoIterator<Item = String>) -> Lines {
+    let mut counted = Lines::new();
+    for line in lines {
+        *counted.entry(line).or_default() += 1;
+    }
+    counted
 }
 
-fn sources(saved: &Saved) -> BTreeSet<String> {
+fn changed(before: &Lines, after: &Lines) -> Vec<String> {
+    let more = |one: &Lines, other: &Lines, sign: char| -> Vec<String> {
+        let rest = one.iter().flat_map(|(line, count)| {
+            let number = count.saturating_sub(other.get(line).copied().unwrap_or_default());
+            std::iter::repeat_n(format!("{sign} {line}"), number)
+        });
+        rest.collect()
+    };
+    [more(before, after, '-'), more(after, before, '+')].concat()
+}
+
+fn sources(saved: &Saved) -> Lines {
     let line = |source: &Source| {
         let version = match (&source.uid, &source.resource_version) {
             (Some(uid), Some(version)) => format!("{uid} at version {version}"),
@@ -161,20 +189,20 @@ fn sources(saved: &Saved) -> BTreeSet<String> {
         } = source;
         format!("variables of {kind} {namespace}/{name}: {version}")
     };
-    saved.sources.iter().map(line).collect()
+    counted(saved.sources.iter().map(line))
 }
 
-fn planned(saved: &Saved) -> BTreeSet<String> {
-    let mut lines = BTreeSet::new();
+fn planned(saved: &Saved) -> Lines {
+    let mut lines = Vec::new();
     for leaf in &saved.kustomizations {
         for object in &leaf.objects {
             let uid = object.uid.as_deref().unwrap_or("not there");
             let head = format!("{}: {} {}", leaf.name, object.action, object.id);
-            lines.insert(format!("{head} ({uid})"));
+            lines.push(format!("{head} ({uid})"));
             lines.extend(object.lines.iter().map(|line| format!("{head}: {line}")));
         }
     }
-    lines
+    counted(lines)
 }
 
 /// The unique ids of all live objects that were looked at, those that go among them.
@@ -188,7 +216,9 @@ fn uids(place: &PlacePlan) -> BTreeMap<ObjectKey, String> {
         let live = step.live.as_ref()?;
         Some((ObjectKey::from(&step.id), live.uid.clone()))
     });
-    lost.chain(of_step).collect()
+    let renamed = place.leaves.iter().flat_map(|leaf| &leaf.renamed);
+    let of_renamed = renamed.filter_map(|it| Some((it.new.clone(), it.uid.clone()?)));
+    lost.chain(of_step).chain(of_renamed).collect()
 }
 
 fn reads<'a>(place: &'a PlacePlan, leaf: &LeafChange) -> Option<&'a Reads> {
@@ -200,7 +230,7 @@ fn reads<'a>(place: &'a PlacePlan, leaf: &LeafChange) -> Option<&'a Reads> {
 fn kustomization(
     leaf: &LeafChange,
     reads: Option<&Reads>,
-    uids: &BTreeMap<ObjectKey, String>,
+    uids: Vec<Option<String>>,
 ) -> SavedKustomization {
     let read = |(path, read): (&String, &Read)| {
         let id = match read {
@@ -216,11 +246,16 @@ fn kustomization(
         name: leaf.name.to_string(),
         path: leaf.path.clone(),
         reads: reads.map(read).collect(),
-        objects: leaf.objects.iter().map(|it| object(it, uids)).collect(),
+        objects: leaf
+            .objects
+            .iter()
+            .zip(uids)
+            .map(|(it, uid)| object(it, uid))
+            .collect(),
     }
 }
 
-fn object(object: &ObjectChange, uids: &BTreeMap<ObjectKey, String>) -> SavedObject {
+fn object(object: &ObjectChange, uid: Option<String>) -> SavedObject {
     let line = |line: &crate::comparison::Line| {
         let (before, after) = (line.before.as_ref(), line.after.as_ref());
         let told = show::tell(&line.path, before, after, &line.unknown)?;
@@ -250,7 +285,7 @@ fn object(object: &ObjectChange, uids: &BTreeMap<ObjectKey, String>) -> SavedObj
     };
     SavedObject {
         id: format!("{group}{}", object.id),
-        uid: uids.get(&ObjectKey::from(&object.id)).cloned(),
+        uid,
         action: match remarks.is_empty() {
             true => word.to_owned(),
             false => format!("{word} ({})", remarks.join("; ")),

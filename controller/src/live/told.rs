@@ -13,7 +13,7 @@ use crate::comparison::immutable::replaced_live;
 use crate::comparison::{
     Action, Comparison, EnvironmentChange, LeafChange, Line, ObjectChange, Problem,
 };
-use crate::environments::{LeafName, token_in};
+use crate::environments::{LeafName, may_be_same, token_in};
 use crate::reconcile::run;
 
 /// What a place gets.
@@ -44,6 +44,7 @@ pub(super) fn environment(ground: &Ground<'_>, plan: &PlacePlan) -> EnvironmentC
     }
     change.warnings.extend(shared(plan));
     change.warnings.extend(suspended(ground, plan, &change));
+    change.warnings.extend(untold(plan, &change));
     change.warnings.extend(approximate(&change));
     change
 }
@@ -322,6 +323,20 @@ fn suspended(ground: &Ground<'_>, plan: &PlacePlan, change: &EnvironmentChange) 
         .collect()
 }
 
+/// Kustomizations of which nobody can tell what of what is there is secret: none of it is shown.
+fn untold(plan: &PlacePlan, change: &EnvironmentChange) -> Vec<String> {
+    let is_told = |name: &LeafName| {
+        let mut leaves = change.leaves.iter().filter(|leaf| leaf.name == *name);
+        leaves.any(|leaf| leaf.objects.iter().any(|object| !object.lines.is_empty()))
+    };
+    let untold = plan.earlier.untold.iter().filter(|(name, _)| is_told(name));
+    untold
+        .map(|(name, why)| {
+            format!("{name}: {why}: what is there is not shown, as secrets may be in it")
+        })
+        .collect()
+}
+
 fn approximate(change: &EnvironmentChange) -> Option<String> {
     let mut objects = change.leaves.iter().flat_map(|leaf| &leaf.objects);
     objects.any(|object| object.is_approximate).then(|| {
@@ -342,7 +357,8 @@ pub(super) fn mark_earlier(change: &mut EnvironmentChange, changed: &Comparison)
         .collect();
     // A folder that is built as it lies has no namespace for its objects; the Kustomization that is there has.
     let is_it = |id: &ObjectId, other: &ObjectId| {
-        (&id.group, &id.kind, &id.name) == (&other.group, &other.kind, &other.name)
+        (&id.group, &id.kind) == (&other.group, &other.kind)
+            && may_be_same(&id.name, &other.name)
             && (id.namespace == other.namespace || other.namespace.is_empty())
     };
     let broken = |leaf: &LeafChange| matches!(leaf.problem, Some(Problem::Breaks(_)));

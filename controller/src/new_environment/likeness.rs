@@ -43,6 +43,7 @@ fn renamed(leaf: &Leaf, model: &str, name: &str, places: &Places) -> Leaf {
             Outcome::Built(Built {
                 objects: objects.map(|object| called(object, model, name)).collect(),
                 composed: built.composed.clone(),
+                steps: built.steps,
             })
         }
         other => other.clone(),

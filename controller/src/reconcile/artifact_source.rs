@@ -1,9 +1,10 @@
 //! The task of a source that another controller looks after: what it offers is downloaded and published.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use overlay::{ObjectHash, Shared, Tree};
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::schedule::{Key, Next, Topic, Wake};
@@ -26,7 +27,7 @@ struct Taken {
 }
 
 /// Publishes what the source offers, unless that is known.
-pub async fn reconcile(context: &Context, key: &Key, state: &mut State) -> Next {
+pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wake) -> Next {
     // One that is ours by now goes on with a task of its own.
     let sight = context.foreign.sight(key);
     let Some(sight) = sight.filter(|_| context.is_foreign(key)) else {
@@ -42,7 +43,8 @@ pub async fn reconcile(context: &Context, key: &Key, state: &mut State) -> Next 
         Ok(true) => {
             context.foreign.set_trouble(key, None);
             if let Some(taken) = &state.0 {
-                context.publish(key, snapshot(taken));
+                let told = wake.told.unwrap_or_else(Instant::now);
+                context.publish(key, snapshot(taken, told));
             }
             Next::OnEvent
         }
@@ -83,12 +85,12 @@ async fn take(
     Ok(true)
 }
 
-fn snapshot(taken: &Taken) -> Snapshot {
+fn snapshot(taken: &Taken, told: Instant) -> Snapshot {
     Snapshot {
         revision: taken.artifact.revision.clone(),
         origin_revision: taken.artifact.metadata.get(ORIGIN_REVISION).cloned(),
         commit: None,
-        since: Instant::now(),
+        since: told.into_std(),
         content: taken.content,
         tree: taken.tree.clone(),
         shared: taken.shared.clone(),

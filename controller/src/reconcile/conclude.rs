@@ -6,12 +6,14 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::dependencies::ReadyAt;
+use super::dependents;
 use super::kustomization::State;
 use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next};
 use crate::api::kustomization::reason::DEPENDENCY_NOT_READY;
 use crate::api::kustomization::{HistoryEntry, Kustomization};
+use crate::report::events::Event;
 use crate::report::kustomization::{events, is_recovered, status};
 use crate::report::metrics::RunResult;
 use crate::report::{Outcome, Report};
@@ -30,6 +32,13 @@ pub struct Unsaid {
     pub at: Instant,
 }
 
+impl Unsaid {
+    /// Whether it is that all is applied and health is waited for: in a moment there may be a verdict to say instead.
+    pub fn awaits_verdict(&self) -> bool {
+        matches!(self.report.outcome, Outcome::Progressing(_))
+    }
+}
+
 /// Writes the status, sends the events, tells those that depend on it, and says when to run again.
 pub async fn conclude(
     run: &mut Run<'_>,
@@ -40,19 +49,19 @@ pub async fn conclude(
     report.recovered = is_recovered(&run.object);
     let new = status(&run.object, &report);
     let is_news = !repeats(&run.object, &report);
+    // What is news is told by what the status says so far.
+    let news = is_news.then(|| events(&run.object, &report));
     let delay = match &report.outcome {
         Outcome::Ready => Next::After(times.interval),
         Outcome::Progressing(timeout) => Next::After(*timeout),
         Outcome::Failed(failure) => times.after(failure, run.context.settings.requeue_dependency),
     };
-    measure_lag(run, &report);
+    measure_lag(run, state, &report);
     state.unsaid = None;
     state.due = Some(Instant::now() + asleep(delay, &times));
     run.context.set_ready(run.key, ready_at(run, &report));
     run.object = record::status(&run.context.client, run.object.clone(), &new).await?;
-    if is_news {
-        tell(run, &report);
-    }
+    send(run, news.into_iter().flatten());
     // Every dependency that moves leads to another look, which mostly finds the same.
     if is_news || !waits(&report) {
         log(run.key, &report);
@@ -107,21 +116,24 @@ pub fn keep_quiet(run: &Run<'_>, state: &mut State, report: &Report) -> Next {
     rest(run, state)
 }
 
-/// How long a revision took from being at hand to being applied, once for each.
-fn measure_lag(run: &Run<'_>, report: &Report) {
+/// How long a revision took from the news of it to being applied, once for each: also of one that changes nothing, whose
+/// status is written later.
+pub fn measure_lag(run: &Run<'_>, state: &mut State, report: &Report) {
     let status = run.object.status.as_ref();
     let applied = status.and_then(|status| status.last_applied_revision.as_ref());
     let Ok(snapshot) = run.snapshot() else { return };
-    let is_newest = report.revision.as_ref() == Some(&snapshot.revision);
-    if report.outcome == Outcome::Ready && is_newest && applied != report.revision.as_ref() {
+    let revision = report.revision.as_ref();
+    let is_news = ![applied, state.measured.as_ref()].contains(&revision);
+    if report.outcome == Outcome::Ready && is_news && revision == Some(&snapshot.revision) {
         run.context.metrics.applied(snapshot.since.elapsed());
+        state.measured = Some(snapshot.revision.clone());
     }
 }
 
 /// Tells now what was done, and leaves the status for a moment: by then there may be more to say.
 pub fn postpone(run: &Run<'_>, state: &mut State, mut report: Report, delay: Duration) -> Next {
     run.context.set_ready(run.key, ready_at(run, &report));
-    tell(run, &report);
+    send(run, events(&run.object, &report));
     log(run.key, &report);
     report.changes.entries.clear();
     report.warnings.clear();
@@ -135,8 +147,13 @@ pub fn postpone(run: &Run<'_>, state: &mut State, mut report: Report, delay: Dur
 }
 
 /// When a revision that changed nothing is written to the status: soon, but not more than once a minute, and
-/// never all at the same time.
-pub fn lazily(context: &Context, state: &mut State) -> Instant {
+/// never all at the same time; at once where others see nothing but the status.
+pub fn lazily(context: &Context, key: &Key, state: &mut State) -> Instant {
+    if dependents::are_elsewhere(context, key) {
+        let now = Instant::now();
+        state.verified = Some(now);
+        return now;
+    }
     if let Some(unsaid) = &state.unsaid {
         return unsaid.at;
     }
@@ -205,10 +222,9 @@ fn waits(report: &Report) -> bool {
     matches!(&report.outcome, Outcome::Failed(failure) if failure.reason == DEPENDENCY_NOT_READY)
 }
 
-fn tell(run: &Run<'_>, report: &Report) {
-    events(&run.object, report)
-        .into_iter()
-        .for_each(|event| run.context.events.send(event));
+fn send(run: &Run<'_>, events: impl IntoIterator<Item = Event>) {
+    let send = |event| run.context.events.send(event);
+    events.into_iter().for_each(send);
 }
 
 fn log(key: &Key, report: &Report) {

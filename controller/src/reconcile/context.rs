@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::automatic::waves::Waves;
 use super::dependencies::Readiness;
+use super::dependents::Dependents;
 use super::desired::Desired;
 use super::foreign::{Foreign, Sight};
 use super::gate::Thresholds;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub custom_stages: Vec<GroupKind>,
     /// Sources are left to Flux's source-controller.
     pub leaves_sources: bool,
+    /// Kustomizations are left to another process.
+    pub leaves_kustomizations: bool,
     /// Other processes look after other Kustomizations: what those have applied is asked of the API server.
     pub shares: bool,
     /// The one namespace that is looked at; none when all are.
@@ -100,6 +103,8 @@ pub struct Context {
     pub desired: Desired,
     /// What is known of the Kustomizations' readiness.
     pub readiness: Readiness,
+    /// Who of other processes waits for Kustomizations of this one.
+    pub dependents: Dependents,
     /// Where events are handed in.
     pub events: Events,
     /// All that is measured.

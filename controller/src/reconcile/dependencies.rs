@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::context::Context;
 use super::elsewhere;
 use super::schedule::{Key, Kind, Topic, Wake};
-use crate::api::kustomization::{Kustomization, KustomizationSpec, reason};
+use crate::api::kustomization::{DependencyReference, Kustomization, KustomizationSpec, reason};
 use crate::api::meta::condition::READY;
 use crate::expression::{Expression, ExpressionError, Variables};
 use crate::report::conditions;
@@ -68,13 +68,16 @@ pub fn source_key(spec: &KustomizationSpec, namespace: &str) -> Option<Key> {
 
 /// The Kustomizations that one depends on.
 pub fn dependency_keys(spec: &KustomizationSpec, namespace: &str) -> Vec<Key> {
-    let key = |dependency: &crate::api::kustomization::DependencyReference| {
-        Key::kustomization(
-            dependency.namespace.as_deref().unwrap_or(namespace),
-            &dependency.name,
-        )
+    named(&spec.depends_on, namespace)
+}
+
+/// The Kustomizations that references of a namespace name.
+pub fn named(references: &[DependencyReference], namespace: &str) -> Vec<Key> {
+    let key = |dependency: &DependencyReference| {
+        let namespace = dependency.namespace.as_deref().unwrap_or(namespace);
+        Key::kustomization(namespace, &dependency.name)
     };
-    spec.depends_on.iter().map(key).collect()
+    references.iter().map(key).collect()
 }
 
 /// What says of one dependency that it is ready, when the spec brings an expression for it.

@@ -108,10 +108,8 @@ mod tests {
             node,
             origin,
         };
-        let build = Build {
-            objects: vec![object],
-            ..Build::default()
-        };
+        let mut build = Build::default();
+        build.objects.push(object);
         refuse(&build).err().map(|failure| failure.message)
     }
 

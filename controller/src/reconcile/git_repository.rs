@@ -44,6 +44,8 @@ pub struct State {
     answered: Option<GitRepository>,
     /// The Secrets that the last look used.
     secrets: Secrets,
+    /// When the reason came for the look that is under way.
+    told: Option<Instant>,
     /// What was published last: the revision, and what its files are.
     published: Option<(String, ObjectHash)>,
     /// The artifact that this process stored or checked, and what its files are.
@@ -58,6 +60,7 @@ pub async fn reconcile(context: &Context, key: &Key, state: &mut State, wake: Wa
         return Next::Gone;
     };
     let object = record::later(watched.as_ref(), state.answered.as_ref());
+    state.told = wake.told.or_else(|| Some(Instant::now()));
     if wake.input || wake.changed {
         state.secrets.forget();
     }
@@ -310,7 +313,7 @@ fn publish(
     let snapshot = Snapshot {
         revision: fetched.revision.clone(),
         origin_revision: None,
-        since: std::time::Instant::now(),
+        since: state.told.unwrap_or_else(Instant::now).into_std(),
         commit: Some(fetched.commit.clone()),
         content: tree.content(),
         tree: tree.clone(),

@@ -95,6 +95,16 @@ impl InputWatches {
         Ok(data)
     }
 
+    /// How many watches are open.
+    pub fn count(&self) -> usize {
+        lock(&self.open).len()
+    }
+
+    /// How many ConfigMaps and Secrets are kept.
+    pub fn kept(&self) -> usize {
+        lock(&self.read).len()
+    }
+
     /// The resource version that the watch shows; none when it does not show all.
     fn version(&self, kind: &str, namespace: &str, name: &str) -> Option<String> {
         let open = lock(&self.open);

@@ -10,7 +10,7 @@ use overlay::build::Reads;
 use tokio::time::Instant;
 
 use super::conclude::{
-    PATIENCE, Unsaid, conclude, is_said, keep_quiet, lazily, postpone, ready_at, rest,
+    PATIENCE, Unsaid, conclude, is_said, keep_quiet, lazily, measure_lag, postpone, ready_at, rest,
 };
 use super::context::Context;
 use super::dependencies::{self, dependency_keys, source_key};
@@ -20,7 +20,7 @@ use super::record::{self, RecordError};
 use super::run::{Run, Times};
 use super::schedule::{Key, Next, Topic, Wake};
 use super::sites::Site;
-use super::{Brought, bring, drift, finalize, inputs, owners, render, support};
+use super::{Brought, bring, dependents, drift, finalize, inputs, owners, render, support};
 use crate::api::kustomization::Kustomization;
 
 use crate::cluster::order::GroupKind;
@@ -55,6 +55,8 @@ pub struct State {
     pub(super) due: Option<Instant>,
     /// What is still to be written to the status.
     pub(super) unsaid: Option<Unsaid>,
+    /// The revision whose way to the cluster was measured last.
+    pub(super) measured: Option<String>,
     /// When a status was last written for a revision that changed nothing.
     pub(super) verified: Option<Instant>,
     /// When its objects were first tried to be deleted after its own end had begun.
@@ -66,6 +68,11 @@ impl State {
     pub(super) fn compares_at(&self) -> Option<Instant> {
         let ended = self.ended.filter(|_| !self.shown.is_empty());
         ended.map(|ended| ended + OVERTAKEN)
+    }
+
+    /// Whether all is applied, and what becomes of it in the next moments is to be said.
+    pub(super) fn awaits_verdict(&self) -> bool {
+        self.unsaid.as_ref().is_some_and(Unsaid::awaits_verdict)
     }
 }
 
@@ -403,6 +410,7 @@ async fn settle(
         Err(failure) => return Outcome::Failed(failure),
     };
     state.following = Some(following);
+    report.health = health(state);
     outcome(state)
 }
 
@@ -420,9 +428,17 @@ fn outcome(state: &State) -> Outcome {
     if let Some(held) = settled.and_then(|settled| settled.held.clone()) {
         return Outcome::Failed(held);
     }
-    let Some(following) = &state.following else {
-        return Outcome::Ready;
-    };
+    state.following.as_ref().map_or(Outcome::Ready, judged)
+}
+
+/// How the objects that are followed stand, where deletions that wait are what is told of the whole.
+fn health(state: &State) -> Option<Outcome> {
+    let settled = state.settled.as_ref();
+    let is_held = settled.is_some_and(|settled| settled.held.is_some());
+    state.following.as_ref().filter(|_| is_held).map(judged)
+}
+
+fn judged(following: &Following) -> Outcome {
     match following.verdict() {
         Verdict::Healthy => Outcome::Ready,
         Verdict::Pending => Outcome::Progressing(following.timeout),
@@ -444,14 +460,15 @@ fn verified(run: &Run<'_>, state: &mut State, snapshot: &Snapshot) -> Next {
     }
     let report = standing(state);
     run.context.set_ready(run.key, ready_at(run, &report));
-    let at = lazily(run.context, state);
+    measure_lag(run, state, &report);
+    let at = lazily(run.context, run.key, state);
     state.unsaid = Some(Unsaid { report, at });
     rest(run, state)
 }
 
 /// How the Kustomization stands without any new work.
 fn standing(state: &mut State) -> Report {
-    let outcome = outcome(state);
+    let (outcome, health) = (outcome(state), health(state));
     let settled = state.settled.as_ref();
     let following = state.following.as_mut();
     let mut report = Report {
@@ -459,6 +476,7 @@ fn standing(state: &mut State) -> Report {
         origin_revision: settled.and_then(|settled| settled.origin_revision.clone()),
         digest: settled.and_then(|settled| settled.digest.clone()),
         outcome,
+        health,
         took: following.map(Following::took).unwrap_or_default(),
         ..Report::default()
     };
@@ -485,12 +503,15 @@ async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
             return conclude(run, state, report).await;
         } else if after != Verdict::Pending {
             // It was about to be said that health is waited for, and the status still says how that ended before.
-            let waits =
-                |unsaid: &mut Unsaid| matches!(unsaid.report.outcome, Outcome::Progressing(_));
-            state.unsaid.take_if(waits);
+            state.unsaid.take_if(|unsaid| unsaid.awaits_verdict());
         }
     }
-    match state.unsaid.take_if(|unsaid| unsaid.at <= Instant::now()) {
+    let is_awaited = dependents::are_elsewhere(run.context, run.key);
+    let is_time = |unsaid: &mut Unsaid| {
+        unsaid.at <= Instant::now() || (is_awaited && !unsaid.awaits_verdict())
+    };
+    match state.unsaid.take_if(is_time) {
+        Some(unsaid) if is_awaited => conclude(run, state, unsaid.report).await,
         // Those that have something to apply go first.
         Some(unsaid) => when_nobody_else_asks(conclude(run, state, unsaid.report)).await,
         None => Ok(rest(run, state)),
@@ -505,6 +526,7 @@ fn changes_conditions(run: &Run<'_>, state: &State) -> bool {
             .as_ref()
             .map(|settled| settled.revision.clone()),
         outcome: outcome(state),
+        health: health(state),
         ..Report::default()
     };
     state.drift.tell(&mut report);
@@ -512,9 +534,8 @@ fn changes_conditions(run: &Run<'_>, state: &State) -> bool {
     let written = written
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
-    let unsaid = state
-        .unsaid
-        .as_ref()
-        .is_some_and(|unsaid| unsaid.report.outcome == report.outcome);
+    let unsaid = state.unsaid.as_ref().is_some_and(|unsaid| {
+        unsaid.report.outcome == report.outcome && unsaid.report.health == report.health
+    });
     !unsaid && status(&run.object, &report).conditions != written
 }

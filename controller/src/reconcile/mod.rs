@@ -14,6 +14,7 @@ pub mod bucket;
 pub mod conclude;
 pub mod context;
 pub mod dependencies;
+pub mod dependents;
 pub mod desired;
 pub mod drift;
 pub mod elsewhere;

@@ -30,7 +30,7 @@ use crate::api::oci_repository::OCIRepository;
 use crate::api::receiver::Receiver;
 use crate::cluster::order::GroupKind;
 use crate::cluster::watch::How;
-use crate::cluster::{self, as_one_run};
+use crate::cluster::{self, Turn, in_turn};
 use crate::report::conditions;
 
 /// The longest pause after a run that panicked.
@@ -60,11 +60,15 @@ impl Listed {
 
     /// Waits until all sources and Kustomizations have been seen.
     pub async fn both(&self) {
+        self.all(&[Kind::GitRepository, Kind::Kustomization]).await;
+    }
+
+    /// Waits until all objects of some kinds have been seen.
+    pub async fn all(&self, wanted: &[Kind]) {
         // The sender lives as long as whoever waits here.
-        let both = [Kind::GitRepository, Kind::Kustomization];
         let mut listed = self.0.subscribe();
         let _ = listed
-            .wait_for(|kinds| both.iter().all(|kind| kinds.contains(kind)))
+            .wait_for(|kinds| wanted.iter().all(|kind| kinds.contains(kind)))
             .await;
     }
 }
@@ -237,11 +241,15 @@ pub async fn live(context: Arc<Context>, key: Key, mut sleeper: Sleeper) {
     context.listed.both().await;
     let mut state = State::of(&context, &key);
     let mut next = Next::OnEvent;
+    let mut kept = None;
     while let Some(wake) = sleeper.sleep(next).await {
         let _under_way = (context.metrics.begin(key.kind), context.events.begin_run());
+        let turn = kept.unwrap_or_else(Turn::begin);
         // A run is 18 KB large. Boxed, it is neither held by a task that sleeps nor copied by what wraps it.
         let run = Box::pin(state.run(&context, &key, wake));
-        next = as_one_run(guarded(&key, run)).await;
+        next = in_turn(turn, guarded(&key, run)).await;
+        // What was begun is finished before more is begun, and it is not finished without a verdict.
+        kept = state.awaits_verdict().then_some(turn);
     }
     if context.schedule.is_stopping() {
         Box::pin(state.finish(&context, &key)).await;
@@ -279,6 +287,11 @@ impl State {
         }
     }
 
+    /// Whether all is applied, and how that went is to be said in a moment.
+    fn awaits_verdict(&self) -> bool {
+        matches!(self, Self::Kustomization(state) if state.awaits_verdict())
+    }
+
     async fn run(&mut self, context: &Context, key: &Key, wake: Wake) -> Next {
         match self {
             Self::GitRepository(state) => {
@@ -287,7 +300,7 @@ impl State {
             Self::OciRepository(state) => package::reconcile(context, key, state, wake).await,
             Self::Bucket(state) => package::reconcile(context, key, state, wake).await,
             Self::Receiver => receiver::reconcile(context, key).await,
-            Self::Foreign(state) => artifact_source::reconcile(context, key, state).await,
+            Self::Foreign(state) => artifact_source::reconcile(context, key, state, wake).await,
             Self::Kustomization(state) => kustomization::reconcile(context, key, state, wake).await,
         }
     }

@@ -105,6 +105,8 @@ pub struct State<K: Package> {
     /// The Secrets that the last look used.
     secrets: Secrets,
     memory: K::Memory,
+    /// When the reason came for the look that is under way.
+    told: Option<Instant>,
     /// The artifact that this process stored or took over, and the generation that it was made for.
     stored: Option<(Artifact, Option<i64>)>,
     /// What was published last.
@@ -117,6 +119,7 @@ impl<K: Package> Default for State<K> {
             answered: None,
             secrets: Secrets::default(),
             memory: K::Memory::default(),
+            told: None,
             stored: None,
             published: None,
         }
@@ -136,6 +139,7 @@ pub async fn reconcile<K: Package>(
         return Next::Gone;
     };
     let object = record::later(watched.as_ref(), state.answered.as_ref());
+    state.told = wake.told.or_else(|| Some(Instant::now()));
     if wake.input || wake.changed {
         state.secrets.forget();
     }
@@ -321,7 +325,7 @@ fn publish<K: Package>(
     let snapshot = Snapshot {
         revision: name.revision.to_owned(),
         origin_revision: name.origin.cloned(),
-        since: std::time::Instant::now(),
+        since: state.told.unwrap_or_else(Instant::now).into_std(),
         commit: None,
         content: files.content(),
         tree: files.clone(),

@@ -26,8 +26,9 @@ use crate::api::receiver::{Receiver, ReceiverResource, ReceiverStatus};
 use crate::report::conditions::{self, Statement, Status};
 use crate::web::receiver::{self as web, Hook};
 
-/// The groups of the kinds that are not Weir's, as far as they are not sources.
-const GROUPS: [(&str, &str, &str); 5] = [
+/// The groups of the kinds that other processes may look after, as far as they are not sources.
+const GROUPS: [(&str, &str, &str); 6] = [
+    ("Kustomization", "kustomize.toolkit.fluxcd.io", "v1"),
     ("HelmRelease", "helm.toolkit.fluxcd.io", "v2"),
     ("ImageRepository", "image.toolkit.fluxcd.io", "v1"),
     ("ImagePolicy", "image.toolkit.fluxcd.io", "v1"),
@@ -203,13 +204,15 @@ pub async fn calls(context: Arc<Context>, mut calls: mpsc::Receiver<(String, Str
                 );
                 continue;
             }
-            match own_kind(&context, resource) {
-                Some(kind) => wake(&context, kind, namespace, resource),
-                None => drop(tokio::spawn(annotate(
-                    context.clone(),
-                    namespace.clone(),
-                    resource.clone(),
-                ))),
+            let kind = own_kind(&context, resource);
+            let own = kind.map_or(0, |kind| wake(&context, kind, namespace, resource));
+            let are_there_others = match resource.name.as_str() {
+                "*" => kind.is_none() || context.settings.shares,
+                _ => own == 0,
+            };
+            if are_there_others {
+                let (namespace, resource) = (namespace.clone(), resource.clone());
+                tokio::spawn(annotate(context.clone(), kind, namespace, resource));
             }
         }
     }
@@ -218,12 +221,24 @@ pub async fn calls(context: Arc<Context>, mut calls: mpsc::Receiver<(String, Str
 /// The kind, if its objects have tasks here that look at something.
 fn own_kind(context: &Context, resource: &ReceiverResource) -> Option<Kind> {
     match resource.kind.as_str() {
-        "Kustomization" => Some(Kind::Kustomization),
+        "Kustomization" => {
+            let is_own = !context.settings.leaves_kustomizations;
+            is_own.then_some(Kind::Kustomization)
+        }
         name => Kind::source(name).filter(|kind| !context.foreign.covers(*kind)),
     }
 }
 
-fn wake(context: &Context, kind: Kind, namespace: &str, resource: &ReceiverResource) {
+/// Whether this process looks after an object.
+fn is_own(context: &Context, key: &Key) -> bool {
+    match key.kind {
+        Kind::Kustomization => context.kustomization(key).is_some(),
+        _ => context.is_own(key),
+    }
+}
+
+/// Wakes those that this process looks after; gives back how many.
+fn wake(context: &Context, kind: Kind, namespace: &str, resource: &ReceiverResource) -> usize {
     let labels = |key: &Key| match kind {
         Kind::Kustomization => context
             .kustomization(key)
@@ -239,6 +254,7 @@ fn wake(context: &Context, kind: Kind, namespace: &str, resource: &ReceiverResou
     let chosen = |key: &Key| {
         let of_place = key.kind == kind && key.namespace == namespace;
         of_place
+            && is_own(context, key)
             && (key.name == resource.name
                 || resource.name == "*"
                     && labels(key).is_some_and(|labels| {
@@ -253,14 +269,21 @@ fn wake(context: &Context, kind: Kind, namespace: &str, resource: &ReceiverResou
         Kind::Kustomization => Wake::changed(),
         _ => Wake::due(),
     };
-    let keys = context.schedule.keys();
-    for key in keys.iter().filter(|key| chosen(key)) {
-        context.schedule.wake(key, reason.clone());
-    }
+    let mut keys = context.schedule.keys();
+    keys.retain(chosen);
+    keys.iter()
+        .for_each(|key| context.schedule.wake(key, reason.clone()));
+    keys.len()
 }
 
-/// Asks the controller of another kind, as it is asked by the flux command.
-async fn annotate(context: Arc<Context>, namespace: String, resource: ReceiverResource) {
+/// Asks whoever else looks after the objects, as the flux command asks: the controller of another kind, or the process
+/// that has the other ones of a kind of which some are our own.
+async fn annotate(
+    context: Arc<Context>,
+    kind: Option<Kind>,
+    namespace: String,
+    resource: ReceiverResource,
+) {
     let api = Api::<DynamicObject>::namespaced_with(
         context.client.clone(),
         &namespace,
@@ -279,11 +302,20 @@ async fn annotate(context: Arc<Context>, namespace: String, resource: ReceiverRe
         }
         name => Ok(vec![name.to_owned()]),
     };
+    let is_ours = |name: &str| {
+        let (namespace, name) = (namespace.clone(), name.to_owned());
+        let key = kind.map(|kind| Key {
+            kind,
+            namespace,
+            name,
+        });
+        key.is_some_and(|key| is_own(&context, &key))
+    };
     let now = jiff::Timestamp::now().to_string();
     let patch = json!({ "metadata": { "annotations": { REQUESTED_AT: now } } });
     let asked = async {
-        for name in names? {
-            api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&patch))
+        for name in names?.iter().filter(|name| !is_ours(name)) {
+            api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch))
                 .await?;
         }
         Ok::<_, kube::Error>(())

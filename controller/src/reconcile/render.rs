@@ -18,6 +18,9 @@ use crate::api::kustomization::{Image, KustomizationSpec, Patch, Selector, reaso
 use crate::report::failure::{Again, Failure};
 use crate::source::Snapshot;
 
+/// So many paths are looked up in less time than it takes to hand the work to another thread.
+const FEW: usize = 32;
+
 /// What a spec makes of a snapshot.
 #[derive(Debug)]
 pub struct Rendered {
@@ -64,14 +67,15 @@ pub fn attempt(
 
 /// Whether a tree holds exactly what was read before, so that the same build gives the same objects.
 pub async fn unchanged(context: &Context, reads: Arc<Reads>, snapshot: Arc<Snapshot>) -> bool {
-    let tree = snapshot.tree.clone();
+    let (tree, few) = (snapshot.tree.clone(), reads.paths.len() <= FEW);
     let check = move || {
-        reads
-            .paths
-            .iter()
-            .all(|(path, read)| holds(tree.as_ref(), path, *read))
+        let mut paths = reads.paths.iter();
+        paths.all(|(path, read)| holds(tree.as_ref(), path, *read))
     };
-    blocking(context, check).await.unwrap_or(false)
+    match few {
+        true => check(),
+        false => blocking(context, check).await.unwrap_or(false),
+    }
 }
 
 /// Runs work for the processor, as much at once as there are processors.

@@ -134,8 +134,12 @@ impl Run<'_> {
     /// Whether others build from the same source, so that it is worth the memory to keep what their builds share.
     pub fn shares_source(&self) -> bool {
         let source = source_key(&self.object.spec, &self.key.namespace);
-        let users = |source| self.context.schedule.listeners(&Topic::Source(source));
-        source.is_some_and(|source| users(source).len() > 1)
+        let users = |source| {
+            self.context
+                .schedule
+                .count_listeners(&Topic::Source(source))
+        };
+        source.is_some_and(|source| users(source) > 1)
     }
 
     /// Whether the source is there but has not been looked at since this process began: its first answer

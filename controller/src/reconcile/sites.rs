@@ -41,7 +41,7 @@ pub struct Site {
 
 /// How many Kustomizations are deployed for the first time at once: more than there are requests in flight, so that
 /// none is idle, and not all of a fleet of a thousand, whose objects would all be in memory until the last is applied.
-const FIRST_DEPLOYS: usize = 64;
+const FIRST_DEPLOYS: usize = 32;
 
 /// All clusters that objects are applied to.
 pub struct Sites {

@@ -111,7 +111,7 @@ impl Context {
             return true;
         };
         let folder = render::folder(&object.spec);
-        before.tree.id(&folder) != now.tree.id(&folder)
+        before.tree.mark(&folder) != now.tree.mark(&folder)
     }
 
     /// Some Kustomizations, all that they depend on, and all that those depend on.

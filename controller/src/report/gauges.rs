@@ -1,4 +1,4 @@
-//! What is measured by looking when somebody asks: requests, watches, caches, resources, the process itself.
+//! What is measured by looking when somebody asks: requests, watches, caches, resources.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,18 +9,11 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::conditions;
+use super::{conditions, process};
 use crate::api::meta::condition::READY;
 use crate::reconcile::context::Context;
 use crate::reconcile::schedule::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-
-/// Where Linux tells a process of itself: its memory, and its time.
-const MEMORY: &str = "/proc/self/status";
-const TIME: &str = "/proc/self/stat";
-
-/// Ticks of a second in what Linux tells, on every machine.
-const TICKS: f64 = 100.0;
 
 /// Looks at everything that a controller has.
 pub struct Gauges(Weak<Context>);
@@ -46,7 +39,7 @@ impl Collector for Gauges {
         requests(&context, &mut encoder)?;
         caches(&context, &mut encoder)?;
         resources(&context, &mut encoder)?;
-        process(&mut encoder)
+        process::measure(&mut encoder)
     }
 }
 
@@ -134,23 +127,76 @@ fn sent(context: &Context) -> BTreeMap<String, Sent> {
     servers
 }
 
+/// What is open and what is kept, each as one number.
 fn caches(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    watches(context, encoder)?;
     let sites = context.sites.all();
-    let watches = sites.iter().map(|site| site.watches.count()).sum();
     let objects = sites.iter().map(|site| site.watches.live().len()).sum();
-    let help = "Clusters that objects are applied to";
-    gauge(encoder, "weir_clusters", help, long(sites.len()))?;
-    let help = "Open watches of managed objects";
-    gauge(encoder, "weir_watches", help, long(watches))?;
-    let help = "Managed objects that the watches show";
-    gauge(encoder, "weir_watched_objects", help, long(objects))?;
-    let help = "Revisions of sources that are kept at hand";
-    gauge(
-        encoder,
-        "weir_snapshots",
-        help,
-        long(context.snapshots.count()),
-    )
+    let (repositories, bytes) = context.repositories.size();
+    let opened = context.decrypting.cache.as_ref();
+    let services = context.decrypting.services.as_ref();
+    let figures = [
+        (
+            "weir_clusters",
+            "Clusters that objects are applied to",
+            long(sites.len()),
+        ),
+        (
+            "weir_watched_objects",
+            "Managed objects that the watches show",
+            long(objects),
+        ),
+        (
+            "weir_snapshots",
+            "Revisions of sources that are kept at hand",
+            long(context.snapshots.count()),
+        ),
+        (
+            "weir_git_caches",
+            "Git repositories that are kept on the disk",
+            long(repositories),
+        ),
+        ("weir_git_cache_bytes", "What they take there", bytes),
+        (
+            "weir_inputs",
+            "ConfigMaps and Secrets that are kept while they do not change",
+            long(context.input_watches.kept()),
+        ),
+        (
+            "weir_opened_files",
+            "Encrypted files that are kept opened in memory",
+            opened.map_or(0, |cache| long(cache.len())),
+        ),
+        (
+            "weir_opened_bytes",
+            "What they take there, roughly",
+            opened.map_or(0, |cache| long(cache.weight())),
+        ),
+        (
+            "weir_unwrapped_keys",
+            "Answers and tokens of key services that are remembered",
+            services.map_or(0, |services| long(services.remembered())),
+        ),
+    ];
+    figures
+        .into_iter()
+        .try_for_each(|(name, help, value)| gauge(encoder, name, help, value))
+}
+
+fn watches(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let sites = context.sites.all();
+    let objects = sites.iter().map(|site| site.watches.count()).sum();
+    let help = "Open watches, by what they are of";
+    let mut metric = encoder.encode_descriptor("weir_watches", help, None, MetricType::Gauge)?;
+    for (of, count) in [
+        ("objects", objects),
+        ("inputs", context.input_watches.count()),
+    ] {
+        metric
+            .encode_family(&[("of", of)])?
+            .encode_gauge(&long(count))?;
+    }
+    Ok(())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -160,149 +206,155 @@ struct ResourceLabels {
     suspended: &'static str,
 }
 
-fn resources(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
-    let mut counts: BTreeMap<ResourceLabels, u64> = BTreeMap::new();
-    let mut add = |kind: Kind, conditions: Option<&[Condition]>, suspended: bool| {
+/// A resource that Weir reconciles, as its metrics show it.
+struct Shown {
+    kind: Kind,
+    namespace: String,
+    name: String,
+    /// What its condition Ready says.
+    ready: &'static str,
+    suspended: bool,
+}
+
+impl Shown {
+    fn of<K: ResourceExt>(
+        kind: Kind,
+        object: &K,
+        conditions: Option<&Vec<Condition>>,
+        suspended: bool,
+    ) -> Self {
         let ready = conditions.and_then(|conditions| conditions::find(conditions, READY));
-        let labels = ResourceLabels {
-            kind: kind.name(),
+        Self {
+            kind,
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
             ready: match ready.map(|ready| ready.status.as_str()) {
                 Some("True") => "True",
                 Some("False") => "False",
                 _ => "Unknown",
             },
-            suspended: if suspended { "true" } else { "false" },
-        };
-        *counts.entry(labels).or_default() += 1;
-    };
+            suspended,
+        }
+    }
+}
+
+fn shown(context: &Context) -> Vec<Shown> {
+    let mut all = Vec::new();
     for object in context.git_repositories.state() {
         let status = object.status.as_ref();
-        add(
+        let conditions = status.map(|status| &status.conditions);
+        let suspended = object.spec.suspend;
+        all.push(Shown::of(
             Kind::GitRepository,
-            status.map(|status| status.conditions.as_slice()),
-            object.spec.suspend,
-        );
+            &*object,
+            conditions,
+            suspended,
+        ));
     }
     for object in context.oci_repositories.state() {
         let status = object.status.as_ref();
-        let conditions = status.map(|status| status.source.conditions.as_slice());
-        add(Kind::OciRepository, conditions, object.spec.suspend);
+        let conditions = status.map(|status| &status.source.conditions);
+        let suspended = object.spec.suspend;
+        all.push(Shown::of(
+            Kind::OciRepository,
+            &*object,
+            conditions,
+            suspended,
+        ));
     }
     for object in context.buckets.state() {
         let status = object.status.as_ref();
-        let conditions = status.map(|status| status.source.conditions.as_slice());
-        add(Kind::Bucket, conditions, object.spec.suspend);
+        let conditions = status.map(|status| &status.source.conditions);
+        all.push(Shown::of(
+            Kind::Bucket,
+            &*object,
+            conditions,
+            object.spec.suspend,
+        ));
     }
     for object in context.kustomizations.state() {
         let status = object.status.as_ref();
-        add(
+        let conditions = status.map(|status| &status.conditions);
+        let suspended = object.spec.suspend == Some(true);
+        all.push(Shown::of(
             Kind::Kustomization,
-            status.map(|status| status.conditions.as_slice()),
-            object.spec.suspend == Some(true),
-        );
+            &*object,
+            conditions,
+            suspended,
+        ));
+    }
+    all
+}
+
+fn resources(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let all = shown(context);
+    let mut counts: BTreeMap<ResourceLabels, u64> = BTreeMap::new();
+    for one in &all {
+        let labels = ResourceLabels {
+            kind: one.kind.name(),
+            ready: one.ready,
+            suspended: if one.suspended { "true" } else { "false" },
+        };
+        *counts.entry(labels).or_default() += 1;
     }
     let help = "Resources that Weir reconciles, by their Ready condition";
     let mut metric = encoder.encode_descriptor("weir_resources", help, None, MetricType::Gauge)?;
     for (labels, count) in &counts {
         metric.encode_family(labels)?.encode_gauge(count)?;
     }
-    suspended(context, encoder)
+    suspended(&all, encoder)?;
+    readiness(&all, encoder)
 }
 
 /// Under Flux's name, for the alerts that people have.
-fn suspended(context: &Context, encoder: &mut DescriptorEncoder) -> fmt::Result {
+fn suspended(all: &[Shown], encoder: &mut DescriptorEncoder) -> fmt::Result {
     let help = "The current suspend status of a GitOps Toolkit resource";
-    let mut metric =
-        encoder.encode_descriptor("gotk_suspend_status", help, None, MetricType::Gauge)?;
-    let mut one = |kind: Kind, namespace: Option<String>, name: String, suspend: bool| {
-        let namespace = namespace.unwrap_or_default();
+    let name = "gotk_suspend_status";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in all {
         let labels = [
-            ("kind", kind.name()),
-            ("name", name.as_str()),
-            ("namespace", namespace.as_str()),
+            ("kind", one.kind.name()),
+            ("name", one.name.as_str()),
+            ("namespace", one.namespace.as_str()),
         ];
-        let value = u64::from(suspend);
-        metric.encode_family(&labels)?.encode_gauge(&value)
-    };
-    for object in context.git_repositories.state() {
-        one(
-            Kind::GitRepository,
-            object.namespace(),
-            object.name_any(),
-            object.spec.suspend,
-        )?;
-    }
-    for object in context.oci_repositories.state() {
-        let (namespace, name) = (object.namespace(), object.name_any());
-        one(Kind::OciRepository, namespace, name, object.spec.suspend)?;
-    }
-    for object in context.buckets.state() {
-        let (namespace, name) = (object.namespace(), object.name_any());
-        one(Kind::Bucket, namespace, name, object.spec.suspend)?;
-    }
-    for object in context.kustomizations.state() {
-        one(
-            Kind::Kustomization,
-            object.namespace(),
-            object.name_any(),
-            object.spec.suspend == Some(true),
-        )?;
+        let value = u64::from(one.suspended);
+        metric.encode_family(&labels)?.encode_gauge(&value)?;
     }
     Ok(())
 }
 
-/// As Prometheus' own libraries name it; nothing where there is no `/proc`.
-fn process(encoder: &mut DescriptorEncoder) -> fmt::Result {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    if let Some(bytes) = resident(&read(MEMORY)) {
-        let help = "Resident memory size in bytes";
-        gauge(encoder, "process_resident_memory_bytes", help, bytes)?;
-    }
-    if let Some(seconds) = seconds(&read(TIME)) {
-        let help = "Total user and system CPU time spent in seconds";
-        let name = "process_cpu_seconds";
-        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+/// Under the name that Flux's controllers register too, and have not set for years: 1 for what the condition says.
+fn readiness(all: &[Shown], encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let help = "The current condition Ready of a GitOps Toolkit resource";
+    let name = "gotk_reconcile_condition";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in all {
+        for status in ["True", "False", "Unknown"] {
+            let labels = [
+                ("kind", one.kind.name()),
+                ("name", one.name.as_str()),
+                ("namespace", one.namespace.as_str()),
+                ("type", READY),
+                ("status", status),
+            ];
+            let value = u64::from(one.ready == status);
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
     }
     Ok(())
 }
 
-/// `VmRSS:  1234 kB`.
-fn resident(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
-/// The seconds of the processor, from the fields after the name, which may hold anything.
-fn seconds(stat: &str) -> Option<f64> {
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index)?.parse::<u32>().ok();
-    Some((f64::from(ticks(11)?) + f64::from(ticks(12)?)) / TICKS)
-}
-
-fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {
+/// One number.
+pub(super) fn gauge(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     metric.encode_gauge(&value)
 }
 
 fn long(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_is_read_whatever_its_name() {
-        let stat = "7 (a ) name) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 3 0 99 1000 1024 0";
-        assert_eq!(seconds(stat), Some(3.0));
-        assert_eq!(seconds("7 (weir) S 1"), None);
-        let status = "Name:\tweir\nVmHWM:\t   99 kB\nVmRSS:\t   12 kB\n";
-        assert_eq!(resident(status), Some(12 * 1024));
-        assert_eq!(resident("VmRSS: many"), None);
-    }
 }

@@ -1,6 +1,7 @@
 //! A report on a Kustomization as its status and as events.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
@@ -24,6 +25,8 @@ use crate::cluster::inventory::{Inventory, format_id};
 /// Annotations with this prefix go into the metadata of events.
 const EVENT_METADATA: &str = "event.toolkit.fluxcd.io/";
 
+const HEALTH_CHECK_PASSED: &str = "Health check passed";
+
 /// The status that the report makes of the object's present one.
 pub fn status(object: &Kustomization, report: &Report) -> KustomizationStatus {
     let mut status = object.status.clone().unwrap_or_default();
@@ -35,9 +38,12 @@ pub fn status(object: &Kustomization, report: &Report) -> KustomizationStatus {
     }
     match &report.outcome {
         Outcome::Ready => ready(object, report, &mut status),
-        Outcome::Progressing(timeout) => progressing(object, report, *timeout, &mut status),
+        Outcome::Progressing(timeout) => {
+            in_progress(object, &checking(report, *timeout), &mut status);
+        }
         Outcome::Failed(failure) => failed(object, failure, &mut status),
     }
+    healthy(object, report, &mut status);
     if !matches!(report.outcome, Outcome::Progressing(_)) {
         answer_request(object, &mut status);
         remember(report, &mut status);
@@ -98,12 +104,6 @@ fn ready(object: &Kustomization, report: &Report, status: &mut KustomizationStat
         message,
     );
     conditions::set(conditions, ready, generation);
-    if checks_health(&object.spec) {
-        let healthy = Statement::new(HEALTHY, Status::True, SUCCEEDED, "Health check passed");
-        conditions::set(conditions, healthy, generation);
-    } else {
-        conditions::remove(conditions, HEALTHY);
-    }
     status.last_applied_revision = Some(revision);
     status
         .last_applied_origin_revision
@@ -111,20 +111,32 @@ fn ready(object: &Kustomization, report: &Report, status: &mut KustomizationStat
     status.observed_generation = object.metadata.generation;
 }
 
-fn progressing(
-    object: &Kustomization,
-    report: &Report,
-    timeout: std::time::Duration,
-    status: &mut KustomizationStatus,
-) {
-    let generation = object.metadata.generation.unwrap_or_default();
+/// What is told while health is waited for.
+fn checking(report: &Report, timeout: Duration) -> String {
     let revision = report.revision.as_deref().unwrap_or_default();
     let timeout = duration::format(timeout);
-    let message =
-        format!("Running health checks for revision {revision} with a timeout of {timeout}");
-    in_progress(object, &message, status);
-    let healthy = Statement::new(HEALTHY, Status::Unknown, PROGRESSING, message);
-    conditions::set(&mut status.conditions, healthy, generation);
+    format!("Running health checks for revision {revision} with a timeout of {timeout}")
+}
+
+/// What the health checks say. A failure of something else tells nothing of them, unless the report does.
+fn healthy(object: &Kustomization, report: &Report, status: &mut KustomizationStatus) {
+    let conditions = &mut status.conditions;
+    if !checks_health(&object.spec) {
+        conditions::remove(conditions, HEALTHY);
+        return;
+    }
+    let health = report.health.as_ref().unwrap_or(&report.outcome);
+    let (is_so, reason, message) = match health {
+        Outcome::Ready => (Status::True, SUCCEEDED, HEALTH_CHECK_PASSED.to_owned()),
+        Outcome::Progressing(timeout) => (Status::Unknown, PROGRESSING, checking(report, *timeout)),
+        Outcome::Failed(failure) if failure.reason == reason::HEALTH_CHECK_FAILED => {
+            (Status::False, failure.reason, message(failure))
+        }
+        Outcome::Failed(_) => return,
+    };
+    let generation = object.metadata.generation.unwrap_or_default();
+    let healthy = Statement::new(HEALTHY, is_so, reason, message);
+    conditions::set(conditions, healthy, generation);
 }
 
 fn in_progress(object: &Kustomization, message: &str, status: &mut KustomizationStatus) {
@@ -160,12 +172,6 @@ fn failed(object: &Kustomization, failure: &Failure, status: &mut KustomizationS
             message.clone(),
         );
         conditions::set(conditions, retry, generation);
-    }
-    if failure.reason == reason::HEALTH_CHECK_FAILED {
-        let healthy = Statement::new(HEALTHY, Status::False, failure.reason, message.clone());
-        conditions::set(conditions, healthy, generation);
-    } else if !checks_health(&object.spec) {
-        conditions::remove(conditions, HEALTHY);
     }
     let ready = Statement::new(READY, Status::False, failure.reason, message);
     conditions::set(conditions, ready, generation);
@@ -242,25 +248,20 @@ pub fn events(object: &Kustomization, report: &Report) -> Vec<Event> {
             warning.clone(),
         ));
     }
+    events.extend(health_event(object, report));
     match &report.outcome {
         Outcome::Failed(failure) => {
             let severity = match failure.reason {
                 reason::DEPENDENCY_NOT_READY => Severity::Info,
                 _ => Severity::Error,
             };
-            events.push(event(
-                object,
-                report,
-                severity,
-                failure.reason,
-                message(failure),
-            ));
+            let text = message(failure);
+            // Health moves while something else stays as it was told.
+            if report.health.is_none() || !says(object, READY, Status::False, &text) {
+                events.push(event(object, report, severity, failure.reason, text));
+            }
         }
         Outcome::Ready => {
-            if report.recovered {
-                let message = "Health check passed".to_owned();
-                events.push(event(object, report, Severity::Info, PROGRESSING, message));
-            }
             let message = format!(
                 "Reconciliation finished, next run in {}",
                 object.spec.interval
@@ -275,6 +276,29 @@ pub fn events(object: &Kustomization, report: &Report) -> Vec<Event> {
         Outcome::Progressing(_) => {}
     }
     events
+}
+
+/// What became of the health checks, where that is not how the Kustomization stands anyway.
+fn health_event(object: &Kustomization, report: &Report) -> Option<Event> {
+    let health = report.health.as_ref().unwrap_or(&report.outcome);
+    let (severity, reason, text) = match health {
+        Outcome::Ready if report.recovered => {
+            (Severity::Info, PROGRESSING, HEALTH_CHECK_PASSED.to_owned())
+        }
+        Outcome::Failed(failure) if report.health.is_some() => {
+            (Severity::Error, failure.reason, message(failure))
+        }
+        _ => return None,
+    };
+    let is_told = says(object, HEALTHY, Status::False, &text);
+    (!is_told).then(|| event(object, report, severity, reason, text))
+}
+
+/// Whether a condition of the status says just this.
+fn says(object: &Kustomization, condition: &str, is_so: Status, message: &str) -> bool {
+    let conditions = object.status.as_ref().map(|status| &status.conditions);
+    let said = conditions.and_then(|conditions| conditions::find(conditions, condition));
+    said.is_some_and(|said| said.status == is_so.as_str() && said.message == message)
 }
 
 /// Whether the status still tells that health is not as it should be.
@@ -325,7 +349,6 @@ fn reference(object: &Kustomization) -> ObjectReference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn object() -> Kustomization {
         let mut object = Kustomization::new("apps", KustomizationSpec::default());
@@ -431,6 +454,42 @@ mod tests {
             (status.last_handled_reconcile_at, status.history.len()),
             (None, 0)
         );
+    }
+
+    #[test]
+    fn health_is_told_beside_a_failure_of_something_else() {
+        let mut object = object();
+        object.spec.wait = Some(true);
+        let held = Outcome::Failed(Failure::new(reason::PRUNE_FAILED, "held"));
+        let sick = Failure::new(reason::HEALTH_CHECK_FAILED, "sick");
+        let mut told = Vec::new();
+        for health in [
+            Outcome::Ready,
+            Outcome::Failed(sick.clone()),
+            Outcome::Failed(sick),
+            Outcome::Ready,
+        ] {
+            let mut report = report(held.clone());
+            report.health = Some(health);
+            report.recovered = is_recovered(&object);
+            let events = events(&object, &report);
+            let texts: Vec<_> = events.into_iter().map(|event| event.message).collect();
+            object.status = Some(status(&object, &report));
+            let conditions = conditions_of(object.status.as_ref().expect("it was set"));
+            told.push((conditions.last().cloned().unwrap_or_default(), texts));
+        }
+        let expected = [
+            ("Healthy=True Succeeded", vec!["held"]),
+            ("Healthy=False HealthCheckFailed", vec!["sick"]),
+            ("Healthy=False HealthCheckFailed", vec![]),
+            ("Healthy=True Succeeded", vec!["Health check passed"]),
+        ];
+        for ((condition, texts), (wanted, lines)) in told.iter().zip(expected) {
+            assert_eq!(
+                (condition.as_str(), texts.clone()),
+                (wanted, lines.into_iter().map(str::to_owned).collect())
+            );
+        }
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Default for Metrics {
         );
         registry.register(
             "weir_revision_to_applied_seconds",
-            "Time from a new revision at hand to a Kustomization that is Ready at it",
+            "Time from the news of a revision to a Kustomization that is Ready at it",
             lag.clone(),
         );
         registry.register(
@@ -168,7 +168,7 @@ impl Metrics {
         UnderWay(active)
     }
 
-    /// A Kustomization is Ready at a revision that has been at hand for so long.
+    /// A Kustomization is Ready at a revision of which the news came so long ago.
     pub fn applied(&self, after: Duration) {
         self.lag.observe(after.as_secs_f64());
     }

@@ -11,6 +11,7 @@ pub mod logs;
 pub mod metrics;
 pub mod notify;
 pub mod package;
+mod process;
 pub mod source;
 
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct Report {
     pub recovered: bool,
     /// How it stands.
     pub outcome: Outcome,
+    /// How the health checks stand, where the outcome is about something else.
+    pub health: Option<Outcome>,
     /// How long it took.
     pub took: Duration,
 }

@@ -18,7 +18,7 @@ use super::error::SourceError;
 use super::fetch::{FETCHED, Trouble, fetch};
 use super::git_tree::Objects;
 use super::lookup::Head;
-use super::server::Server;
+use super::server::{AGENT, Server};
 
 /// Packs before a cache is fetched anew; the object database holds a few more.
 const PACKS: usize = 40;
@@ -125,6 +125,12 @@ impl Cache {
         Self { folder, current }
     }
 
+    /// How many bytes its packs take on the disk.
+    pub(super) fn size(&self) -> u64 {
+        let current = self.current.as_ref();
+        current.map_or(0, |current| current.pack_sizes().iter().sum())
+    }
+
     /// What was fetched last, and the repository that holds it.
     pub(super) fn held(&self) -> Option<(Arc<Generation>, Held)> {
         let current = self.current.as_ref().filter(|current| current.usable())?;
@@ -186,10 +192,14 @@ impl Current {
         self.generation.objects.whole() && self.generation.path.join("HEAD").is_file()
     }
 
-    fn full(&self) -> bool {
-        let sizes: Vec<u64> = packs(&self.generation.path)
+    fn pack_sizes(&self) -> Vec<u64> {
+        packs(&self.generation.path)
             .filter_map(|pack| Some(fs::metadata(pack).ok()?.len()))
-            .collect();
+            .collect()
+    }
+
+    fn full(&self) -> bool {
+        let sizes = self.pack_sizes();
         let largest = sizes.iter().copied().max().unwrap_or(0);
         sizes.len() >= PACKS || sizes.iter().sum::<u64>() > 2 * largest + SLACK
     }
@@ -224,6 +234,7 @@ pub(super) fn opened(path: &Path) -> Result<gix::Repository, SourceError> {
             "pack.threads=2",
             "user.name=weir",
             "user.email=weir@localhost",
+            &format!("gitoxide.userAgent={AGENT}"),
         ]);
     gix::open_opts(path, options).map_err(|error| SourceError::cache("opening the cache", error))
 }

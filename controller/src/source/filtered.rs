@@ -209,6 +209,11 @@ impl Tree for Filtered {
         Ok(node.is_some_and(|node| node.executable))
     }
 
+    fn mark(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
+        let node = self.tree.node(path)?;
+        Ok(node.map(|node| self.thinned(&node.id)))
+    }
+
     /// A folder is its tree and the rules that thin it out: the same id means the same files.
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {
         let Some(node) = self.node(path)? else {

@@ -16,6 +16,9 @@ use super::snapshot::Commit;
 /// Names in memory before the folders that were read are let go.
 const NAMES: usize = 1_000_000;
 
+/// Bytes of files in memory before no more are kept.
+const BLOB_BYTES: usize = 16 << 20;
+
 /// Packs that the object database can hold open; a cache is fetched anew long before.
 const SLOTS: u16 = 256;
 
@@ -29,7 +32,16 @@ pub(super) struct Objects {
     folders: RwLock<Folders>,
     /// Trees below which no file of a name is.
     barren: Mutex<HashSet<(&'static str, gix::ObjectId)>>,
+    /// Files that were read, where one run reads the same ones many times: in the command line.
+    blobs: Option<Mutex<Blobs>>,
     damaged: AtomicBool,
+}
+
+/// Files that were read, by their ids.
+#[derive(Default)]
+struct Blobs {
+    by_id: HashMap<gix::ObjectId, Arc<[u8]>>,
+    bytes: usize,
 }
 
 /// Folders that were read, by the ids of their trees.
@@ -83,6 +95,7 @@ impl Objects {
             handles: Mutex::default(),
             folders: RwLock::default(),
             barren: Mutex::default(),
+            blobs: None,
             damaged: AtomicBool::new(false),
         }
     }
@@ -131,6 +144,23 @@ impl Objects {
 
     fn lock_handles(&self) -> std::sync::MutexGuard<'_, Vec<gix::odb::Handle>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of a file that was read.
+    fn known_blob(&self, id: &gix::oid) -> Option<Arc<[u8]>> {
+        let blobs = self.blobs.as_ref()?;
+        let blobs = blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        blobs.by_id.get(id).cloned()
+    }
+
+    /// Keeps the bytes of a file, as long as there is room.
+    fn keep_blob(&self, id: gix::ObjectId, bytes: &Arc<[u8]>) {
+        let Some(blobs) = &self.blobs else { return };
+        let mut blobs = blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if blobs.bytes + bytes.len() <= BLOB_BYTES {
+            blobs.bytes += bytes.len();
+            blobs.by_id.insert(id, bytes.clone());
+        }
     }
 
     /// The folder that a tree object describes.
@@ -303,19 +333,27 @@ impl GitTree {
         repository: &gix::Repository,
         revision: &str,
     ) -> Result<(Self, Commit), SourceError> {
-        let commit = repository
-            .rev_parse_single(revision)
-            .and_then(|id| id.object())
-            .and_then(|object| object.peel_to_kind(Kind::Commit))
-            .map_err(|error| SourceError::Cache {
-                act: "resolving the revision",
-                problem: format!("{revision}: {error}"),
-            })?;
-        let objects = Objects::open(repository.objects.store_ref().path())?;
-        let commit = objects.commit(commit.id)?;
+        let objects = Objects {
+            blobs: Some(Mutex::default()),
+            ..Objects::open(repository.objects.store_ref().path())?
+        };
+        let commit = objects.commit(resolve(repository, revision)?)?;
         let root = gix::ObjectId::Sha1(commit.tree.0);
         let home = Home::Local(Arc::new(objects));
         Ok((Self { home, root }, commit))
+    }
+
+    /// The files of another revision of the same repository, read from the same object database.
+    pub(super) fn beside(
+        &self,
+        repository: &gix::Repository,
+        revision: &str,
+    ) -> Result<Self, SourceError> {
+        let commit = self.objects().commit(resolve(repository, revision)?)?;
+        Ok(Self {
+            home: self.home.clone(),
+            root: gix::ObjectId::Sha1(commit.tree.0),
+        })
     }
 
     /// The cache that it is read from, unless it is a repository of the command line's.
@@ -369,6 +407,19 @@ impl GitTree {
     }
 }
 
+/// The commit that a revision means.
+fn resolve(repository: &gix::Repository, revision: &str) -> Result<gix::ObjectId, SourceError> {
+    let commit = repository
+        .rev_parse_single(revision)
+        .and_then(|id| id.object())
+        .and_then(|object| object.peel_to_kind(Kind::Commit));
+    let commit = commit.map_err(|error| SourceError::Cache {
+        act: "resolving the revision",
+        problem: format!("{revision}: {error}"),
+    });
+    Ok(commit?.id)
+}
+
 pub(super) fn storage(path: &str, reason: String) -> TreeError {
     TreeError::Storage {
         path: path.to_owned(),
@@ -419,11 +470,16 @@ impl Tree for GitTree {
             .ok_or_else(|| not_found(path, "file"))?;
         let refused = |reason| storage(path, reason);
         let objects = self.objects();
+        if let Some(bytes) = objects.known_blob(&node.id) {
+            return Ok((bytes.len() <= limit).then_some(bytes));
+        }
         if limit < usize::MAX && objects.size(&node.id).map_err(refused)? > limit as u64 {
             return Ok(None);
         }
         let bytes = objects.read(&node.id, Kind::Blob).map_err(refused)?;
-        Ok(Some(bytes.into()))
+        let bytes: Arc<[u8]> = bytes.into();
+        objects.keep_blob(node.id, &bytes);
+        Ok(Some(bytes))
     }
 
     fn id(&self, path: &str) -> Result<Option<ObjectHash>, TreeError> {

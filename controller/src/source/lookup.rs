@@ -12,7 +12,7 @@ use semver::Version;
 use super::cache::Held;
 use super::error::SourceError;
 use super::reference::Reference;
-use super::server::{Server, said};
+use super::server::{AGENT, Server, said};
 use super::version;
 
 /// What a reference stands for at this moment.
@@ -199,10 +199,7 @@ fn ask(mut transport: Box<dyn Transport>, prefix: Option<&str>) -> gix::Result<V
         prefixes.extend([BString::from(prefix)]);
         prefixes
     });
-    let agent = (
-        "agent",
-        Some(concat!("weir/", env!("CARGO_PKG_VERSION")).into()),
-    );
+    let agent = ("agent", Some(AGENT.into()));
     LsRefsCommand::new(prefixes, &handshake.capabilities, agent).invoke_blocking(
         &mut transport,
         &mut Discard,

@@ -24,6 +24,7 @@ mod http;
 mod ignore;
 mod known_hosts;
 pub mod linkless;
+mod listing;
 mod lookup;
 pub mod mirror;
 pub mod oci;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use overlay::ObjectHash;
 use russh::keys::PrivateKey;
@@ -17,6 +18,7 @@ use super::client::EnvironmentProxies;
 use super::error::SourceError;
 use super::git_tree::{GitTree, hash};
 use super::github_app::Issued;
+use super::listing::Listing;
 use super::lookup::look_up;
 use super::reference::Reference;
 use super::remote::{Remote, RemoteUrl, SshAddress};
@@ -35,6 +37,8 @@ pub struct Repositories {
     storage: PathBuf,
     /// One for each owner.
     caches: Mutex<HashMap<String, Known>>,
+    /// How many bytes each took when it was last used: whoever asks does not wait for a fetch.
+    sizes: Mutex<HashMap<String, u64>>,
     clients: Mutex<HashMap<[u8; 32], reqwest::Client>>,
     /// Private keys that were encrypted, opened.
     keys: Mutex<HashMap<[u8; 32], Arc<PrivateKey>>>,
@@ -78,6 +82,7 @@ impl Repositories {
         Self {
             storage,
             caches: Mutex::default(),
+            sizes: Mutex::default(),
             clients: Mutex::default(),
             keys: Mutex::default(),
             advertisements: Arc::default(),
@@ -98,8 +103,19 @@ impl Repositories {
         lock(&self.tokens)
     }
 
+    /// How many repositories are kept on the disk, and how many bytes they take there.
+    pub fn size(&self) -> (usize, u64) {
+        let sizes = lock(&self.sizes);
+        (sizes.len(), sizes.values().sum())
+    }
+
+    fn measure(&self, owner: &str, cache: &Cache) {
+        lock(&self.sizes).insert(owner.to_owned(), cache.size());
+    }
+
     /// Lets go of what an owner that is gone had; what is still being read goes with its last reader.
     pub fn forget(&self, owner: &str) {
+        lock(&self.sizes).remove(owner);
         let known = lock(&self.caches).remove(owner);
         match known {
             Some(known) => close(&known),
@@ -139,6 +155,7 @@ impl Repositories {
                 client: self.client(&remote.access)?,
                 authorization: client::authorization(credentials)?,
                 advertisements: self.advertisements.clone(),
+                listing: Listing::default(),
             })),
         }
     }
@@ -252,6 +269,7 @@ pub async fn recall(
         let cache = repositories.cache(&owner, &url);
         let mut cache = lock(&cache);
         let cache = cache.get_or_insert_with(|| Cache::open(folder));
+        repositories.measure(&owner, cache);
         let (generation, held) = cache.held()?;
         let commit = generation.objects.commit(held.commit).ok()?;
         let is_it = revision.ends_with(&format!(":{}", held.commit));
@@ -287,7 +305,9 @@ fn blocking(
         runtime: tokio::runtime::Handle::current(),
         timeout: remote.timeout,
     };
+    let begun = Instant::now();
     let mut head = look_up(&server, reference)?;
+    let looked_up = begun.elapsed();
     let folder = folder(&repositories.storage, owner, url);
     let cache = repositories.cache(owner, url);
     let mut cache = lock(&cache);
@@ -296,6 +316,8 @@ fn blocking(
         .held()
         .is_some_and(|(_, held)| held.commit == head.commit);
     let (generation, held) = cache.bring(&server, &head, interrupt)?;
+    repositories.measure(owner, cache);
+    tracing::debug!(owner, revision = head.revision, known, ?looked_up, took = ?begun.elapsed(), "looked at the repository");
     head.moved_to(held);
     let commit = generation.objects.commit(held.commit)?;
     Ok(Fetched {

@@ -51,6 +51,32 @@ pub fn open(
     revision: &str,
     repository: Option<&Path>,
 ) -> Result<(GitTree, String), RevisionError> {
+    let (found, path) = find(folder, repository)?;
+    let (tree, _) =
+        GitTree::of(&found, revision).map_err(|error| unknown(&found, revision, &error))?;
+    Ok((tree, path))
+}
+
+/// The trees of two revisions, which read one object database, and a folder's path in them.
+pub fn open_both(
+    folder: &Path,
+    revisions: [&str; 2],
+    repository: Option<&Path>,
+) -> Result<([GitTree; 2], String), RevisionError> {
+    let (found, path) = find(folder, repository)?;
+    let [one, other] = revisions;
+    let (first, _) = GitTree::of(&found, one).map_err(|error| unknown(&found, one, &error))?;
+    let second = first
+        .beside(&found, other)
+        .map_err(|error| unknown(&found, other, &error))?;
+    Ok(([first, second], path))
+}
+
+/// The repository, and the folder's path in it.
+fn find(
+    folder: &Path,
+    repository: Option<&Path>,
+) -> Result<(gix::Repository, String), RevisionError> {
     let (found, path) = match repository {
         Some(given) => {
             let found = gix::open(given).map_err(|error| no_repository(given, &error))?;
@@ -63,10 +89,8 @@ pub fn open(
             (found, path)
         }
     };
-    let (tree, _) =
-        GitTree::of(&found, revision).map_err(|error| unknown(&found, revision, &error))?;
     let path = path.to_string_lossy();
-    Ok((tree, path.trim_matches('/').to_owned()))
+    Ok((found, path.trim_matches('/').to_owned()))
 }
 
 fn no_repository(folder: &Path, error: &dyn std::fmt::Display) -> RevisionError {

@@ -14,7 +14,11 @@ use super::advertisement::Advertisements;
 use super::error::SourceError;
 use super::failure::{Failure, Noted};
 use super::http::{Exchange, GitHttp};
+use super::listing::Listing;
 use super::ssh::{Patience, SshServer};
+
+/// What Git's protocol is told of this program: a fetch asks for refs in the same words as the look-up before it.
+pub(super) const AGENT: &str = concat!("git/weir/", env!("CARGO_PKG_VERSION"));
 
 /// What a look-up and the fetch after it share.
 pub(super) struct Server<'a> {
@@ -35,6 +39,8 @@ pub(super) struct Http {
     pub(super) client: reqwest::Client,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) advertisements: Arc<Advertisements>,
+    /// What was said of refs in this visit.
+    pub(super) listing: Listing,
 }
 
 /// A line to the server, and the first thing that goes wrong on it.
@@ -74,6 +80,7 @@ impl Server<'_> {
             authorization: http.authorization.clone(),
             deadline,
             advertisements: http.advertisements.clone(),
+            listing: http.listing.clone(),
             failure,
         };
         let url = gix::url::parse(self.url).map_err(|error| self.error(None, &said(&error)))?;

@@ -15,7 +15,8 @@ pub struct Snapshot {
     pub origin_revision: Option<String>,
     /// The commit, when the source is a Git repository that this process fetched.
     pub commit: Option<Commit>,
-    /// When this process had it at hand.
+    /// When the call, the annotation or the event came that made this process look and find it; when it began to look, if
+    /// only the time had come.
     pub since: Instant,
     /// What the files are, whatever the revision is called: the same content means the same files.
     pub content: ObjectHash,

@@ -23,6 +23,11 @@ type Remembered = (Instant, Zeroizing<Vec<u8>>);
 pub(super) struct Memory(Mutex<HashMap<Key, Remembered>>);
 
 impl Memory {
+    /// How many are remembered, those included whose time is over and that nobody has asked for since.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// What is remembered, unless its time is over.
     pub(super) fn get(&self, key: &Key) -> Option<Zeroizing<Vec<u8>>> {
         let now = Instant::now();

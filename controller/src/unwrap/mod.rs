@@ -123,6 +123,11 @@ impl Services {
             memory: Memory::default(),
         })
     }
+
+    /// How many unwrapped data keys and tokens are remembered.
+    pub fn remembered(&self) -> usize {
+        self.memory.len()
+    }
 }
 
 /// What key services said.

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use ecow::EcoString;
 
 use crate::budget::Steps;
-use crate::configuration::NameReference;
+use crate::configuration::{Configuration, NameReference};
 use crate::error::Error;
-use crate::fieldspec::{FieldSpec, split_path, visit_wanted};
+use crate::fieldspec::{FieldSpec, leads_to, split_path, visit_wanted};
 use crate::resource::{Gvk, Id, Resource};
 use crate::resources::Resources;
 use crate::scalar::{self, Meaning};
@@ -131,7 +132,7 @@ impl Candidates {
 /// Brings the names in all objects up to date.
 pub(crate) fn follow_names(
     resources: &mut Resources,
-    references: &[NameReference],
+    configuration: &Arc<Configuration>,
     steps: &mut Steps,
 ) -> Result<(), Error> {
     for resource in &resources.list {
@@ -141,12 +142,25 @@ pub(crate) fn follow_names(
     if candidates.by_previous_name.is_empty() {
         return Ok(());
     }
-    let fields = fields_by_kind(references);
+    let added;
+    let fields = match Arc::ptr_eq(configuration, &DEFAULTS) {
+        true => &*DEFAULT_FIELDS,
+        false => {
+            added = fields_by_kind(&configuration.name_reference);
+            &added
+        }
+    };
     for position in 0..resources.list.len() {
         let resource = &mut resources.list[position];
         let original = resource.original_id().gvk;
         let mut node = std::mem::replace(&mut resource.node, Node::null());
-        let result = fields_for(&fields, &original).try_for_each(|field| {
+        let result = fields_for(fields, &original).try_for_each(|field| {
+            // Most fields are not there, or name nothing that was renamed.
+            if !is_role_binding(&node)
+                && !leads_to(&node, &field.path, &|it| wants(&candidates, it))
+            {
+                return Ok(());
+            }
             Search::new(&candidates, position, &node, field)
                 .and_then(|search| search.update(&mut node, field))
         });
@@ -159,6 +173,11 @@ pub(crate) fn follow_names(
     Ok(())
 }
 
+/// kustomize's defaults, and the fields of most builds, made once.
+static DEFAULTS: LazyLock<Arc<Configuration>> = LazyLock::new(Configuration::defaults);
+static DEFAULT_FIELDS: LazyLock<Fields<'static>> =
+    LazyLock::new(|| fields_by_kind(&DEFAULTS.name_reference));
+
 /// A field that names objects of a kind.
 struct Field<'r> {
     order: usize,
@@ -168,8 +187,10 @@ struct Field<'r> {
 }
 
 /// The fields by the kind that has them; the empty kind stands for any.
-fn fields_by_kind(references: &[NameReference]) -> HashMap<&str, Vec<Field<'_>>> {
-    let mut fields: HashMap<&str, Vec<Field<'_>>> = HashMap::new();
+type Fields<'r> = HashMap<&'r str, Vec<Field<'r>>>;
+
+fn fields_by_kind(references: &[NameReference]) -> Fields<'_> {
+    let mut fields = Fields::new();
     let all = references
         .iter()
         .flat_map(|reference| reference.fields.iter().map(|spec| (reference.gvk(), spec)));
@@ -185,10 +206,7 @@ fn fields_by_kind(references: &[NameReference]) -> HashMap<&str, Vec<Field<'_>>>
 }
 
 /// The fields that an object of this kind may have, in the order of the references.
-fn fields_for<'f, 'r>(
-    fields: &'f HashMap<&str, Vec<Field<'r>>>,
-    gvk: &Gvk,
-) -> impl Iterator<Item = &'f Field<'r>> {
+fn fields_for<'f, 'r>(fields: &'f Fields<'r>, gvk: &Gvk) -> impl Iterator<Item = &'f Field<'r>> {
     let of_kind = |kind: &str| fields.get(kind).map(Vec::as_slice).unwrap_or_default();
     let mut mine: Vec<&Field<'r>> = of_kind(&gvk.kind)
         .iter()
@@ -197,6 +215,22 @@ fn fields_for<'f, 'r>(
         .collect();
     mine.sort_by_key(|field| field.order);
     mine.into_iter()
+}
+
+/// True for a field that names what was renamed, and for what is no name, which is an error.
+fn wants(candidates: &Candidates, node: &Node) -> bool {
+    match &node.value {
+        Value::Sequence(items) => items
+            .iter()
+            .any(|item| item.as_sequence().is_some() || wants(candidates, item)),
+        Value::Mapping(mapping) => match mapping.get("name") {
+            Some(name) => candidates.knew(name.exposed().unwrap_or_default()),
+            None => true,
+        },
+        Value::Scalar(_) | Value::Secret(_) => {
+            !node.is_null() && candidates.knew(node.exposed().unwrap_or_default())
+        }
+    }
 }
 
 /// A search for the objects that one field of one object names.
@@ -233,25 +267,9 @@ impl<'c> Search<'c> {
     }
 
     fn update(&self, node: &mut Node, field: &Field<'_>) -> Result<(), Error> {
-        let wants = |node: &Node| self.wants(node);
+        let wants = |node: &Node| wants(self.candidates, node);
         visit_wanted(node, &field.path, &wants, &mut |node| self.set(node))
             .map_err(|error| error.during(field.spec.path.to_string()))
-    }
-
-    /// True for a field that names what was renamed, and for what is no name, which is an error.
-    fn wants(&self, node: &Node) -> bool {
-        match &node.value {
-            Value::Sequence(items) => items
-                .iter()
-                .any(|item| item.as_sequence().is_some() || self.wants(item)),
-            Value::Mapping(mapping) => match mapping.get("name") {
-                Some(name) => self.candidates.knew(name.exposed().unwrap_or_default()),
-                None => true,
-            },
-            Value::Scalar(_) | Value::Secret(_) => {
-                !node.is_null() && self.candidates.knew(node.exposed().unwrap_or_default())
-            }
-        }
     }
 
     fn set(&self, node: &mut Node) -> Result<(), Error> {
@@ -420,8 +438,12 @@ fn role_of(node: &Node) -> Option<Gvk> {
     })
 }
 
+fn is_role_binding(node: &Node) -> bool {
+    node.get("kind").and_then(Node::exposed) == Some("RoleBinding")
+}
+
 fn subject_namespaces(node: &Node) -> Result<Vec<EcoString>, Error> {
-    if node.get("kind").and_then(Node::exposed) != Some("RoleBinding") {
+    if !is_role_binding(node) {
         return Ok(Vec::new());
     }
     let subjects = node

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::expand::expand;
 use super::steps::Steps;
 use super::template::parse;
-use super::{Variables, has_dollar};
+use super::{Variables, has_expression};
 use crate::yaml::{Mapping, Mark, Node, Secret, Value};
 
 /// Gives the new nodes the places of the old ones, and seals every scalar that has, or may have, a secret part:
@@ -39,7 +39,7 @@ fn crosses_scalars(node: &Node) -> bool {
             .iter()
             .any(|(key, value)| parse(&key.text).is_err() || crosses_scalars(value)),
         Value::Scalar(_) | Value::Secret(_) => {
-            has_dollar(node) && node.exposed().is_some_and(|text| parse(text).is_err())
+            has_expression(node) && node.exposed().is_some_and(|text| parse(text).is_err())
         }
     }
 }

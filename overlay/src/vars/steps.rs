@@ -18,6 +18,11 @@ impl Steps {
         Self(Cell::new(left))
     }
 
+    /// How many are left.
+    pub(super) fn left(&self) -> usize {
+        self.0.get()
+    }
+
     /// Takes steps, or refuses them.
     pub(super) fn take(&self, steps: usize) -> Result<(), Spent> {
         let left = self.0.get().checked_sub(steps);

@@ -11,7 +11,7 @@ use crate::cli::{Failure, own_namespace};
 use crate::cluster::{Client, Cluster, Identity, Limits};
 use crate::comparison::{Comparison, Scope, compare};
 use crate::environments::{self, Graph, LeafName, Settings};
-use crate::live::{Ground, Live, Living, comparison, is_builder_of, living, plan};
+use crate::live::{AtCommit, Ground, Live, Living, comparison, is_builder_of, living, plan};
 use crate::reconcile::keys::Decrypting;
 use crate::report::failure::Failure as Stopped;
 
@@ -51,6 +51,7 @@ pub(in crate::cli) struct Site {
     /// Whether each Kustomization's own account speaks for it.
     pub(in crate::cli) is_acting: bool,
     pub(in crate::cli) decrypting: Option<Decrypting>,
+    at_commit: Box<AtCommit>,
     changed: Option<Comparison>,
 }
 
@@ -75,6 +76,7 @@ impl Site {
     ) -> Result<Self, Failure> {
         let (tree, settings) = (files.fleet.open(files.to)?, files.fleet.settings()?);
         let (graph, changed) = graph(tree.as_ref(), &settings, files)?;
+        let fleet = files.fleet.clone();
         let config = flags.connection.config().await?;
         let cluster = Cluster::new(config, Limits::default()).map_err(failure)?;
         let client = cluster.client(&Identity::Caller).map_err(failure)?;
@@ -92,6 +94,7 @@ impl Site {
             client,
             is_acting: false,
             decrypting,
+            at_commit: Box::new(move |commit| fleet.open(Some(commit)).ok()),
             changed,
         })
     }
@@ -99,6 +102,7 @@ impl Site {
     /// What a plan is made with.
     pub(in crate::cli) fn ground(&self) -> Ground<'_> {
         Ground {
+            at_commit: &*self.at_commit,
             tree: self.tree.as_ref(),
             settings: &self.settings,
             graph: &self.graph,

@@ -115,6 +115,12 @@ impl Schedule {
         lock(&self.subscriptions).replace(key, topics)
     }
 
+    /// How many tasks listen to the topic.
+    pub fn count_listeners(&self, topic: &Topic) -> usize {
+        let subscriptions = lock(&self.subscriptions);
+        subscriptions.listeners.get(topic).map_or(0, BTreeSet::len)
+    }
+
     /// All tasks that listen to the topic.
     pub fn listeners(&self, topic: &Topic) -> BTreeSet<Key> {
         let subscriptions = lock(&self.subscriptions);
@@ -194,7 +200,7 @@ mod tests {
         schedule.observe(&key, 1, |mut sleeper| async move {
             let mut asked = Next::OnEvent;
             while let Some(wake) = sleeper.sleep(asked).await {
-                let _ = sender.send(wake);
+                let _ = sender.send(Wake { told: None, ..wake });
                 asked = next;
             }
         });
@@ -235,6 +241,27 @@ mod tests {
             ..Wake::default()
         };
         assert_eq!(wakes.recv().await, Some(expected));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wake_is_as_old_as_its_first_reason() {
+        let schedule = schedule();
+        let key = Key::kustomization("ns", "a");
+        let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let pause = Duration::from_secs(5);
+        schedule.observe(&key, 1, |mut sleeper| async move {
+            while let Some(wake) = sleeper.sleep(Next::OnEvent).await {
+                let _ = sender.send(wake.told);
+                tokio::time::sleep(pause * 2).await;
+            }
+        });
+        let begin = Instant::now();
+        assert_eq!(told.recv().await, Some(Some(begin)));
+        for _ in 0..2 {
+            schedule.wake(&key, Wake::due());
+            tokio::time::sleep(pause).await;
+        }
+        assert_eq!(told.recv().await, Some(Some(begin)));
     }
 
     #[tokio::test(start_paused = true)]

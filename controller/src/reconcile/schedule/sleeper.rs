@@ -17,7 +17,8 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn post(&self, wake: Wake) {
+    pub(super) fn post(&self, mut wake: Wake) {
+        wake.told.get_or_insert_with(Instant::now);
         lock(&self.pending).get_or_insert_default().merge(wake);
         self.bell.notify_one();
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use super::Key;
 use crate::cluster::ObjectKey;
 use crate::cluster::order::GroupKind;
@@ -25,6 +27,8 @@ pub struct Wake {
     pub altered: BTreeSet<ObjectKey>,
     /// Kinds whose watch now shows all objects.
     pub shown: BTreeSet<GroupKind>,
+    /// When the first of these reasons came; none when only the time has come.
+    pub told: Option<Instant>,
 }
 
 impl Wake {
@@ -79,6 +83,7 @@ impl Wake {
             health: _,
             altered,
             shown,
+            told: _,
         } = self;
         !(*changed || *source || *dependency || *input || *due)
             && altered.is_empty()
@@ -95,6 +100,7 @@ impl Wake {
         self.health.extend(other.health);
         self.altered.extend(other.altered);
         self.shown.extend(other.shown);
+        self.told = self.told.into_iter().chain(other.told).min();
     }
 }
 

@@ -24,6 +24,7 @@ use self::over_ssh::SshReceiver;
 use self::protocol::converse;
 use super::failure::Noted;
 use super::http::Exchange;
+use super::listing::Listing;
 use super::refresh::Repositories;
 use super::remote::{Remote, RemoteUrl};
 use super::server::{Http, Way};
@@ -92,6 +93,7 @@ fn exchange(http: Http, patience: Patience, failure: Noted) -> Exchange {
         deadline: patience.deadline,
         // What is said of receiving is asked for each time: it holds the refs.
         advertisements: Arc::default(),
+        listing: Listing::default(),
         failure,
     }
 }

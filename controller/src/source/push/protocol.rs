@@ -9,6 +9,7 @@ use super::pack::pack;
 use super::{NewObject, Pushed, Update};
 use crate::source::failure::Failure;
 use crate::source::git_tree::hash;
+use crate::source::server::AGENT;
 
 /// The id of what is not there.
 const NOTHING: ObjectHash = ObjectHash([0; 20]);
@@ -65,8 +66,7 @@ fn advertised(receiver: &mut impl Read, name: &str) -> Result<Option<ObjectHash>
 /// The command, then the pack.
 fn request(update: &Update<'_>, objects: &[NewObject]) -> io::Result<Vec<u8>> {
     let (old, new, name) = (update.old.unwrap_or(NOTHING), update.new, update.name);
-    let agent = concat!("weir/", env!("CARGO_PKG_VERSION"));
-    let command = format!("{old} {new} {name}\0report-status agent={agent}");
+    let command = format!("{old} {new} {name}\0report-status agent={AGENT}");
     let mut request = format!("{:04x}{command}0000", command.len() + 4).into_bytes();
     request.extend(pack(objects)?);
     Ok(request)
