@@ -128,6 +128,19 @@ impl Scene {
         self.create(&kustomization(name, SOURCE, path, spec)).await;
     }
 
+    /// Creates a Kustomization that opens what is encrypted with an age key, in a Secret of the namespace.
+    pub async fn sync_encrypted(&self, name: &str, path: &str, key: &str) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "sops-age" },
+            "stringData": { "age.agekey": key },
+        });
+        let secret = serde_json::from_value(secret).expect("it is an object");
+        self.create(&secret).await;
+        let decryption = json!({ "provider": "sops", "secretRef": { "name": "sops-age" } });
+        let spec = json!({ "decryption": decryption });
+        self.sync(name, path, spec).await;
+    }
+
     /// Commits, pushes, and has the source look at once. Returns the commit's id.
     pub async fn publish(&self, message: &str) -> String {
         let commit = self.repository.publish(message);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use nix::pty::{Winsize, openpty};
 
@@ -12,6 +13,7 @@ use nix::pty::{Winsize, openpty};
 pub struct Terminal {
     process: Child,
     screen: Arc<Mutex<Screen>>,
+    reader: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Terminal {
@@ -25,9 +27,12 @@ impl Terminal {
         };
         let pair = openpty(&size, None).expect("open a terminal");
         let inside = || Stdio::from(pair.slave.try_clone().expect("clone a descriptor"));
+        let is_told = command.get_envs().any(|(name, _)| name == "NO_COLOR");
+        if !is_told {
+            command.env_remove("NO_COLOR");
+        }
         command
             .env("TERM", "xterm-256color")
-            .env_remove("NO_COLOR")
             .stdin(inside())
             .stdout(inside())
             .stderr(inside());
@@ -35,14 +40,20 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(Screen::new(columns.into(), rows.into())));
         let drawn = screen.clone();
         let mut outside = File::from(pair.master);
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
+        let reader = std::thread::spawn(move || {
+            let (mut bytes, mut all) = ([0; 4096], Vec::new());
             // Reading fails once nobody is inside any more.
             while let Ok(length @ 1..) = outside.read(&mut bytes) {
                 drawn.lock().unwrap().feed(&bytes[..length]);
+                all.extend_from_slice(&bytes[..length]);
             }
+            all
         });
-        Terminal { process, screen }
+        Terminal {
+            process,
+            screen,
+            reader: Some(reader),
+        }
     }
 
     /// The rows of the screen as they are now, without the empty ones at the end.
@@ -58,6 +69,14 @@ impl Terminal {
     /// Waits for the end of the program, and gives its code.
     pub fn end(&mut self) -> Option<i32> {
         self.process.wait().expect("wait for a program").code()
+    }
+
+    /// Waits for the end of the program, and gives all that it wrote, with what colours it.
+    pub fn written(mut self) -> String {
+        self.end();
+        let reader = self.reader.take().expect("there is one reader");
+        let bytes = reader.join().expect("read a terminal");
+        String::from_utf8(bytes).expect("text")
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::Output;
 
 use weir_tests::forge_server::{ForgeServer, Kind, PullRequest, REPOSITORY, TOKEN};
 use weir_tests::objects::{config_map, kustomization_file};
+use weir_tests::scene::workspace;
 use weir_tests::{Repository, Weir};
 
 const MARKER: &str = "<!-- weir plan -->";
@@ -82,23 +83,9 @@ fn a_job_of_each_forge_writes_one_comment_and_keeps_it_up_to_date() {
         let (repository, head) = repository();
         let server = forge(kind, &head);
         let api = server.api();
-        let job: &[(&str, &str)] = match kind {
-            Kind::GitLab => &[
-                ("GITLAB_CI", "true"),
-                ("CI_API_V4_URL", &api),
-                ("CI_MERGE_REQUEST_PROJECT_PATH", REPOSITORY),
-                ("CI_MERGE_REQUEST_IID", "1"),
-                ("GITLAB_TOKEN", TOKEN),
-            ],
-            Kind::GitHub | Kind::Gitea => &[
-                ("GITHUB_ACTIONS", "true"),
-                ("GITHUB_API_URL", &api),
-                ("GITHUB_REPOSITORY", REPOSITORY),
-                ("GITHUB_REF", "refs/pull/1/merge"),
-                ("GITHUB_TOKEN", TOKEN),
-            ],
-        };
-        let output = run(&repository, job, &[]);
+        let job = job(kind, &api);
+        let job: Vec<(&str, &str)> = job.iter().map(|(name, value)| (*name, &**value)).collect();
+        let output = run(&repository, &job, &[]);
         assert!(output.status.success(), "{kind:?}: {}", said(&output));
         assert_eq!(said(&output), "comment written: https://forge/1\n");
         let comment = server.state().comments[0].2.clone();
@@ -111,14 +98,14 @@ fn a_job_of_each_forge_writes_one_comment_and_keeps_it_up_to_date() {
         assert!(comment.contains(counts), "{comment}");
 
         assert_eq!(
-            said(&run(&repository, job, &[])),
+            said(&run(&repository, &job, &[])),
             "comment says so already: https://forge/1\n"
         );
         let next = repository
             .write("base/settings.yaml", config_map("settings", "size", "two"))
             .commit("smaller");
         server.state().requests[0].commit = next;
-        let output = run(&repository, job, &[]);
+        let output = run(&repository, &job, &[]);
         assert_eq!(
             said(&output),
             "comment brought up to date: https://forge/1\n"
@@ -191,33 +178,86 @@ fn an_environment_that_no_longer_builds_is_told_there_and_is_an_error() {
     assert!(comment.contains("does not build any more"), "{comment}");
 }
 
-#[test]
-fn a_pull_request_from_a_fork_is_told_without_a_cluster() {
-    let (repository, head) = repository();
-    let server = forge(Kind::GitHub, &head);
-    server.state().requests[0].repository = "mallory/fleet".to_owned();
-    let api = server.api();
-    let job = [
-        ("GITHUB_ACTIONS", "true"),
-        ("GITHUB_API_URL", &*api),
-        ("GITHUB_REPOSITORY", REPOSITORY),
-        ("GITHUB_REF", "refs/pull/1/merge"),
-        ("GITHUB_TOKEN", TOKEN),
-    ];
-    // The kubeconfig is not even read.
-    let flags = ["--kubeconfig", "absent.yaml"];
-    let output = run(&repository, &job, &flags);
-    assert!(output.status.success(), "{}", said(&output));
-    let comment = server.state().comments[0].2.clone();
-    let note = "From a fork: told without keys and without a cluster.";
-    assert!(
-        comment.contains(note) && comment.contains("Plan: 2 change"),
-        "{comment}"
-    );
+/// The environment of a job, in the words of its forge.
+fn job(kind: Kind, api: &str) -> Vec<(&'static str, String)> {
+    let named: &[(&str, &str)] = match kind {
+        Kind::GitLab => &[
+            ("GITLAB_CI", "true"),
+            ("CI_API_V4_URL", api),
+            ("CI_MERGE_REQUEST_PROJECT_PATH", REPOSITORY),
+            ("CI_MERGE_REQUEST_IID", "1"),
+            ("GITLAB_TOKEN", TOKEN),
+        ],
+        Kind::GitHub | Kind::Gitea => &[
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_API_URL", api),
+            ("GITHUB_REPOSITORY", REPOSITORY),
+            ("GITHUB_REF", "refs/pull/1/merge"),
+            ("GITHUB_TOKEN", TOKEN),
+        ],
+    };
+    let named = named.iter();
+    named
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
+}
 
-    // One of the repository itself is, and then it is missed.
-    server.state().requests[0].repository = REPOSITORY.to_owned();
-    let output = run(&repository, &job, &flags);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("absent.yaml"), "{}", said(&output));
+/// Encrypts a ConfigMap for the key of the example, which the job has.
+fn seal(repository: &Repository, path: &str, value: &str) {
+    let key = workspace().join("examples/flux-structure/age.agekey");
+    let text = std::fs::read_to_string(key).unwrap();
+    let recipient = text
+        .lines()
+        .find_map(|line| line.strip_prefix("# public key: "));
+    repository.write("plain", config_map("sealed", "token", value));
+    let output = Weir::command()
+        .args(["secrets", "encrypt", "--age", recipient.unwrap()])
+        .args(["--encrypted-regex", "^data$", "--format", "yaml", "plain"])
+        .current_dir(repository.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    std::fs::remove_file(repository.path().join("plain")).unwrap();
+    repository.write(path, output.stdout);
+}
+
+#[test]
+fn a_pull_request_from_a_fork_is_told_without_a_cluster_and_without_keys() {
+    for kind in [Kind::GitHub, Kind::GitLab, Kind::Gitea] {
+        let (repository, _) = repository();
+        repository.write(
+            "base/kustomization.yaml",
+            kustomization_file(&["settings.yaml", "sealed.yaml"]),
+        );
+        seal(&repository, "base/sealed.yaml", "hunter2-one");
+        repository.commit("sealed");
+        repository.git(&["branch", "--force", "main"]);
+        seal(&repository, "base/sealed.yaml", "hunter2-two");
+        let head = repository.commit("another one");
+        let server = forge(kind, &head);
+        server.state().requests[0].repository = "mallory/fleet".to_owned();
+        let key = workspace().join("examples/flux-structure/age.agekey");
+        let mut job = job(kind, &server.api());
+        job.push(("SOPS_AGE_KEY", std::fs::read_to_string(&key).unwrap()));
+        let job: Vec<(&str, &str)> = job.iter().map(|(name, value)| (*name, &**value)).collect();
+        // The kubeconfig is not even read.
+        let flags = ["--kubeconfig", "absent.yaml"];
+        let output = run(&repository, &job, &flags);
+        assert!(output.status.success(), "{kind:?}: {}", said(&output));
+        let comment = server.state().comments[0].2.clone();
+        for told in [
+            "From a fork: told without keys and without a cluster.",
+            "Plan: 2 may change",
+            "may change: (known after apply: encrypted in base/sealed.yaml)",
+        ] {
+            assert!(comment.contains(told), "{kind:?}: {told}: {comment}");
+        }
+        assert!(!comment.contains("hunter2"), "{comment}");
+
+        // One of the repository itself is asked for, and then it is missed.
+        server.state().requests[0].repository = REPOSITORY.to_owned();
+        let output = run(&repository, &job, &flags);
+        assert_eq!(output.status.code(), Some(1), "{kind:?}: {}", said(&output));
+        assert!(said(&output).contains("absent.yaml"), "{}", said(&output));
+    }
 }

@@ -4,6 +4,7 @@
 //! Faults are rules: which requests, which ones in the row of these, and what happens to them.
 
 mod held;
+mod managed_fields;
 mod rules;
 mod upstream;
 
@@ -213,6 +214,10 @@ impl Road {
             Fault::Delay(time) => {
                 tokio::time::sleep(time).await;
                 self.upstream.send(request).await
+            }
+            Fault::NoManagedFields => {
+                managed_fields::left_out(self.upstream.send(managed_fields::plain(request)).await?)
+                    .await
             }
             Fault::Break(time) => Ok(broken_after(time, self.upstream.send(request).await?)),
             Fault::Twice => {

@@ -20,6 +20,9 @@ pub enum Fault {
     Answer(StatusCode),
     /// It goes on, and the answer breaks off after a while: how a watch is lost.
     Break(Duration),
+    /// It goes on, and the answer, or each event of the watch, comes without managed fields: how kinds look whose server
+    /// keeps none.
+    NoManagedFields,
     /// It goes on twice, and the second answer counts: how a network that repeats looks to the server.
     Twice,
 }

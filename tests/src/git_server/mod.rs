@@ -16,6 +16,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::http_server::{self, Body, Handler, answer};
 use crate::listening::Listening;
@@ -57,7 +58,7 @@ impl GitServer {
             credentials: options.credentials,
             token: Arc::default(),
             requests: Arc::default(),
-            holds: Arc::default(),
+            holds: Arc::new(watch::Sender::new(None)),
             held: Arc::default(),
         };
         let (acceptor, certificate) = match options.tls {
@@ -131,10 +132,10 @@ impl GitServer {
         std::fs::set_permissions(&path, mode).expect("make a hook executable");
     }
 
-    /// Sends no more than so many bytes of every pack from now on, and then nothing, without an end; all again without
-    /// a number.
+    /// Sends no more than so many bytes of every pack from now on, and then nothing, without an end. Without a number all
+    /// are sent again, and what was held goes on.
     pub fn hold_packs_after(&self, bytes: Option<usize>) {
-        *self.forge.holds.lock().unwrap() = bytes;
+        self.forge.holds.send_replace(bytes);
     }
 
     /// How many packs were held so far.
@@ -155,7 +156,7 @@ struct Forge {
     credentials: Option<Credentials>,
     token: Arc<Mutex<Option<String>>>,
     requests: Arc<Mutex<Vec<String>>>,
-    holds: Arc<Mutex<Option<usize>>>,
+    holds: Arc<watch::Sender<Option<usize>>>,
     held: Arc<AtomicUsize>,
 }
 
@@ -171,7 +172,7 @@ impl Handler for Forge {
         }
         let is_pack = request.uri().path().ends_with("/git-upload-pack");
         let answer = backend::run(&self.root, request).await?;
-        let after = *self.holds.lock().unwrap();
+        let after = *self.holds.borrow();
         match after.filter(|_| is_pack) {
             Some(after) => self.hold(answer, after).await,
             None => Ok(answer),
@@ -185,18 +186,20 @@ impl Forge {
         let (head, body) = answer.into_parts();
         let bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let is_pack = bytes.windows(4).any(|four| four == b"PACK");
-        let bytes = match is_pack {
-            true => bytes.slice(..after.min(bytes.len())),
-            false => bytes,
+        let sent = match is_pack {
+            true => after.min(bytes.len()),
+            false => bytes.len(),
         };
-        let rest = match is_pack {
-            true => {
-                self.held.fetch_add(1, Ordering::Relaxed);
-                stream::pending().left_stream()
+        let (bytes, rest) = (bytes.slice(..sent), bytes.slice(sent..));
+        let mut holds = self.holds.subscribe();
+        let rest = async move {
+            if is_pack {
+                let _ = holds.wait_for(Option::is_none).await;
             }
-            false => stream::empty().right_stream(),
+            Ok(Frame::data(rest))
         };
-        let frames = stream::once(async { Ok(Frame::data(bytes)) }).chain(rest);
+        self.held.fetch_add(usize::from(is_pack), Ordering::Relaxed);
+        let frames = stream::once(async { Ok(Frame::data(bytes)) }).chain(stream::once(rest));
         Ok(Response::from_parts(
             head,
             StreamBody::new(frames).boxed_unsync(),

@@ -6,12 +6,15 @@ use std::net::TcpListener;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use weir_tests::http_client::post;
 use weir_tests::objects::{
     config_map, definition, git_repository_kind, kind, kustomization, kustomization_kind, object,
 };
 use weir_tests::scene::{SOURCE, arguments, condition, config_map_kind, install};
 use weir_tests::{ControlPlane, FileServer, Repository, Scene, Weir};
 
+use crate::remote::write_secret;
+use crate::shards::receiver_of;
 use crate::sources::fetched;
 
 const GROUP: &str = "source.toolkit.fluxcd.io";
@@ -52,6 +55,7 @@ async fn the_halves_work_in_two_processes() {
         metrics,
         health,
         "--reconcilers=sources".to_owned(),
+        "--receiver-addr=127.0.0.1:0".to_owned(),
         format!("--storage-addr=127.0.0.1:{port}"),
         format!("--storage-adv-addr=127.0.0.1:{port}"),
     ];
@@ -78,6 +82,21 @@ async fn the_halves_work_in_two_processes() {
         "{}",
         sources.log()
     );
+
+    // A call for what the other half looks after is passed on.
+    write_secret(&scene, "token", "token", "a-token-of-many-letters").await;
+    let resources = json!([{ "kind": "Kustomization", "name": "app" }]);
+    let path = receiver_of(&scene, "forge", resources).await;
+    let address = sources.address("receivers").await;
+    assert_eq!(post(&address, &path, &[], "").await, Ok(200));
+    let is_answered = |object: &DynamicObject| {
+        let handled = object.data["status"]["lastHandledReconcileAt"].as_str();
+        handled.map(drop).ok_or("it is not")
+    };
+    let what = "the call is answered";
+    scene
+        .until(what, &kustomization_kind(), "app", is_answered)
+        .await;
 }
 
 /// An archive of a repository's commit, as source-controller would store it, and its digest.

@@ -3,10 +3,13 @@
 use kube::api::{Api, DynamicObject};
 use serde_json::{Value, json};
 use weir_tests::Scene;
-use weir_tests::objects::{deployment, kind};
+use weir_tests::objects::{definition, deployment, kind};
 use weir_tests::scene::{condition, deployment_kind};
 
 const DEFINITION: &str = "gitrepositories.source.toolkit.fluxcd.io";
+
+/// The group of a kind that stays with Flux.
+const HELM: &str = "helm.toolkit.fluxcd.io";
 
 /// A manifest with the label that Flux puts on all of its own parts.
 fn part(manifest: &str) -> String {
@@ -22,16 +25,17 @@ async fn the_controllers_that_weir_replaces_are_left_out_and_kept_in_the_invento
     let definitions = kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let definitions: Api<DynamicObject> = Api::all_with(scene.client.clone(), &definitions);
     let before = definitions.get(DEFINITION).await.unwrap();
-    let definition = json!({
+    let bare = json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": { "name": DEFINITION },
     });
     let parts = [
-        part(&definition.to_string()),
+        part(&bare.to_string()),
         part(&deployment("kustomize-controller", "flux:1", 1)),
         part(&deployment("source-controller", "flux:1", 1)),
         part(&deployment("helm-controller", "flux:1", 0)),
+        part(&definition(HELM, "HelmRelease")),
     ];
     scene
         .repository
@@ -60,8 +64,13 @@ async fn the_controllers_that_weir_replaces_are_left_out_and_kept_in_the_invento
         after.metadata.resource_version,
         before.metadata.resource_version
     );
+    // What Weir does not serve is Flux's own business.
+    let releases = format!("helmreleases.{HELM}");
+    let applied = definitions.get(&releases).await.unwrap();
+    let labels = applied.metadata.labels.unwrap_or_default();
+    assert_eq!(labels["kustomize.toolkit.fluxcd.io/name"], "flux");
     let inventory = scene.inventory("flux").await;
-    assert_eq!(inventory.len(), 4, "{inventory:?}");
+    assert_eq!(inventory.len(), 5, "{inventory:?}");
     assert!(
         inventory
             .iter()

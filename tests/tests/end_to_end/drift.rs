@@ -1,13 +1,29 @@
 //! Somebody's hand in the cluster is put right, and silence costs nothing.
 
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
 use kube::api::{DynamicObject, ListParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use weir_tests::objects::{config_map, deployment, kind, kustomization_file};
 use weir_tests::scene::{PATIENCE, config_map_kind, deployment_kind};
-use weir_tests::{ControlPlane, Scene, eventually};
+use weir_tests::{
+    ControlPlane, Fault, FaultProxy, GitServerOptions, RequestLine, Scene, eventually,
+};
 
 async fn deployed(word: &str) -> Scene {
     let scene = Scene::start(word).await;
+    deploy(scene, json!({})).await
+}
+
+/// The same through a proxy, with more fields in the spec of the Kustomization.
+async fn deployed_through(proxy: &FaultProxy, word: &str, spec: Value) -> Scene {
+    let (kubeconfig, options) = (proxy.kubeconfig(), GitServerOptions::default());
+    let scene = Scene::on(ControlPlane::shared(), &kubeconfig, word, options).await;
+    deploy(scene, spec).await
+}
+
+async fn deploy(scene: Scene, spec: Value) -> Scene {
     scene
         .repository
         .write(
@@ -18,7 +34,7 @@ async fn deployed(word: &str) -> Scene {
         .write("app/web.yaml", deployment("web", "nginx:1.29", 2));
     let commit = scene.repository.publish("first");
     scene.source(json!({})).await;
-    scene.sync("app", "./app", json!({})).await;
+    scene.sync("app", "./app", spec).await;
     scene.ready("app", &commit).await;
     scene
 }
@@ -84,6 +100,102 @@ async fn a_deleted_object_comes_back() {
             }
         })
         .await;
+}
+
+#[tokio::test]
+async fn an_object_that_loses_our_labels_is_applied_and_not_forgotten() {
+    let scene = deployed("unlabelled").await;
+    let (before, inventory) = (
+        scene.get(&config_map_kind(), "settings").await,
+        scene.inventory("app").await,
+    );
+    let label = "kustomize.toolkit.fluxcd.io/name";
+    let bare = json!({ "metadata": { "labels": { label: null } } });
+    scene
+        .merge_as("somebody", &config_map_kind(), "settings", bare)
+        .await;
+    let is_back = |object: &DynamicObject| {
+        let labels = object.metadata.labels.as_ref().ok_or("it has none")?;
+        let is_ours = labels.get(label).is_some_and(|name| name == "app");
+        is_ours.then_some(()).ok_or("it is not")
+    };
+    let after = scene
+        .until("it is ours again", &config_map_kind(), "settings", is_back)
+        .await;
+    assert_eq!(after.metadata.uid, before.metadata.uid);
+    assert_eq!(scene.inventory("app").await, inventory);
+}
+
+fn of_settings(line: &RequestLine) -> bool {
+    line.method != Method::GET && line.path.ends_with("/configmaps/settings")
+}
+
+async fn until_level(scene: &Scene, level: &str) {
+    let is_so = |object: &DynamicObject| match object.data["data"]["level"] == level {
+        true => Ok(()),
+        false => Err("it has another"),
+    };
+    let what = format!("the level is {level}");
+    scene
+        .until(&what, &config_map_kind(), "settings", is_so)
+        .await;
+}
+
+#[tokio::test]
+async fn where_no_managed_fields_are_kept_any_write_starts_one_look() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let of_config_maps = |line: &RequestLine| line.path.contains("/configmaps");
+    proxy.inject(Fault::NoManagedFields, of_config_maps, 0..usize::MAX);
+    let scene = deployed_through(&proxy, "no-managed", json!({})).await;
+    let edit = json!({ "data": { "level": "high" } });
+    scene.merge(&config_map_kind(), "settings", edit).await;
+    until_level(&scene, "low").await;
+
+    // What is not ours is looked at once, and left.
+    let looks = || proxy.requests().into_iter().filter(of_settings).count();
+    let before = silent(&looks).await;
+    let note = json!({ "metadata": { "annotations": { "note": "theirs" } } });
+    scene
+        .merge_as("somebody", &config_map_kind(), "settings", note)
+        .await;
+    eventually(PATIENCE, "it is looked at", async || {
+        (looks() > before).then_some(()).ok_or("it is not")
+    })
+    .await;
+    assert_eq!(silent(&looks).await, before + 1);
+    let settings = scene.get(&config_map_kind(), "settings").await;
+    assert_eq!(settings.metadata.annotations.unwrap()["note"], "theirs");
+}
+
+/// Waits until nothing more comes for a while, and tells how much has come.
+async fn silent(count: impl Fn() -> usize) -> usize {
+    eventually(PATIENCE, "it is silent", async || {
+        let before = count();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let is_silent = before == count();
+        is_silent.then_some(before).ok_or("requests go on")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn kinds_that_may_not_be_watched_are_put_right_at_the_interval() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let of_all = |line: &RequestLine| line.path == "/api/v1/configmaps";
+    let refusal = Fault::Answer(StatusCode::FORBIDDEN);
+    proxy.inject(refusal, of_all, 0..usize::MAX);
+    let scene = deployed_through(&proxy, "unseen", json!({ "interval": "2s" })).await;
+    for level in ["high", "higher"] {
+        let edit = json!({ "data": { "level": level } });
+        scene.merge(&config_map_kind(), "settings", edit).await;
+        until_level(&scene, "low").await;
+    }
+    let log = scene.weir.log();
+    let mut lines = log.lines();
+    assert!(lines.any(
+        |line| line.contains("may not be watched: checked at the interval")
+            && line.contains("\"kind\":\"ConfigMap\"")
+    ));
 }
 
 #[tokio::test]

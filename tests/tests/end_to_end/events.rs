@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
-use weir_tests::objects::config_map;
-use weir_tests::scene::PATIENCE;
+use weir_tests::objects::{config_map, kind};
+use weir_tests::scene::{PATIENCE, SOURCE};
 use weir_tests::{EventReceiver, Scene, eventually};
 
 async fn posted(receiver: &EventReceiver, reason: &str, part: &str) -> Value {
@@ -74,6 +75,100 @@ async fn events_are_posted_as_flux_posts_them() {
     scene.publish("broken").await;
     let failed = posted(&receiver, "BuildFailed", "one.yaml").await;
     assert_eq!(failed["severity"], "error");
+}
+
+#[tokio::test]
+async fn events_in_the_cluster_have_flux_s_names_and_annotations() {
+    let scene = Scene::start("written").await;
+    scene
+        .repository
+        .write("app/one.yaml", config_map("one", "key", "value"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &commit).await;
+    scene.told("Normal", "app", "Reconciliation finished").await;
+    let events = scene.api(&kind("", "v1", "Event"));
+    let revision = format!("main@sha1:{commit}");
+    for (object, controller, reason, prefix) in [
+        (
+            "app",
+            "kustomize-controller",
+            "ReconciliationSucceeded",
+            "kustomize",
+        ),
+        (SOURCE, "source-controller", "NewArtifact", "source"),
+    ] {
+        let what = format!("an event tells of {object}");
+        let event = eventually(PATIENCE, &what, async || {
+            let all = events.list(&ListParams::default()).await.unwrap();
+            let is_it = |event: &DynamicObject| {
+                event.data["involvedObject"]["name"] == object && event.data["reason"] == reason
+            };
+            all.items.into_iter().find(is_it).ok_or("there is none")
+        })
+        .await;
+        assert_eq!(event.data["source"]["component"], controller);
+        assert_eq!(event.data["reportingComponent"], controller);
+        let annotations = event.metadata.annotations.unwrap_or_default();
+        let key = format!("{prefix}.toolkit.fluxcd.io/revision");
+        assert_eq!(annotations.get(&key), Some(&revision), "{annotations:?}");
+    }
+}
+
+/// What `flux logs` and whoever collects logs read of a line.
+#[tokio::test]
+async fn log_lines_have_flux_s_keys() {
+    let scene = Scene::start("lines").await;
+    scene
+        .repository
+        .write("app/one.yaml", config_map("one", "key", "value"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &commit).await;
+    scene.repository.write("app/one.yaml", "{");
+    scene.publish("broken").await;
+    scene.failed("app", "BuildFailed").await;
+    let line_of = async |message: &str, kind: &str| {
+        eventually(PATIENCE, &format!("{kind}: {message}"), async || {
+            let log = scene.weir.log();
+            let is_it = |line: &&str| line.contains(message) && line.contains(kind);
+            let line = log.lines().find(is_it).ok_or("it is not there")?;
+            serde_json::from_str::<Value>(line).map_err(|_| "it is being written")
+        })
+        .await
+    };
+    for (message, kind, name, level) in [
+        ("source is up to date", "GitRepository", SOURCE, "info"),
+        ("reconciliation finished", "Kustomization", "app", "info"),
+        ("reconciliation failed", "Kustomization", "app", "error"),
+    ] {
+        let line = line_of(message, kind).await;
+        for (key, value) in [
+            ("msg", message),
+            ("level", level),
+            ("controllerKind", kind),
+            ("name", name),
+            ("namespace", &scene.namespace),
+        ] {
+            assert_eq!(line[key], value, "{line}");
+        }
+        assert!(line["ts"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert!(
+            line["logger"].as_str().unwrap().starts_with("weir"),
+            "{line}"
+        );
+        let error = line["error"].as_str().unwrap_or_default();
+        assert_eq!(error.contains("one.yaml"), level == "error", "{line}");
+    }
+    // Every line is one, and complete.
+    let log = scene.weir.log();
+    for line in log.lines().filter(|line| line.ends_with('}')) {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        let keys = ["level", "ts", "logger", "msg"];
+        assert!(keys.iter().all(|key| line[*key].is_string()), "{line}");
+    }
 }
 
 #[tokio::test]

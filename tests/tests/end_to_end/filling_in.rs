@@ -7,6 +7,8 @@ use weir_tests::objects::{kind, kustomization_file};
 use weir_tests::scene::workspace;
 use weir_tests::{ControlPlane, Scene, Weir};
 
+use crate::plans::{said, weir};
+
 /// Runs `weir env create prod-ap` in the scene's repository, with its key into the cluster.
 fn create(scene: &Scene, context: &str) -> std::process::Output {
     let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
@@ -80,6 +82,22 @@ async fn secrets_that_nobody_filled_in_are_refused_by_file_and_key_until_somebod
     let secret = kind("", "v1", "Secret");
     assert!(scene.find(&secret, "shop-secrets").await.is_none());
     assert_ne!(commit, "");
+    // Nobody else brings it there either.
+    let save = ["plan", "envs/prod-ap", "--save", "plan.json"];
+    let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
+    let (text, code) = said(&weir(scene.repository.path(), kubeconfig, &save));
+    assert_eq!(code, Some(1), "{text}");
+    for want in [
+        "stringData.DATABASE_PASSWORD",
+        "must be filled in",
+        "envs/prod-ap/secrets.yaml.encrypted",
+    ] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+    assert!(
+        !scene.repository.path().join("plan.json").exists(),
+        "{text}"
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
@@ -108,6 +126,18 @@ async fn secrets_that_nobody_filled_in_are_refused_by_file_and_key_until_somebod
     let value = filled.data["data"]["DATABASE_PASSWORD"].as_str().unwrap();
     assert_eq!(value, BASE64.encode("correct-horse"));
 
+    // Another one has a key there already: nothing at all is written.
+    let before = scene.get(&secret, "sops-age").await.data;
+    for folder in ["envs/prod-ap", "clusters/prod/ap"] {
+        scene.repository.git(&["rm", "-r", "--quiet", folder]);
+    }
+    scene.repository.commit("none yet");
     let again = create(&scene, "controlplane");
-    assert!(!again.status.success(), "it is there already");
+    let text = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(
+        !again.status.success() && text.contains("already"),
+        "{text}"
+    );
+    assert_eq!(scene.repository.git(&["status", "--porcelain"]), "");
+    assert_eq!(scene.get(&secret, "sops-age").await.data, before);
 }

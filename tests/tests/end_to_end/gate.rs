@@ -6,8 +6,10 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
-use weir_tests::objects::{config_map, definition, kind, kustomization_file, kustomization_kind};
-use weir_tests::scene::{config_map_kind, message};
+use weir_tests::objects::{
+    config_map, definition, deployment, kind, kustomization_file, kustomization_kind,
+};
+use weir_tests::scene::{condition, config_map_kind, deployment_kind, message};
 use weir_tests::{ControlPlane, FaultProxy, GitServerOptions, RequestLine, Scene};
 
 /// Long enough for a run at the retry interval of a second, several times over.
@@ -197,6 +199,55 @@ async fn what_holds_data_is_held_and_all_else_of_the_commit_is_applied() {
 /// Whether a cluster-wide object is there and stays.
 async fn is_there(scene: &Scene, resource: &ApiResource, name: &str) -> bool {
     find_cluster_wide(scene, resource, name).await == Some(Value::Null)
+}
+
+#[tokio::test]
+async fn health_is_followed_while_deletions_wait() {
+    let scene = Scene::start("gate-health").await;
+    let web = ("web".to_owned(), deployment("web", "nginx:1.29", 1));
+    write_app(&scene, &[("data".to_owned(), claim()), web.clone()]);
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    // The claim is never bound.
+    let check = json!({ "kind": "Deployment", "name": "web", "namespace": scene.namespace });
+    scene
+        .sync("app", "./app", json!({ "healthChecks": [check] }))
+        .await;
+    scene.ready("app", &first).await;
+    write_app(&scene, &[web]);
+    scene.publish("drop data").await;
+    scene.failed("app", "PruneFailed").await;
+    until_healthy(&scene, "True").await;
+
+    // The pods do not count as available any more, and nothing that Git says is touched.
+    let away = json!({ "spec": { "minReadySeconds": 500 } });
+    scene
+        .merge_as("somebody", &deployment_kind(), "web", away)
+        .await;
+    until_healthy(&scene, "False").await;
+    scene.told("Warning", "app", "no longer healthy").await;
+    let back = json!({ "spec": { "minReadySeconds": null } });
+    scene
+        .merge_as("somebody", &deployment_kind(), "web", back)
+        .await;
+    until_healthy(&scene, "True").await;
+    scene.told("Normal", "app", "Health check passed").await;
+}
+
+/// Waits for what the condition Healthy says, while Ready goes on to say what waits.
+async fn until_healthy(scene: &Scene, status: &str) {
+    let is_so = |object: &DynamicObject| {
+        let ready = condition(object, "Ready").ok_or("it says nothing")?;
+        let healthy = condition(object, "Healthy").ok_or("it says nothing of health")?;
+        match healthy["status"] == status && ready["reason"] == "PruneFailed" {
+            true => Ok(()),
+            false => Err("it is something else"),
+        }
+    };
+    let what = format!("Healthy={status}");
+    scene
+        .until(&what, &kustomization_kind(), "app", is_so)
+        .await;
 }
 
 #[tokio::test]

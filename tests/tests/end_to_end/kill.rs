@@ -3,7 +3,7 @@
 //! Whatever the moment, after a restart the cluster is what Git says: nothing that Git has was ever deleted,
 //! and nothing that Git no longer has is left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use hyper::Method;
@@ -11,12 +11,16 @@ use kube::api::ListParams;
 use serde_json::json;
 use tokio::time::timeout;
 use weir_tests::objects::{
-    config_map, git_repository_kind, kustomization_file, kustomization_kind,
+    config_map, definition, deployment, git_repository_kind, kind, kustomization_file,
+    kustomization_kind, object,
 };
-use weir_tests::scene::{PATIENCE, SOURCE, config_map_kind};
+use weir_tests::scene::{PATIENCE, SOURCE, condition, config_map_kind, inventory};
 use weir_tests::{
     ControlPlane, FaultProxy, GitServerOptions, Held, RequestLine, Scene, eventually,
 };
+
+/// What is somebody else's.
+const FOREIGN: &str = "foreign";
 
 /// What the test does to the write that it holds when Weir is dead.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,9 +97,33 @@ async fn a_death_in_a_fetch_leaves_a_cache_that_serves() {
     }
 }
 
+/// A scene with an object of somebody else's that has our labels by mistake.
 async fn start(proxy: &FaultProxy) -> Scene {
     let options = GitServerOptions::default();
-    Scene::on(ControlPlane::shared(), &proxy.kubeconfig(), "kill", options).await
+    let scene = Scene::on(ControlPlane::shared(), &proxy.kubeconfig(), "kill", options).await;
+    let mut foreign = object(
+        &config_map_kind(),
+        FOREIGN,
+        json!({ "data": { "key": "mine" } }),
+    );
+    let label = |key: &str, value: &str| {
+        let key = format!("kustomize.toolkit.fluxcd.io/{key}");
+        (key, value.to_owned())
+    };
+    let labels = [label("name", "app"), label("namespace", &scene.namespace)];
+    foreign.metadata.labels = Some(labels.into());
+    scene.create(&foreign).await;
+    scene
+}
+
+/// Whether nobody has touched what is somebody else's.
+async fn foreign_is_whole(scene: &Scene) {
+    let foreign = scene.get(&config_map_kind(), FOREIGN).await;
+    // Whoever writes to it, even nothing new, is named here.
+    let writers = foreign.metadata.managed_fields.unwrap_or_default();
+    assert_eq!(writers.len(), 1, "{writers:?}");
+    assert_eq!(foreign.metadata.deletion_timestamp, None);
+    assert_eq!(foreign.data["data"]["key"], "mine");
 }
 
 /// Our ConfigMaps in the cluster: value and UID by name.
@@ -103,6 +131,7 @@ async fn present(scene: &Scene) -> BTreeMap<String, (String, String)> {
     let owned = ListParams::default().labels("kustomize.toolkit.fluxcd.io/name=app");
     let list = scene.api(&config_map_kind()).list(&owned).await.unwrap();
     list.into_iter()
+        .filter(|object| object.metadata.name.as_deref() != Some(FOREIGN))
         .map(|object| {
             let value = object.data["data"]["key"].as_str().unwrap().to_owned();
             (
@@ -137,7 +166,7 @@ async fn kill(scene: &mut Scene, proxy: &FaultProxy, held: Held, fate: Fate) {
     scene.weir.restart();
 }
 
-/// Waits until exactly these ConfigMaps are there, with these values, and all are in the inventory.
+/// Waits until exactly these ConfigMaps are there, with these values, and exactly they are in the inventory.
 async fn settled(scene: &Scene, commit: &str, values: &[(&str, &str)]) {
     scene.ready("app", commit).await;
     let expected: BTreeMap<String, String> = values
@@ -161,8 +190,10 @@ async fn settled(scene: &Scene, commit: &str, values: &[(&str, &str)]) {
         },
     )
     .await;
-    let inventory = scene.inventory("app").await;
-    assert_eq!(inventory.len(), values.len(), "{inventory:?}");
+    let id = |(name, _): &(&str, &str)| format!("{}_{name}__ConfigMap", scene.namespace);
+    let expected: BTreeSet<String> = values.iter().map(id).collect();
+    assert_eq!(scene.inventory("app").await, expected);
+    foreign_is_whole(scene).await;
 }
 
 /// Kills Weir at the n-th write of a first deploy. Then Git loses an object that may have been
@@ -238,7 +269,45 @@ async fn deletion(n: usize, fate: Fate) -> bool {
         scene.gone(&kustomization_kind(), "app").await;
     }
     assert_eq!(present(&scene).await, BTreeMap::new());
+    foreign_is_whole(&scene).await;
     reached
+}
+
+/// Kills Weir at the n-th write of a first deploy in stages, whose health is waited for: a definition, an object of that
+/// kind, a Deployment. Returns whether there was an n-th write.
+async fn staged(n: usize, fate: Fate) -> bool {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let arrival = proxy.hold(is_counted, n);
+    let mut scene = start(&proxy).await;
+    let group = format!("{}.example.org", scene.namespace);
+    let gadget = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "Gadget", "metadata": { "name": "one" },
+    });
+    scene
+        .repository
+        .write("app/definition.yaml", definition(&group, "Gadget"))
+        .write("app/gadget.yaml", gadget.to_string())
+        .write("app/web.yaml", deployment("web", "nginx:1.29", 1));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let spec = json!({ "wait": true, "timeout": "50s", "retryInterval": "1s" });
+    scene.sync("app", "./app", spec).await;
+    let Some(write) = held(arrival, scene.ready("app", &commit)).await else {
+        return false;
+    };
+    kill(&mut scene, &proxy, write, fate).await;
+    let app = scene.ready("app", &commit).await;
+    assert_eq!(condition(&app, "Healthy").unwrap()["status"], "True");
+    let namespace = &scene.namespace;
+    let expected = [
+        format!("_gadgets.{group}_apiextensions.k8s.io_CustomResourceDefinition"),
+        format!("{namespace}_one_{group}_Gadget"),
+        format!("{namespace}_web_apps_Deployment"),
+    ];
+    assert_eq!(inventory(&app), expected.into());
+    scene.get(&kind(&group, "v1", "Gadget"), "one").await;
+    foreign_is_whole(&scene).await;
+    true
 }
 
 /// Runs a scenario with the death at each write in turn, until there are no more.
@@ -264,6 +333,13 @@ async fn a_death_in_a_first_deploy_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_death_between_stages_leaves_nothing_out() {
+    let writes = at_each_write(staged).await;
+    // At least the inventory, three objects and the result.
+    assert!(writes >= 5, "only {writes} writes were seen");
+}
+
+#[tokio::test]
 async fn a_death_in_an_update_deletes_nothing_that_git_has() {
     let writes = at_each_write(update).await;
     // At least the inventory, an object made, one changed, one deleted, and the result.
@@ -279,7 +355,8 @@ async fn a_death_in_a_deletion_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_polite_end_is_quick_and_a_new_start_goes_on() {
-    let mut scene = Scene::start("polite").await;
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let mut scene = start(&proxy).await;
     write_app(&scene, &[("one", "1")]);
     let first = scene.repository.publish("first");
     scene.source(json!({})).await;

@@ -43,7 +43,7 @@
 //! | 35 | ignore rules, default exclusions, links | tests `source_tree`, `source_artifact` |
 //! | 36 | passwords, tokens, private authorities, SSH keys and known hosts | `sources::a_password_opens_the_repository`, `sources::a_private_authority_is_trusted_when_it_is_named`, `sources::a_key_opens_a_repository_over_ssh`, `sources::a_token_opens_the_repository`, `sources::a_certificate_opens_the_repository`, `proxies`; tests `source_fetch`, `source_ssh`, `source_proxied` |
 //! | 37 | signatures of commits and tags, OpenPGP and SSH | `revisions::only_what_is_signed_by_somebody_trusted_is_applied`; test `source_verified` |
-//! | 38 | a ConfigMap's change triggers, labelled or not | `states::a_config_map_that_values_come_from_is_followed_without_a_label` |
+//! | 38 | a ConfigMap's or Secret's change triggers, labelled or not | `states::a_config_map_that_values_come_from_is_followed_without_a_label`, `inputs` |
 //! | 39 | what the `flux` command line reads and writes | `looking::the_flux_command_finds_all_that_it_reads`, `deploy::an_annotation_is_answered`, `deploy::a_suspended_kustomization_waits`, `states` |
 //! | 40 | a new revision ends the old check; a ring stops nobody else | `wait::what_is_not_ready_yet_is_in_progress`, `policies::a_ring_is_reported_on_its_members_and_stops_nobody_else` |
 
@@ -75,11 +75,13 @@ mod filling_in;
 mod gate;
 mod guarded_edges;
 mod identity;
+mod inputs;
 mod key_services;
 mod kill;
 mod looking;
 mod managers;
 mod metrics;
+mod once_secret;
 mod operator;
 mod outages;
 mod owners;
@@ -91,12 +93,15 @@ mod proxies;
 mod prune;
 mod publishing;
 mod quiet;
+mod reading_plans;
 mod receivers;
 mod remote;
 mod restart;
 mod revisions;
 mod saved_plans;
 mod schema;
+mod secret_names;
+mod secret_plans;
 mod secrets;
 mod shards;
 mod sources;

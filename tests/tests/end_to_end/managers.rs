@@ -23,6 +23,41 @@ async fn write_as(scene: &Scene, manager: &str, name: &str, patch: Value) {
         .unwrap();
 }
 
+/// A status is sent without the rest of its object, which stays its writer's.
+#[tokio::test]
+async fn a_status_takes_no_field_of_the_spec() {
+    let scene = Scene::start("status-fields").await;
+    scene
+        .repository
+        .write("app/config.yaml", config_map("config", "key", "one"));
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene
+        .sync(
+            "app",
+            "./app",
+            json!({ "targetNamespace": scene.namespace }),
+        )
+        .await;
+    scene.ready("app", &first).await;
+    let written = scene.get(&kustomization_kind(), "app").await;
+    assert_eq!(written.data["spec"]["path"], "./app");
+    let entries = written.metadata.managed_fields.unwrap_or_default();
+    let owners = |field: &str| -> Vec<(Option<&str>, Option<&str>)> {
+        let holds = |fields: &Value| fields.get(field).is_some();
+        let entries = entries.iter();
+        let entries =
+            entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|all| holds(&all.0)));
+        entries
+            .map(|entry| (entry.manager.as_deref(), entry.subresource.as_deref()))
+            .collect()
+    };
+    let ours = (Some("gotk-kustomize-controller"), Some("status"));
+    assert_eq!(owners("f:status"), [ours]);
+    let of_spec = owners("f:spec");
+    assert!(of_spec.len() == 1 && of_spec[0] != ours, "{of_spec:?}");
+}
+
 #[tokio::test]
 async fn fields_may_be_left_to_others() {
     let scene = Scene::start("left-to-others").await;

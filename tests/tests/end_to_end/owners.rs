@@ -10,6 +10,8 @@ use weir_tests::objects::{config_map, kustomization_file, kustomization_kind};
 use weir_tests::scene::{PATIENCE, config_map_kind};
 use weir_tests::{ControlPlane, FaultProxy, GitServerOptions, RequestLine, Scene, eventually};
 
+use crate::remote::there;
+
 /// Writes a folder of ConfigMaps, given as name and value.
 fn write(scene: &Scene, folder: &str, maps: &[(&str, &str)]) {
     let files: Vec<String> = maps
@@ -162,6 +164,26 @@ async fn nobody_waits_for_one_that_is_suspended() {
     let begin = Instant::now();
     let commit = scene.publish("drop x").await;
     scene.ready("a", &commit).await;
+    assert!(scene.find(&config_map_kind(), "x").await.is_none());
+    // Others are waited for up to a minute.
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_one_whose_cluster_is_not_known() {
+    let scene = Scene::start("nowhere").await;
+    write(&scene, "a", &[("x", "1"), ("y", "1")]);
+    write(&scene, "b", &[("z", "1")]);
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("a", "./a", json!({})).await;
+    scene.sync("b", "./b", there("missing")).await;
+    scene.ready("a", &first).await;
+    scene.failed("b", "ReconciliationFailed").await;
+    write(&scene, "a", &[("y", "1")]);
+    let begin = Instant::now();
+    let second = scene.publish("drop x").await;
+    scene.ready("a", &second).await;
     assert!(scene.find(&config_map_kind(), "x").await.is_none());
     // Others are waited for up to a minute.
     assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());

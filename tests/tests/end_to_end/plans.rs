@@ -6,8 +6,10 @@ use std::process::Output;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use weir_tests::objects::{config_map, deployment, kind, kustomization_file, kustomization_kind};
-use weir_tests::scene::{config_map_kind, deployment_kind, workspace};
-use weir_tests::{ControlPlane, Scene, Weir};
+use weir_tests::scene::{PATIENCE, config_map_kind, deployment_kind};
+use weir_tests::{
+    Call, ControlPlane, ControlPlaneOptions, GitServerOptions, Scene, Weir, count_by, eventually,
+};
 
 pub(crate) fn weir(folder: &Path, kubeconfig: &Path, arguments: &[&str]) -> Output {
     let mut command = Weir::command();
@@ -20,7 +22,7 @@ pub(crate) fn weir(folder: &Path, kubeconfig: &Path, arguments: &[&str]) -> Outp
 }
 
 /// What an administrator is told, and the exit code.
-fn plan(scene: &Scene, arguments: &[&str]) -> (String, Option<i32>) {
+pub(crate) fn plan(scene: &Scene, arguments: &[&str]) -> (String, Option<i32>) {
     let kubeconfig = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
     let all: Vec<&str> = ["plan"].iter().chain(arguments).copied().collect();
     said(&weir(scene.repository.path(), kubeconfig, &all))
@@ -305,119 +307,6 @@ async fn what_the_api_server_refuses_is_an_error_with_its_words() {
     );
 }
 
-/// The same lines, whoever asks, but for what says that nobody tried.
-#[tokio::test]
-async fn an_account_that_may_only_read_is_told_nearly_the_same() {
-    let scene = deployed("plan-reader").await;
-    let namespace = scene.namespace.clone();
-    edit(&scene);
-    scene
-        .merge_as(
-            "scaler",
-            &deployment_kind(),
-            "web",
-            json!({ "spec": { "replicas": 5 } }),
-        )
-        .await;
-    let readable = [
-        "configmaps",
-        "secrets",
-        "deployments",
-        "kustomizations",
-        "namespaces",
-    ];
-    let (_folder, kubeconfig) = reader(&scene, &readable).await;
-    let output = weir(
-        scene.repository.path(),
-        &kubeconfig,
-        &["plan", "app", "-n", &namespace],
-    );
-    let (text, code) = said(&output);
-    let (full, _) = plan(&scene, &["app", "-n", &namespace]);
-    assert_eq!(code, Some(3), "{text}");
-    let exact = text
-        .replace("; approximate)", ")")
-        .replace("  (approximate)", "");
-    let exact: Vec<&str> = exact
-        .lines()
-        .filter(|line| !line.contains("approximate"))
-        .collect();
-    assert_eq!(exact, full.lines().collect::<Vec<_>>(), "{text}");
-    assert!(
-        text.contains(&format!("~ Deployment {namespace}/web  (approximate)")),
-        "{text}"
-    );
-    assert!(
-        text.contains("warning: approximate where it says so"),
-        "{text}"
-    );
-}
-
-/// Whose field is whose can be wiped off an object: what the server publishes still says how its lists are merged.
-#[tokio::test]
-async fn an_account_that_may_only_read_is_told_how_lists_are_merged() {
-    let scene = deployed("plan-lists").await;
-    let namespace = scene.namespace.clone();
-    let web = deployment_kind();
-    let side = json!([{ "name": "side", "image": "side:1" }, { "name": "web", "image": "web:1" }]);
-    let wiped = json!({
-        "metadata": { "managedFields": [{}] },
-        "spec": { "template": { "spec": { "containers": side } } },
-    });
-    scene.merge_as("somebody", &web, "web", wiped).await;
-    scene
-        .merge(
-            &web,
-            "web",
-            json!({ "metadata": { "managedFields": [{}] } }),
-        )
-        .await;
-    edit(&scene);
-    let readable = [
-        "configmaps",
-        "secrets",
-        "deployments",
-        "kustomizations",
-        "namespaces",
-    ];
-    let (_folder, kubeconfig) = reader(&scene, &readable).await;
-    let arguments = ["plan", "app", "-n", &namespace];
-    let (text, code) = said(&weir(scene.repository.path(), &kubeconfig, &arguments));
-    let (full, _) = plan(&scene, &["app", "-n", &namespace]);
-    assert_eq!(code, Some(3), "{text}");
-    let containers = |text: &str| -> Vec<String> {
-        let lines = text.lines().filter(|line| line.contains("containers"));
-        lines.map(str::to_owned).collect()
-    };
-    assert_eq!(containers(&text), containers(&full), "{text}\n{full}");
-    assert!(
-        text.contains("containers[web].image: web:1 → web:2") && !text.contains("side"),
-        "{text}"
-    );
-}
-
-#[tokio::test]
-async fn what_may_not_even_be_read_may_change() {
-    let scene = deployed("plan-blind").await;
-    let namespace = scene.namespace.clone();
-    let readable = ["configmaps", "deployments", "kustomizations", "namespaces"];
-    let (_folder, kubeconfig) = reader(&scene, &readable).await;
-    let output = weir(
-        scene.repository.path(),
-        &kubeconfig,
-        &["plan", "app", "-n", &namespace],
-    );
-    let (text, code) = said(&output);
-    assert_eq!(code, Some(2), "{text}");
-    assert_told(
-        &text,
-        &[
-            &format!("? Secret {namespace}/key  (approximate)"),
-            "Plan: 1 may change, 4 unchanged · 1 of 1 environment",
-        ],
-    );
-}
-
 fn in_namespace(namespace: &str, text: String) -> String {
     let mut object: Value = serde_json::from_str(&text).unwrap();
     object["metadata"]["namespace"] = json!(namespace);
@@ -585,264 +474,67 @@ async fn kinds_and_namespaces_that_the_same_change_brings_are_not_asked_for() {
     );
 }
 
+/// Every object is dry-run by one request, whatever becomes of it, and nothing is written.
 #[tokio::test]
-async fn what_is_encrypted_is_opened_with_the_key_of_the_cluster_or_not_known() {
-    let scene = Scene::start("plan-keys").await;
-    let namespace = scene.namespace.clone();
-    let example = workspace().join("examples/flux-structure");
-    let sealed = std::fs::read(example.join("envs/prod-eu/secrets.yaml.encrypted")).unwrap();
-    let folder = format!("apps/{namespace}");
-    scene
-        .repository
-        .write(
-            &format!("{folder}/kustomization.yaml"),
-            kustomization_file(&["sealed.yaml"]),
-        )
-        .write(&format!("{folder}/sealed.yaml"), sealed);
-    let commit = scene.repository.publish("first");
-    let key = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "sops-age" },
-        "stringData": { "age.agekey": std::fs::read_to_string(example.join("age.agekey")).unwrap() },
-    });
-    scene.create(&serde_json::from_value(key).unwrap()).await;
-    scene.source(json!({})).await;
-    let decryption = json!({ "provider": "sops", "secretRef": { "name": "sops-age" } });
-    scene
-        .sync("app", &folder, json!({ "decryption": decryption }))
-        .await;
-    scene.ready("app", &commit).await;
-
-    let (text, code) = plan(&scene, &["app", "-n", &namespace]);
-    assert_eq!(code, Some(0), "{text}");
-    let (text, code) = plan(&scene, &["app", "-n", &namespace, "--without-keys"]);
-    assert_eq!(code, Some(2), "{text}");
-    assert_told(
-        &text,
-        &[&format!("? Secret {namespace}/shop-secrets  (approximate)")],
-    );
-    let line = text
-        .lines()
-        .find(|line| line.contains("data.DATABASE_PASSWORD"))
-        .unwrap();
-    assert!(
-        line.contains("*** may change (known after apply: encrypted in "),
-        "{line}"
-    );
-
-    // A file of which not even the kinds can be read: what was in the other one may be in it.
-    let whole = "apiVersion: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\nkind: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\n\
-                 metadata:\n  name: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\nsops:\n  mac: ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\n  \
-                 lastmodified: '2026-01-01T00:00:00Z'\n  version: 3.9.0\n";
-    scene
-        .repository
-        .write(
-            &format!("{folder}/kustomization.yaml"),
-            kustomization_file(&["whole.yaml"]),
-        )
-        .write(&format!("{folder}/whole.yaml"), whole);
-    let (text, code) = plan(&scene, &["app", "-n", &namespace, "--without-keys"]);
-    assert_eq!(code, Some(0), "{text}");
-    assert!(
-        text.contains(&format!(
-            "only its key says which objects {folder}/whole.yaml holds"
-        )),
-        "{text}"
-    );
-    // Such a plan is not carried out: what is in there would be nobody's.
-    scene.repository.commit("closed");
-    let target = [
-        "app",
-        "-n",
-        &*namespace,
-        "--without-keys",
-        "--save",
-        "plan.json",
-    ];
-    let (text, code) = plan(&scene, &target);
-    assert!(
-        code == Some(1) && text.contains("the plan is not saved"),
-        "{text}"
-    );
-}
-
-/// A patch that is encrypted as a whole: with the key it is what it sets, without it everything that it is about may
-/// change, whether or not anything else does.
-#[tokio::test]
-async fn what_an_encrypted_patch_is_about_may_change() {
-    let scene = Scene::start("plan-patch").await;
-    let namespace = scene.namespace.clone();
-    let folder = format!("apps/{namespace}");
-    let example = workspace().join("examples/flux-structure");
-    let key = std::fs::read_to_string(example.join("age.agekey")).unwrap();
-    let seal = |value: &str| {
+async fn an_object_costs_one_dry_run() {
+    let options = ControlPlaneOptions {
+        audit: true,
+        ..ControlPlaneOptions::default()
+    };
+    let control_plane = ControlPlane::start(options);
+    let kubeconfig = control_plane.kubeconfig(ControlPlane::WEIR).to_owned();
+    let options = GitServerOptions::default();
+    let scene = Scene::on(&control_plane, &kubeconfig, "plan-cost", options).await;
+    let folder = format!("apps/{}", scene.namespace);
+    let names: Vec<String> = (0..40).map(|number| format!("map-{number}")).collect();
+    let write = |changed: usize| {
+        let files: Vec<String> = names.iter().map(|name| format!("{name}.yaml")).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let list = kustomization_file(&files);
         scene
             .repository
-            .write("plain", config_map("a", "token", value));
-        let recipient = key
-            .lines()
-            .find_map(|line| line.strip_prefix("# public key: "))
-            .unwrap();
-        let mut command = Weir::command();
-        let arguments = [
-            "secrets", "encrypt", "--age", recipient, "--format", "yaml", "plain",
-        ];
-        let output = command
-            .args(arguments)
-            .current_dir(scene.repository.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{:?}", said(&output));
-        std::fs::remove_file(scene.repository.path().join("plain")).unwrap();
-        let path = format!("{folder}/patch.yaml");
-        scene.repository.write(&path, output.stdout);
+            .write(&format!("{folder}/kustomization.yaml"), list);
+        for (number, name) in names.iter().enumerate() {
+            let size = if number < changed { "two" } else { "one" };
+            let text = config_map(name, "size", size);
+            scene
+                .repository
+                .write(&format!("{folder}/{name}.yaml"), text);
+        }
     };
-    let mut file: Value = serde_json::from_str(&kustomization_file(&["a.yaml", "b.yaml"])).unwrap();
-    file["patches"] = json!([{ "path": "patch.yaml", "target": { "name": "a" } }]);
-    seal("hunter2-one");
-    scene
-        .repository
-        .write(&format!("{folder}/kustomization.yaml"), file.to_string())
-        .write(&format!("{folder}/a.yaml"), config_map("a", "size", "one"))
-        .write(&format!("{folder}/b.yaml"), config_map("b", "size", "one"));
+    write(0);
     let commit = scene.repository.publish("first");
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "sops-age" }, "stringData": { "age.agekey": key },
+    scene.source(json!({})).await;
+    scene.sync("app", &folder, json!({})).await;
+    scene.ready("app", &commit).await;
+    write(10);
+    let log = control_plane.audit_log().unwrap();
+    let position = log.position();
+    let administrator = control_plane.kubeconfig(ControlPlane::ADMINISTRATOR);
+    let arguments = ["plan", "app", "-n", &*scene.namespace];
+    let (text, code) = said(&weir(scene.repository.path(), administrator, &arguments));
+    assert_eq!(code, Some(2), "{text}");
+    assert_told(
+        &text,
+        &["Plan: 10 change, 30 unchanged · 1 of 1 environment"],
+    );
+    let is_map = |call: &Call| call.resource == "configmaps" && call.name.starts_with("map-");
+    let calls = eventually(PATIENCE, "all is logged", async || {
+        let calls = log.since(position, ControlPlane::ADMINISTRATOR);
+        match calls.iter().filter(|call| is_map(call)).count() {
+            50.. => Ok(calls),
+            found => Err(found),
+        }
+    })
+    .await;
+    let writes = ["create", "update", "patch", "delete"];
+    let written = |call: &&Call| writes.contains(&&*call.verb) && !call.is_dry_run();
+    assert_eq!(calls.iter().filter(written).count(), 0, "{calls:#?}");
+    let tried = count_by(calls.iter().filter(|it| is_map(it)), |call| {
+        (call.verb.clone(), call.name.clone())
     });
-    scene.create(&serde_json::from_value(secret).unwrap()).await;
-    scene.source(json!({})).await;
-    let decryption = json!({ "provider": "sops", "secretRef": { "name": "sops-age" } });
-    scene
-        .sync("app", &folder, json!({ "decryption": decryption }))
-        .await;
-    scene.ready("app", &commit).await;
-
-    let target = ["app", "-n", &*namespace];
-    let blind = ["app", "-n", &*namespace, "--without-keys"];
-    assert_eq!(plan(&scene, &target).1, Some(0));
-    let object = format!("? ConfigMap {namespace}/a  (approximate)");
-    let reason = format!("(known after apply: encrypted in {folder}/patch.yaml)");
-    let (text, code) = plan(&scene, &blind);
-    assert_eq!(code, Some(2), "{text}");
-    assert_told(
-        &text,
-        &[
-            &object,
-            "Plan: 1 may change, 1 unchanged · 1 of 1 environment",
-        ],
-    );
-    assert!(
-        text.contains(&format!("may change: {reason}")) && !text.contains("hunter2"),
-        "{text}"
-    );
-    // What it set is not taken for something that goes for certain.
-    assert!(!text.contains("- data.token"), "{text}");
-
-    seal("hunter2-two");
-    let (text, code) = plan(&scene, &target);
-    assert_eq!(code, Some(2), "{text}");
-    assert_told(&text, &["~ data.token: *** changed"]);
-    for name in ["a", "b"] {
-        let path = format!("{folder}/{name}.yaml");
-        scene
-            .repository
-            .write(&path, config_map(name, "size", "two"));
-    }
-    let (text, code) = plan(&scene, &blind);
-    assert_eq!(code, Some(2), "{text}");
-    assert_told(
-        &text,
-        &[
-            &object,
-            &format!("? data.size: *** may change {reason}"),
-            &format!("~ ConfigMap {namespace}/b"),
-        ],
-    );
-}
-
-/// What came out of a Secret is one wherever it stands: in other kinds, in what is there, in what the server says.
-#[tokio::test]
-async fn values_of_secrets_are_masked_wherever_they_turn_up() {
-    let scene = Scene::start("plan-masked").await;
-    let namespace = scene.namespace.clone();
-    let folder = format!("apps/{namespace}");
-    let site = |rest: &str| config_map("site", "url", &format!("https://me:${{word}}@{rest}"));
-    let door = |address: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "door", "annotations": { "note": "${word}" } },
-            "spec": { "clusterIP": address, "ports": [{ "port": 80 }] },
-        })
-        .to_string()
-    };
-    scene
-        .repository
-        .write(
-            &format!("{folder}/kustomization.yaml"),
-            kustomization_file(&["site.yaml", "door.yaml"]),
-        )
-        .write(&format!("{folder}/site.yaml"), site("one.example.org"))
-        .write(&format!("{folder}/door.yaml"), door("None"));
-    let commit = scene.repository.publish("first");
-    let word = |value: &str| {
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "words" }, "stringData": { "word": value },
-        })
-    };
-    scene
-        .create(&serde_json::from_value(word("hunter2-one")).unwrap())
-        .await;
-    scene.source(json!({})).await;
-    let from = json!({ "substituteFrom": [{ "kind": "Secret", "name": "words" }] });
-    scene
-        .sync("app", &folder, json!({ "postBuild": from }))
-        .await;
-    scene.ready("app", &commit).await;
-    let suspended = json!({ "spec": { "suspend": true } });
-    scene.merge(&kustomization_kind(), "app", suspended).await;
-
-    let own = ControlPlane::shared().kubeconfig(ControlPlane::ADMINISTRATOR);
-    let (_folder, reading) = reader(&scene, &["*"]).await;
-    let target = ["plan", "app", "-n", &*namespace];
-    let unspoken = |text: &str| {
-        for part in ["hunter2", "aHVudGVy"] {
-            assert!(!text.contains(part), "{text}");
-        }
-    };
-    scene
-        .repository
-        .write(&format!("{folder}/site.yaml"), site("two.example.org"));
-    for kubeconfig in [own, &*reading] {
-        let (text, code) = said(&weir(scene.repository.path(), kubeconfig, &target));
-        assert_eq!(code, Some(2), "{text}");
-        assert_told(&text, &["~ data.url: *** changed"]);
-        unspoken(&text);
-    }
-    // Where it is wanted no more, what is there still holds it.
-    let site_of = |url: &str| config_map("site", "url", url);
-    scene.repository.write(
-        &format!("{folder}/site.yaml"),
-        site_of("https://example.org"),
-    );
-    for kubeconfig in [own, &*reading] {
-        let (text, _) = said(&weir(scene.repository.path(), kubeconfig, &target));
-        assert_told(&text, &["~ data.url: *** changed"]);
-        unspoken(&text);
-    }
-    scene
-        .repository
-        .write(&format!("{folder}/site.yaml"), site("two.example.org"));
-    // The one before is none that anybody knows any more.
-    let words = kind("", "v1", "Secret");
-    scene.merge(&words, "words", word("hunter2-two")).await;
-    // The server repeats what it refuses.
-    scene
-        .repository
-        .write(&format!("{folder}/door.yaml"), door("${word}"));
-    for output in ["text", "json", "html", "markdown"] {
-        let arguments = [&target[..], &["-o", output]].concat();
-        for kubeconfig in [own, &*reading] {
-            let (text, _) = said(&weir(scene.repository.path(), kubeconfig, &arguments));
-            assert!(text.contains("door"), "{text}");
-            unspoken(&text);
-        }
-    }
+    let patched = tried.keys().filter(|(verb, _)| verb == "patch").count();
+    assert_eq!(patched, 40, "{tried:#?}");
+    // What changes, or was written a moment ago, is read once besides, to say in what.
+    assert!(tried.values().all(|count| *count == 1), "{tried:#?}");
 }

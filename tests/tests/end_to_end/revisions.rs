@@ -4,9 +4,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use kube::api::DynamicObject;
 use serde_json::json;
 use weir_tests::http_client::ask;
-use weir_tests::objects::{config_map, git_repository, git_repository_kind, kustomization_kind};
+use weir_tests::objects::{
+    config_map, git_repository, git_repository_kind, kind, kustomization_kind,
+};
 use weir_tests::scene::{PATIENCE, SOURCE, condition, config_map_kind};
 use weir_tests::{Scene, Signer, eventually};
 
@@ -234,6 +237,33 @@ async fn submodules_are_applied() {
         scene.get(&config_map_kind(), "a").await.data["data"]["b"],
         "1"
     );
+}
+
+#[tokio::test]
+async fn whoever_is_trusted_from_now_on_counts_at_once() {
+    // The interval is an hour: only the change of the Secret can tell.
+    let scene = Scene::start("trusted").await;
+    let (ada, eve) = (Signer::open_pgp("ed25519"), Signer::open_pgp("ed25519"));
+    let keys = json!({ "team.asc": eve.public });
+    scene.create(&secret("keys", keys)).await;
+    scene
+        .repository
+        .write("a.yaml", config_map("a", "b", "signed"));
+    let signed = ada.commit(&scene.repository, "signed");
+    scene.repository.push();
+    scene
+        .source(json!({ "verify": { "mode": "HEAD", "secretRef": { "name": "keys" } } }))
+        .await;
+    let is_refused = |object: &DynamicObject| match condition(object, "SourceVerified") {
+        Some(verified) if verified["status"] == "False" => Ok(()),
+        _ => Err("it is not"),
+    };
+    scene
+        .until("it is refused", &git_repository_kind(), SOURCE, is_refused)
+        .await;
+    let keys = json!({ "stringData": { "team.asc": ada.public } });
+    scene.merge(&kind("", "v1", "Secret"), "keys", keys).await;
+    fetched(&scene, &format!("main@sha1:{signed}")).await;
 }
 
 #[tokio::test]

@@ -285,16 +285,9 @@ async fn a_plan_is_bound_to_ciphertexts_and_holds_nothing_of_what_is_in_them() {
         .write(&format!("{folder}/sealed.yaml"), sealed)
         .write(&format!("{folder}/a.yaml"), config_map("a", "size", "one"));
     let commit = scene.repository.publish("first");
-    let key = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "sops-age" },
-        "stringData": { "age.agekey": std::fs::read_to_string(example.join("age.agekey")).unwrap() },
-    });
-    scene.create(&serde_json::from_value(key).unwrap()).await;
     scene.source(json!({})).await;
-    let decryption = json!({ "provider": "sops", "secretRef": { "name": "sops-age" } });
-    scene
-        .sync("app", &folder, json!({ "decryption": decryption }))
-        .await;
+    let key = std::fs::read_to_string(example.join("age.agekey")).unwrap();
+    scene.sync_encrypted("app", &folder, &key).await;
     scene.ready("app", &commit).await;
     let suspended = json!({ "spec": { "suspend": true } });
     scene.merge(&kustomization_kind(), "app", suspended).await;
@@ -406,8 +399,10 @@ async fn the_account_of_the_kustomization_writes_and_not_the_caller() {
 
 #[tokio::test]
 async fn what_variables_came_from_is_part_of_the_plan() {
-    let scene = fleet("saved-variables").await;
+    let mut scene = fleet("saved-variables").await;
     let namespace = scene.namespace.clone();
+    // No run that is under way puts right what is suspended by hand.
+    scene.weir.terminate();
     let site = format!("envs/{namespace}/site.yaml");
     scene
         .repository
@@ -418,6 +413,18 @@ async fn what_variables_came_from_is_part_of_the_plan() {
         scene.merge(&kustomization_kind(), name, suspended).await;
     }
     assert_eq!(save(&scene, &format!("envs/{namespace}")), Some(2));
+    let text = std::fs::read_to_string(scene.repository.path().join("plan.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let tree = scene.repository.git(&["rev-parse", "HEAD^{tree}"]);
+    assert_eq!(file["tree"], tree.trim());
+    let source = scene.get(&kind("", "v1", "ConfigMap"), "cluster").await;
+    assert_eq!(
+        file["sources"],
+        json!([{
+            "kind": "ConfigMap", "namespace": namespace, "name": "cluster",
+            "uid": source.metadata.uid, "resourceVersion": source.metadata.resource_version,
+        }])
+    );
     // The value stays the same, and nobody can tell that of a secret.
     let touched = json!({ "metadata": { "labels": { "touched": "yes" } } });
     scene

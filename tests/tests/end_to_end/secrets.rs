@@ -11,7 +11,7 @@ use weir_tests::{Scene, eventually};
 /// The plain text of `DATABASE_PASSWORD` in the example's environment prod-eu.
 const MARKER: &str = "DATABASE_PASSWORD";
 
-async fn scene_with_secrets(word: &str) -> (Scene, String) {
+pub(crate) async fn scene_with_secrets(word: &str) -> (Scene, String) {
     let scene = Scene::start(word).await;
     let file = workspace().join("examples/flux-structure/envs/prod-eu/secrets.yaml.encrypted");
     scene
@@ -26,13 +26,18 @@ async fn scene_with_secrets(word: &str) -> (Scene, String) {
     (scene, commit)
 }
 
+/// The key that opens the example's files.
+pub(crate) fn age_key() -> String {
+    let file = workspace().join("examples/flux-structure/age.agekey");
+    std::fs::read_to_string(file).unwrap()
+}
+
 fn key() -> DynamicObject {
-    let key = std::fs::read_to_string(workspace().join("examples/flux-structure/age.agekey"));
     serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": { "name": "sops-age" },
-        "stringData": { "age.agekey": key.unwrap() },
+        "stringData": { "age.agekey": age_key() },
     }))
     .unwrap()
 }

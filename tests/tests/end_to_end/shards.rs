@@ -7,9 +7,10 @@ use hyper::{Method, StatusCode};
 use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use weir_tests::http_client::post;
 use weir_tests::objects::{
     config_map, git_repository, git_repository_kind, kind, kustomization, kustomization_file,
-    kustomization_kind,
+    kustomization_kind, object,
 };
 use weir_tests::scene::{PATIENCE, SOURCE, arguments, config_map_kind, message};
 use weir_tests::{
@@ -38,7 +39,13 @@ fn labelled(mut object: DynamicObject, shard: &str) -> DynamicObject {
 
 impl Shards {
     async fn start(word: &str) -> Shards {
-        let scene = Scene::with(word, &["--watch-label-selector=shard=a", LEADS]).await;
+        Shards::with(word, &[]).await
+    }
+
+    /// The same with more flags for the first of the two.
+    async fn with(word: &str, more: &[&str]) -> Shards {
+        let flags = [&["--watch-label-selector=shard=a", LEADS], more].concat();
+        let scene = Scene::with(word, &flags).await;
         let storage = tempfile::tempdir().unwrap();
         let flags = [
             "--watch-label-selector=shard=b",
@@ -214,6 +221,98 @@ async fn a_dependency_of_another_shard_is_waited_for() {
 }
 
 #[tokio::test]
+async fn who_waits_in_another_shard_hears_at_once_of_what_changes_nothing() {
+    let shards = Shards::with("shard-heard", &["--unchanged-status-interval=10m"]).await;
+    let scene = &shards.scene;
+    for name in ["base", "alone", "app", "late"] {
+        write(scene, name, &[name]);
+    }
+    let first = scene.repository.publish("first");
+    shards.sources().await;
+    // All are of the same source, so that the revision counts.
+    let of_second = json!({ "sourceRef": { "kind": "GitRepository", "name": SECOND } });
+    shards.sync("a", "base", of_second.clone()).await;
+    shards.sync("a", "alone", of_second).await;
+    let on = |name: &str| json!({ "dependsOn": [{ "name": name }], "retryInterval": "1h" });
+    shards.sync("b", "app", on("base")).await;
+    for name in ["base", "alone", "app"] {
+        scene.ready(name, &first).await;
+    }
+    let commit = async |value: &str| {
+        let changed = config_map("app", "key", value);
+        scene.repository.write("app/app.yaml", changed);
+        let commit = scene.repository.publish(value);
+        scene.request(&git_repository_kind(), SECOND).await;
+        scene.ready("app", &commit).await;
+        commit
+    };
+    // The first of them is written soon for everybody, and the next ones ten minutes later.
+    let second = commit("2").await;
+    scene.ready("alone", &second).await;
+    commit("3").await;
+    let fourth = commit("4").await;
+    scene.ready("base", &fourth).await;
+    let alone = scene.get(&kustomization_kind(), "alone").await;
+    let applied = &alone.data["status"]["lastAppliedRevision"];
+    assert_eq!(*applied, format!("main@sha1:{second}"));
+
+    // Somebody comes who waits for what is still to be said.
+    shards.sync("b", "late", on("alone")).await;
+    scene.ready("late", &fourth).await;
+}
+
+#[tokio::test]
+async fn a_call_reaches_what_other_shards_look_after() {
+    let shards = Shards::with("shard-called", &["--receiver-addr=127.0.0.1:0"]).await;
+    let scene = &shards.scene;
+    write(scene, "b", &["x"]);
+    let first = scene.repository.publish("first");
+    shards.sources().await;
+    shards.sync("b", "b", json!({})).await;
+    scene.ready("b", &first).await;
+    write_secret(scene, "token", "token", "a-token-of-many-letters").await;
+    let address = scene.weir.address("receivers").await;
+    let annotation = async |name: &str| {
+        let source = scene.get(&git_repository_kind(), name).await;
+        let mut annotations = source.metadata.annotations.unwrap_or_default();
+        annotations.remove("reconcile.fluxcd.io/requestedAt")
+    };
+    for (receiver, named) in [("one", SECOND), ("all", "*")] {
+        let resources = json!([{ "kind": "GitRepository", "name": named }]);
+        let path = receiver_of(scene, receiver, resources).await;
+        let before = annotation(SECOND).await;
+        write(scene, "b", &["x", receiver]);
+        let commit = scene.repository.publish(receiver);
+        assert_eq!(post(&address, &path, &[], "").await, Ok(200));
+        scene.ready("b", &commit).await;
+        assert_ne!(annotation(SECOND).await, before, "{receiver}");
+        // What is looked at directly is not written to.
+        assert_eq!(annotation(SOURCE).await, None, "{receiver}");
+    }
+}
+
+/// A Receiver, of the first shard if there are any, and the path that it waits at.
+pub(crate) async fn receiver_of(scene: &Scene, name: &str, resources: Value) -> String {
+    let receivers = kind("notification.toolkit.fluxcd.io", "v1", "Receiver");
+    let spec = json!({
+        "type": "generic",
+        "secretRef": { "name": "token" },
+        "resources": resources,
+    });
+    let receiver = object(&receivers, name, json!({ "spec": spec }));
+    scene.create(&labelled(receiver, "a")).await;
+    let waits = |object: &DynamicObject| {
+        let path = object.data["status"]["webhookPath"].as_str();
+        path.map(drop).ok_or("it does not")
+    };
+    let receiver = scene
+        .until("it waits for calls", &receivers, name, waits)
+        .await;
+    let path = receiver.data["status"]["webhookPath"].as_str();
+    path.unwrap().to_owned()
+}
+
+#[tokio::test]
 async fn an_object_of_the_same_name_in_another_cluster_is_another() {
     let scene = Scene::start("hub-one").await;
     write(&scene, "a", &["x", "y", "w"]);
@@ -254,6 +353,13 @@ async fn an_object_of_the_same_name_in_another_cluster_is_another() {
     assert!(elsewhere.find("x").await.is_some());
     other.ready("near", &commit).await;
     assert_eq!(uid(&scene, "w").await, before, "it was handed over");
+
+    // Whoever goes altogether leaves nothing to one that is elsewhere, and takes nothing from it.
+    scene.delete(&kustomization_kind(), "a").await;
+    scene.gone(&kustomization_kind(), "a").await;
+    scene.gone(&config_map_kind(), "y").await;
+    assert!(elsewhere.find("y").await.is_some());
+    assert_eq!(uid(&scene, "w").await, before);
 }
 
 #[tokio::test]

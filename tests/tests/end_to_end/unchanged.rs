@@ -62,9 +62,13 @@ async fn what_a_commit_leaves_as_it_is_counts_at_once_and_is_written_once_a_minu
     };
 
     // `app` is applied at each, which it would not be if `base` did not count as brought to it.
+    let measured = "weir_revision_to_applied_seconds_count ";
+    let told = scene.metric(measured).await;
     for value in ["2", "3", "4"] {
         commit(&scene, value).await;
     }
+    // Both have come there, whenever the one says so.
+    assert_eq!(scene.metric(measured).await, told + 6.0);
     assert_eq!(
         revision(&scene, "base").await,
         format!("main@sha1:{second}")

@@ -31,6 +31,11 @@ fn its_environments_are_listed_with_their_versions() {
             0,
         ),
     );
+    let list = printed(work.path(), &["envs", "-o", "json"], 0);
+    same("envs.json", &list);
+    // A stage stands for the first of its environments.
+    let against = ["envs", "--matrix", "--against", "prod", "-o", "json"];
+    same("matrix.json", &printed(work.path(), &against, 0));
     let list = printed(work.path(), &["envs", "-o", "yaml"], 0);
     assert!(
         list.contains("platform/monitoring/long-retention"),

@@ -1,6 +1,6 @@
 //! One change with everything in it, in every form of output.
 
-use weir_tests::Repository;
+use weir_tests::{Repository, Terminal, Weir};
 
 use crate::golden::same;
 use crate::said::{json, kustomization, map, printed, repository, sealed, weir};
@@ -140,11 +140,42 @@ fn every_form_of_output_is_as_it_was() {
     }
 }
 
+/// A text as one reads it.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + part.split_once('m').map_or("", |(_, rest)| rest)
+    })
+}
+
 #[test]
-fn colours_are_for_those_who_ask() {
+fn colours_are_for_terminals_and_for_those_who_ask() {
     let work = changed();
+    let red = "\u{1b}[31m- Namespace old";
     let text = plan(&work, &["--color", "always"]);
-    assert!(text.contains("\u{1b}[31m- Namespace old"), "{text}");
+    assert!(text.contains(red), "{text}");
+    let on_terminal = |arguments: &[&str], no_color: Option<&str>| {
+        let mut command = Weir::command();
+        command
+            .current_dir(work.path())
+            .args(SIDES)
+            .args(arguments)
+            .envs(no_color.map(|value| ("NO_COLOR", value)));
+        Terminal::start(command, 100, 30).written()
+    };
+    let drawn = on_terminal(&[], None);
+    assert!(drawn.contains(red), "{drawn}");
+    // The same text, but for the colours.
+    let bare = plan(&work, &[]).replace('\n', "\r\n");
+    assert_eq!(without_colours(&drawn), bare);
+    for (arguments, no_color) in [(&["--color", "never"][..], None), (&[], Some("1"))] {
+        assert_eq!(on_terminal(arguments, no_color), bare, "{arguments:?}");
+    }
+    for form in ["json", "markdown", "html"] {
+        let drawn = on_terminal(&["-o", form], None);
+        assert!(!drawn.contains('\u{1b}'), "{drawn}");
+    }
 }
 
 #[test]
@@ -289,4 +320,73 @@ fn the_document_for_programs_has_what_its_schema_says() {
         serde_json::json!({"secret": true})
     );
     assert_eq!(sealed["changes"][0]["certain"], false);
+}
+
+/// 2 means changes, wherever a script asks: a mistake in the call is never one.
+#[test]
+fn a_call_that_is_none_ends_with_1() {
+    let work = before();
+    for wrong in [
+        &["plan", "--such"][..],
+        &["plan", "--short", "--stat"],
+        &["plan", "-o", "xml"],
+        &["plan", "--save", "plan.json"],
+        &["plan", "one", "two"],
+        &["diff"],
+        &["apply"],
+        &["apply", "--plan", "absent.json"],
+        &["comment", "--pull-request", "many"],
+        &["comment"],
+        &["affected", "--such"],
+        &["build", "--kustomization", "none"],
+        &["envs", "--against", "eu"],
+        &["envs", "--matrix", "--against", "none"],
+        &["env"],
+        &["env", "create", "new"],
+        &["env", "create", "new", "--like", "none"],
+        &["init", "--env"],
+        &["bootstrap", "--such"],
+        &["lint", "--rule", "none"],
+        &["lint", "-o", "xml"],
+        &["nothing"],
+    ] {
+        let said = weir(work.path(), wrong);
+        assert_eq!(said.code, 1, "{wrong:?}: {}{}", said.out, said.err);
+        assert!(!said.err.is_empty(), "{wrong:?}");
+    }
+}
+
+/// Environments are told of together where the same happens to them, though each is a folder of its own.
+#[test]
+fn folders_to_which_the_same_happens_are_told_of_once() {
+    let work = repository();
+    for name in ["eu", "us", "lab"] {
+        let list = "namespace: shop\nresources: [../../base]\n";
+        work.write(&format!("envs/{name}/kustomization.yaml"), list);
+    }
+    work.write("base/kustomization.yaml", "resources: [a.yaml, b.yaml]\n")
+        .write("base/a.yaml", map("a", "{size: one}"))
+        .write("base/b.yaml", map("b", "{size: one}"));
+    work.commit("before");
+    work.write("base/kustomization.yaml", "resources: [a.yaml]\n")
+        .write("base/a.yaml", map("a", "{size: two}"))
+        .write(
+            "envs/lab/kustomization.yaml",
+            "namespace: lab\nresources: [../../base]\n",
+        );
+    work.commit("after");
+    let text = plan(&work, &[]);
+    let together = "eu, us\n  its own folder\n    ~ ConfigMap shop/a\n        ~ data.size: one → two\n  \
+                    no longer wanted (1):\n    - ConfigMap shop/b  (of its own folder)\n\nlab\n  envs/lab\n";
+    assert!(text.starts_with(together), "{text}");
+    let comment = plan(&work, &["-o", "markdown"]);
+    assert_eq!(comment.matches("<details>").count(), 2, "{comment}");
+    let summary =
+        "<summary><code>eu</code>, <code>us</code> (the same in each): 1 change, 1 prune</summary>";
+    assert!(comment.contains(summary), "{comment}");
+    let page = plan(&work, &["-o", "html"]);
+    assert!(
+        page.contains("eu, us") && !page.contains("envs/us"),
+        "{page}"
+    );
 }

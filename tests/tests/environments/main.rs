@@ -12,6 +12,7 @@ mod creating;
 mod example;
 mod forms;
 mod golden;
+mod keeping;
 mod laying_out;
 mod linting;
 mod moves;

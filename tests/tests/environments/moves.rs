@@ -2,7 +2,7 @@
 
 use weir_tests::Repository;
 
-use crate::said::{kustomization, map, printed, repository, weir};
+use crate::said::{json, kustomization, map, printed, repository, weir};
 
 /// One cluster with two Kustomizations.
 fn cluster() -> Repository {
@@ -151,4 +151,33 @@ fn a_folder_without_environments_says_what_to_do() {
     let elsewhere = tempfile::tempdir().unwrap();
     let said = weir(elsewhere.path(), &["envs"]);
     assert!(said.err.contains("in no Git work tree"), "{}", said.err);
+}
+
+/// What becomes of objects whose files lie in another repository cannot be told, and is not said to be pruned.
+#[test]
+fn a_kustomization_of_another_repository_is_a_leaf_by_its_name() {
+    let work = cluster();
+    let other = kustomization("b", "./b", "").replace("name: flux-system}\n", "name: elsewhere}\n");
+    work.write(
+        "clusters/one/flux-system/gotk-sync.yaml",
+        kustomization("flux-system", "./clusters/one", ""),
+    )
+    .write(
+        "clusters/one/kustomization.yaml",
+        "resources: [a.yaml, b.yaml, flux-system/gotk-sync.yaml]\n",
+    );
+    work.commit("a source of its own");
+    work.write("clusters/one/b.yaml", other);
+    let text = plan(&work, 2);
+    let told = "! its files lie in another repository now, GitRepository/flux-system/elsewhere";
+    assert!(text.contains(told), "{text}");
+    assert!(!text.contains("no longer wanted"), "{text}");
+    let envs = json(work.path(), &["envs"], 0);
+    let external = &envs[0]["external"];
+    assert_eq!(
+        external,
+        &serde_json::json!([{
+            "kustomization": "flux-system/b", "repository": "GitRepository/flux-system/elsewhere",
+        }])
+    );
 }

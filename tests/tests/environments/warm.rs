@@ -13,7 +13,7 @@ const CLUSTERS: [&str; 4] = ["ap", "eu", "sa", "us"];
 /// A change, and what it is.
 type Change = (&'static str, fn(&Repository));
 
-const CHANGES: [Change; 9] = [
+const CHANGES: [Change; 16] = [
     ("an environment's own file", |work| {
         work.write("envs/eu/own.yaml", map("own", "{a: changed}"));
     }),
@@ -38,6 +38,34 @@ const CHANGES: [Change; 9] = [
             "resources: [../../stages/prod, own.yaml]\ncomponents: [../../option]\n",
         );
     }),
+    ("what all share, without variables", |work| {
+        work.write("platform/plain.yaml", map("plain", "{a: changed}"));
+    }),
+    ("what all share, with variables", |work| {
+        work.write("platform/host.yaml", map("host", "{a: 'y.${domain}'}"));
+    }),
+    ("an expression comes to what all share", |work| {
+        work.write("platform/plain.yaml", map("plain", "{a: '${domain}'}"));
+    }),
+    ("what all share is built anew", |work| {
+        work.write("platform/plain.yaml", map("plain", "{a: b} # the same"));
+    }),
+    (
+        "what all share holds a value that is a secret of one",
+        |work| {
+            work.write("platform/plain.yaml", map("plain", "{a: a-long-password}"));
+        },
+    ),
+    ("what all share brings more", |work| {
+        let more = kustomization("more", "./envs/nobody", "");
+        work.write(
+            "platform/plain.yaml",
+            map("plain", "{a: b}") + "---\n" + &more,
+        );
+    }),
+    ("what a generator makes is not known", |work| {
+        work.write("envs/us/key.bin.enc", encrypted("other"));
+    }),
     ("a cluster turns to another environment", |work| {
         work.write("clusters/eu/apps.yaml", apps("us"));
     }),
@@ -59,11 +87,23 @@ fn facts(domain: &str) -> String {
         .replace("name: facts", "name: facts, namespace: flux-system")
 }
 
+/// A file that is encrypted as a whole.
+fn encrypted(content: &str) -> String {
+    format!(
+        "{{\"data\": \"ENC[AES256_GCM,data:{content}]\", \"sops\": {{\"mac\": \"ENC[AES256_GCM,data:two]\"}}}}"
+    )
+}
+
 fn write_cluster(work: &Repository, name: &str) {
     work.write(&format!("clusters/{name}/apps.yaml"), apps(name));
     work.write(
         &format!("clusters/{name}/facts.yaml"),
         facts(&format!("{name}.example.com")),
+    );
+    let rest = "  postBuild: {substituteFrom: [{kind: ConfigMap, name: facts}]}\n";
+    work.write(
+        &format!("clusters/{name}/platform.yaml"),
+        kustomization("platform", "./platform", rest),
     );
     work.write(
         &format!("envs/{name}/kustomization.yaml"),
@@ -90,6 +130,25 @@ fn fleet() -> Repository {
     work.write(
         "option/kustomization.yaml",
         "kind: Component\ncommonAnnotations: {option: 'on'}\n",
+    );
+    work.write(
+        "platform/kustomization.yaml",
+        "resources: [plain.yaml, host.yaml]\n",
+    );
+    work.write("platform/plain.yaml", map("plain", "{a: b}"));
+    work.write("platform/host.yaml", map("host", "{a: 'x.${domain}'}"));
+    work.write(
+        "envs/sa/own.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: own}\nstringData: {a: a-long-password}\n",
+    );
+    work.write(
+        "envs/us/kustomization.yaml",
+        "resources: [../../stages/prod, own.yaml, pod.yaml]\nsecretGenerator: [{name: keys, files: [key.bin.enc]}]\n",
+    );
+    work.write("envs/us/key.bin.enc", encrypted("one"));
+    work.write(
+        "envs/us/pod.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: pod}\nspec: {volumes: [{name: keys, secret: {secretName: keys}}]}\n",
     );
     work.write("envs/nobody/kustomization.yaml", "resources: [map.yaml]\n");
     work.write("envs/nobody/map.yaml", map("nobody", "{a: b}"));
@@ -145,7 +204,7 @@ fn what_is_remembered_changes_nothing_that_is_said() {
             "{what}, remembered"
         );
         let text = fs::read(&kept[0]).unwrap();
-        for planted in ["example.com", "sealed"] {
+        for planted in ["example.com", "sealed", "a-long-password"] {
             let is_in = text
                 .windows(planted.len())
                 .any(|part| part == planted.as_bytes());

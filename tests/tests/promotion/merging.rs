@@ -25,8 +25,7 @@ fn a_release_and_its_settings_travel_and_the_target_keeps_its_form() {
         "~ spec.chart.spec.version: 1.0.0 → 1.1.0",
         "~ spec.values.image.tag: v1 → v2",
         "~ data.\"shop.properties\".cache: off → on",
-        "prod-eu  (stage prod)",
-        "prod-us  (stage prod)",
+        "prod-eu, prod-us  (stage prod)",
     ] {
         assert!(shown.out.contains(line), "{line}\n{}", shown.out);
     }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use weir_tests::Call;
 use weir_tests::objects::git_repository_kind;
 use weir_tests::scene::{SOURCE, deployment_kind};
+use weir_tests::{Call, ControlPlane};
 
 use crate::fleet;
 use crate::site::Site;
@@ -12,8 +12,10 @@ use crate::watching::Watching;
 
 /// What a commit took.
 pub(crate) struct Change {
-    /// From the annotation on the source to the object in the cluster.
+    /// From the annotation on the source to the object in the cluster, as the API server's log has it.
     pub(crate) applied: Duration,
+    /// The same as who asks and watches sees it, with the way there and back.
+    pub(crate) watched: Duration,
     /// What Weir asked for it.
     pub(crate) calls: Vec<Call>,
     /// How many statuses and events of unchanged Kustomizations were written meanwhile.
@@ -44,7 +46,7 @@ async fn bring(site: &Site, note: &str) -> Change {
     let position = site.log.position();
     let begun = Instant::now();
     site.scene.request(&git_repository_kind(), SOURCE).await;
-    let applied = arrived.end().await.duration_since(begun);
+    let watched = arrived.end().await.duration_since(begun);
     let first = fleet::name(0);
     let (calls, _) = site
         .silent_but_for(position, |call| is_lazy(call, &first))
@@ -52,10 +54,29 @@ async fn bring(site: &Site, note: &str) -> Change {
     let (calls, lazy): (Vec<Call>, Vec<Call>) =
         calls.into_iter().partition(|call| !is_lazy(call, &first));
     Change {
-        applied,
+        applied: from_annotation_to_apply(site, position, &calls),
+        watched,
         calls,
         lazy: lazy.len(),
     }
+}
+
+/// From when the annotation came to when the last object was applied.
+fn from_annotation_to_apply(site: &Site, position: u64, calls: &[Call]) -> Duration {
+    let asked = site.log.since(position, ControlPlane::ADMINISTRATOR);
+    let mut asked = asked
+        .iter()
+        .filter(|call| call.resource == "gitrepositories");
+    let is_apply =
+        |call: &&Call| call.verb == "patch" && call.resource == "deployments" && !call.is_dry_run();
+    let applied = calls
+        .iter()
+        .filter(is_apply)
+        .map(|call| call.answered)
+        .max();
+    let (asked, applied) = (asked.next().map(|call| call.received), applied);
+    let (asked, applied) = asked.zip(applied).expect("both are in the log");
+    Duration::try_from(applied.duration_since(asked)).expect("one follows the other")
 }
 
 /// Whether a request says of another Kustomization that nothing has changed: its status, or its event.

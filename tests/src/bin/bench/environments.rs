@@ -24,17 +24,65 @@ const WARM_GOAL: f64 = 0.05;
 pub(crate) async fn measure(count: usize) -> Vec<Row> {
     let repository = Repository::create("http://127.0.0.1:1/none.git", None);
     write(&repository, count, PER_STAGE);
-    repository.commit("first");
-    let own = "envs/env-7/size.yaml";
-    repository.write(own, size(9));
-    repository.commit("one environment");
-    let stage = "stages/stage-0/app-0/deployment.yaml";
-    repository.write(stage, deployment("app-0", "2.0.0"));
-    repository.commit("one stage");
-    let service = "platform/service/_base/map.yaml";
-    repository.write(service, map("service", "second"));
-    repository.commit("the platform");
-    let detail = format!("cold, median of {RUNS}; debug builds take several times as long");
+    let first = repository.commit("first");
+    let change = |path: &str, text: String| {
+        repository.write(path, text);
+        repository.commit(path)
+    };
+    let own = change("envs/env-7/size.yaml", size(9));
+    let application = "stages/stage-0/app-0/deployment.yaml";
+    let stage = change(application, deployment("app-0", "2.0.0"));
+    let platform = change("platform/service/_base/map.yaml", map("service", "second"));
+    let mut rows = whole(&repository, count, [&own, &stage, &platform]);
+    let service = "platform/service/_base/deployment.yaml";
+    let plain = change(service, deployment("service", "2.0.0"));
+    add_base(&repository, count.div_ceil(PER_STAGE));
+    let with_base = repository.commit("a base of all stages");
+    let base = change(
+        "stages/_base/deployment.yaml",
+        deployment("common", "2.0.0"),
+    );
+    let shared = |what: &str, by: usize| format!("the same of {what} that {by} of them share");
+    let own_file = format!("the same of one environment's own file, among {count}");
+    for (what, from, to, code) in [
+        (own_file, &first, &own, 2),
+        (shared("a file of a stage", PER_STAGE), &own, &stage, 2),
+        (
+            shared("a file of the platform", count),
+            &platform,
+            &plain,
+            3,
+        ),
+        (
+            shared("such a file with variables", count),
+            &stage,
+            &platform,
+            3,
+        ),
+        (
+            shared("a file of the stages' base", count),
+            &with_base,
+            &base,
+            3,
+        ),
+    ] {
+        rows.push(Row {
+            what,
+            peer: "–",
+            floor: None,
+            seen: warm(&repository, from, to, code),
+            goal: WARM_GOAL,
+            unit: "s",
+            detail: format!(
+                "warm, median of {RUNS}: what the environments are made of is remembered"
+            ),
+        });
+    }
+    rows
+}
+
+/// What looks at all environments.
+fn whole(repository: &Repository, count: usize, [own, stage, platform]: [&str; 3]) -> Vec<Row> {
     let row = |what: String, seen: f64, goal: f64| Row {
         what,
         peer: "–",
@@ -42,52 +90,50 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
         seen,
         goal,
         unit: "s",
-        detail: detail.clone(),
+        detail: format!("cold, median of {RUNS}; debug builds take several times as long"),
     };
-    let sides = |from: &'static str, to: &'static str| ["--from", from, "--to", to];
+    let plan = |from: &str, to: &str| run(repository, "plan", &["--from", from, "--to", to]);
+    let cold = ["--no-cache", "--from", own, "--to", stage];
     vec![
         row(
             format!("{count} environments compared, {PER_STAGE} change"),
-            run(&repository, "plan", &sides("main~2", "main~1")),
+            plan(own, stage),
             PLAN_GOAL,
         ),
         row(
             format!("{count} environments compared, all change"),
-            run(&repository, "plan", &sides("main~1", "main")),
+            plan(stage, platform),
             PLAN_GOAL,
         ),
         row(
             format!("blast radius of one file among {count} environments"),
-            run(
-                &repository,
-                "affected",
-                &["--no-cache", "--from", "main~2", "--to", "main~1"],
-            ),
+            run(repository, "affected", &cold),
             AFFECTED_GOAL,
         ),
-        Row {
-            detail: format!(
-                "warm, median of {RUNS}: what the environments are made of is remembered"
-            ),
-            ..row(
-                format!("the same of one environment's own file, among {count}"),
-                warm(&repository),
-                WARM_GOAL,
-            )
-        },
     ]
 }
 
 /// The second time and later: the first one remembers.
-fn warm(repository: &Repository) -> f64 {
-    let sides = ["--from", "main~3", "--to", "main~2"];
-    run(repository, "affected", &sides);
-    run(repository, "affected", &sides)
+fn warm(repository: &Repository, from: &str, to: &str, code: i32) -> f64 {
+    let sides = ["--from", from, "--to", to];
+    median(1, repository, "affected", &sides, code);
+    median(RUNS, repository, "affected", &sides, code)
 }
 
 /// The median of the whole processes of a command that sees a change.
 pub(crate) fn run(repository: &Repository, command: &str, arguments: &[&str]) -> f64 {
-    let mut seconds: Vec<f64> = (0..RUNS)
+    median(RUNS, repository, command, arguments, 2)
+}
+
+/// The same of so many processes, which end with this code.
+fn median(
+    runs: usize,
+    repository: &Repository,
+    command: &str,
+    arguments: &[&str],
+    code: i32,
+) -> f64 {
+    let mut seconds: Vec<f64> = (0..runs)
         .map(|_| {
             let started = Instant::now();
             let output = Weir::command()
@@ -96,12 +142,16 @@ pub(crate) fn run(repository: &Repository, command: &str, arguments: &[&str]) ->
                 .current_dir(repository.path())
                 .output()
                 .expect("run Weir");
-            assert_eq!(output.status.code(), Some(2), "{command} sees the change");
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{command} sees the change"
+            );
             started.elapsed().as_secs_f64()
         })
         .collect();
     seconds.sort_by(f64::total_cmp);
-    seconds[RUNS / 2]
+    seconds[runs / 2]
 }
 
 /// Writes environments, so many of which share a stage.
@@ -162,8 +212,25 @@ fn size(replicas: usize) -> String {
     )
 }
 
+/// What all stages take in besides.
+fn add_base(repository: &Repository, stages: usize) {
+    repository
+        .write(
+            "stages/_base/kustomization.yaml",
+            "resources: [deployment.yaml, map.yaml]\n",
+        )
+        .write(
+            "stages/_base/deployment.yaml",
+            deployment("common", "1.0.0"),
+        )
+        .write("stages/_base/map.yaml", map("common", "first"));
+    for stage in 0..stages {
+        let path = format!("stages/stage-{stage}/kustomization.yaml");
+        repository.write(&path, stage_file("  - ../_base\n"));
+    }
+}
+
 fn write_stage(repository: &Repository, stage: usize) {
-    let mut resources = String::new();
     for application in 0..APPLICATIONS {
         let folder = format!("stages/stage-{stage}/app-{application}");
         let name = format!("app-{application}");
@@ -177,10 +244,15 @@ fn write_stage(repository: &Repository, stage: usize) {
                 deployment(&name, "1.0.0"),
             )
             .write(&format!("{folder}/map.yaml"), map(&name, "first"));
-        resources += &format!("  - app-{application}\n");
     }
-    let text = format!("resources:\n{resources}");
-    repository.write(&format!("stages/stage-{stage}/kustomization.yaml"), text);
+    let path = format!("stages/stage-{stage}/kustomization.yaml");
+    repository.write(&path, stage_file(""));
+}
+
+/// A stage of all its applications, and what else it takes in.
+fn stage_file(more: &str) -> String {
+    let applications = (0..APPLICATIONS).map(|application| format!("  - app-{application}\n"));
+    format!("resources:\n{}{more}", applications.collect::<String>())
 }
 
 fn kustomization(name: &str, path: &str) -> String {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
+use kube::Client;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 use weir_tests::objects::{api, kind};
@@ -31,24 +32,7 @@ pub(crate) async fn floor(objects: Vec<Value>) -> Floor {
     let client = control_plane.client(ControlPlane::ADMINISTRATOR).await;
     let namespace = control_plane.namespace("floor").await;
     let begun = Instant::now();
-    let applied = stream::iter(&objects).map(|object| {
-        let text = |pointer: &str| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let (group, version) = text("/apiVersion")
-            .split_once('/')
-            .unwrap_or(("", text("/apiVersion")));
-        let api = api(&client, &namespace, &kind(group, version, text("/kind")));
-        let name = text("/metadata/name");
-        async move {
-            let parameters = PatchParams::apply("floor").force();
-            let applied = api.patch(name, &parameters, &Patch::Apply(object)).await;
-            applied.expect("apply an object");
-        }
-    });
+    let applied = stream::iter(&objects).map(|object| apply(&client, &namespace, object));
     applied.buffer_unordered(CONNECTIONS).collect::<()>().await;
     let applied = begun.elapsed();
     let deployments = objects
@@ -64,8 +48,23 @@ pub(crate) async fn floor(objects: Vec<Value>) -> Floor {
     Floor { applied, settled }
 }
 
+/// Applies an object once.
+pub(crate) async fn apply(client: &Client, namespace: &str, object: &Value) {
+    let text = |pointer: &str| {
+        let text = object.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_default()
+    };
+    let (group, version) = text("/apiVersion")
+        .split_once('/')
+        .unwrap_or(("", text("/apiVersion")));
+    let api = api(client, namespace, &kind(group, version, text("/kind")));
+    let (parameters, patch) = (PatchParams::apply("floor").force(), Patch::Apply(object));
+    let applied = api.patch(text("/metadata/name"), &parameters, &patch);
+    applied.await.expect("apply an object");
+}
+
 /// Whether a Deployment's controller has seen it and brought it about.
-fn is_settled(deployment: &DynamicObject) -> bool {
+pub(crate) fn is_settled(deployment: &DynamicObject) -> bool {
     let status = &deployment.data["status"];
     let seen = status["observedGeneration"].as_i64();
     let available = condition(deployment, "Available");

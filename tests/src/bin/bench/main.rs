@@ -9,6 +9,7 @@
     reason = "a benchmark that cannot be set up has nothing to show"
 )]
 
+mod budget;
 mod call;
 mod chain;
 mod change;

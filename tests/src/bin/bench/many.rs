@@ -1,9 +1,12 @@
 //! Many small Kustomizations: the first deploy, then one commit, then one reconcile on demand.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use weir_tests::objects::kustomization_kind;
 
-use crate::change::{commits, is_lazy, median};
+use crate::budget::budget;
+use crate::change::{Change, commits, is_lazy, median};
 use crate::drift;
 use crate::fleet;
 use crate::floor::floor;
@@ -24,8 +27,9 @@ struct Peer {
 
 /// Measures with so many Kustomizations.
 pub(crate) async fn measure(count: usize) -> Vec<Row> {
-    let objects = (0..count).flat_map(|number| fleet::application(number, VERSION, "first"));
-    let floor = floor(objects.collect()).await;
+    let applications = || (0..count).map(|number| fleet::application(number, VERSION, "first"));
+    let floor = floor(applications().flatten().collect()).await;
+    let budget = budget(applications().collect()).await.as_secs_f64();
     let (floor, settled) = (floor.applied.as_secs_f64(), floor.settled.as_secs_f64());
     let site = Site::start("fleet").await;
     let repository = &site.scene.repository;
@@ -53,7 +57,8 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
         goal,
         unit: "s",
         detail: format!(
-            "the floor's Deployments are there after {settled:.2} s; {requests} requests: {}; {}; processor {:.1} s",
+            "the floor's Deployments are there after {settled:.2} s; a client that only writes the budget takes \
+             {budget:.2} s; {requests} requests: {}; {}; processor {:.1} s",
             by_kind(&calls),
             shares(&calls, &deploy),
             after_deploy.processor.as_secs_f64()
@@ -109,10 +114,12 @@ async fn one_commit(site: &Site, count: usize, peer: &Peer) -> [Row; 2] {
         fleet::write_application(&site.scene.repository, 0, note);
     };
     let seen = commits(site, COMMITS, changed).await;
-    let times: Vec<f64> = seen
-        .iter()
-        .map(|change| change.applied.as_secs_f64() * 1000.0)
-        .collect();
+    let milliseconds = |time: fn(&Change) -> Duration| -> Vec<f64> {
+        let times = seen.iter().map(time);
+        times.map(|time| time.as_secs_f64() * 1000.0).collect()
+    };
+    let times = milliseconds(|change| change.applied);
+    let watched = median(milliseconds(|change| change.watched));
     let requests: Vec<f64> = seen
         .iter()
         .map(|change| change.calls.len() as f64)
@@ -128,7 +135,10 @@ async fn one_commit(site: &Site, count: usize, peer: &Peer) -> [Row; 2] {
             seen: median(times),
             goal: 100.0,
             unit: "ms",
-            detail: format!("of {COMMITS}; slowest {slowest:.0} ms"),
+            detail: format!(
+                "of {COMMITS}, as the API server's log has it; slowest {slowest:.0} ms; {watched:.0} ms as who asks and \
+                 watches sees it"
+            ),
         },
         Row {
             what: format!("requests for that commit among {count}"),

@@ -15,7 +15,7 @@ const DEFINITION: &str = include_str!("gauges.yaml");
 const SPEC: &str = "color: Red, parts: [{name: a}], nothing: null";
 
 /// Specs that the server accepts.
-const ACCEPTED: [&str; 20] = [
+const ACCEPTED: [&str; 44] = [
     "color: Red, parts: [{name: a}], nothing: null",
     "color: Green, parts: [], nothing: b",
     "SPEC, count: 2",
@@ -36,10 +36,34 @@ const ACCEPTED: [&str; 20] = [
     "SPEC, template: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {a: b}}",
     "color: Red, parts: [{name: a, form: Round}], nothing: null",
     "SPEC, named: {}",
+    "SPEC, name: a-1",
+    "SPEC, name: abcdefgh",
+    "SPEC, loose: 'ab[cd'",
+    "SPEC, words: a_1",
+    "SPEC, share: 1",
+    "SPEC, share: 100",
+    "SPEC, part: 0.5",
+    "SPEC, part: 0.0001",
+    "SPEC, even: 4",
+    "SPEC, even: -2",
+    "SPEC, even: 0",
+    "SPEC, small: 2147483647",
+    "SPEC, small: -2147483648",
+    "SPEC, large: 2147483648",
+    "SPEC, few: [a]",
+    "SPEC, few: [a, b]",
+    "SPEC, some: {a: b}",
+    "SPEC, some: {a: b, c: d}",
+    "SPEC, amount: 7",
+    "SPEC, amount: 7m",
+    "SPEC, amount: '7'",
+    "SPEC, share: 0x10",
+    "SPEC, share: 010",
+    "SPEC, loose: 'äb[c'",
 ];
 
 /// Specs that it refuses.
-const REFUSED: [&str; 27] = [
+const REFUSED: [&str; 50] = [
     "parts: [], nothing: null",
     "color: null, parts: [], nothing: null",
     "color: red, parts: [], nothing: null",
@@ -67,6 +91,29 @@ const REFUSED: [&str; 27] = [
     "color: Red, parts: [{name: a, form: null}], nothing: null",
     "SPEC, rest: null",
     "SPEC, colour: Red",
+    "SPEC, name: A",
+    "SPEC, name: a-",
+    "SPEC, name: abcdefghi",
+    "SPEC, name: ''",
+    "SPEC, loose: 'abc['",
+    "SPEC, loose: 'b[c'",
+    "SPEC, words: a-1",
+    "SPEC, words: 'a b'",
+    "SPEC, share: 0",
+    "SPEC, share: 101",
+    "SPEC, share: -5",
+    "SPEC, part: 0",
+    "SPEC, part: 1",
+    "SPEC, part: -0.5",
+    "SPEC, even: 3",
+    "SPEC, small: 2147483648",
+    "SPEC, small: -2147483649",
+    "SPEC, few: []",
+    "SPEC, few: [a, b, c]",
+    "SPEC, few: ['']",
+    "SPEC, some: {}",
+    "SPEC, amount: 7x",
+    "SPEC, some: {a: b, c: d, e: f}",
 ];
 
 fn gauge(number: usize, spec: &str) -> Value {
