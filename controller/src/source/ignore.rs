@@ -54,13 +54,30 @@ pub(super) struct Rules {
 struct Pattern {
     /// The folder that the line is for.
     domain: Vec<String>,
-    parts: Vec<String>,
+    parts: Vec<Part>,
     /// Takes back what an earlier line left out.
     include: bool,
     /// For folders (and so for all in them) only.
     folder_only: bool,
     /// Begins at the domain; otherwise it is one part that may stand anywhere.
     anchored: bool,
+}
+
+/// What a pattern says of one part of a path. Every file of a repository meets every pattern, so that it is read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// Nothing between two slashes.
+    Empty,
+    /// `**`: as many parts as there are.
+    Any,
+    /// `**` beside something else, which fits nothing.
+    Never,
+    /// A name as it stands.
+    Name(String),
+    /// `*` and then a text as it stands.
+    Ending(String),
+    /// All other shell patterns.
+    Shape(Vec<char>),
 }
 
 impl Rules {
@@ -162,16 +179,20 @@ impl Pattern {
             Some(rest) => (true, rest),
             None => (false, line),
         };
+        let anchored = line.contains('/');
         Some(Self {
             domain: folder
                 .split('/')
                 .filter(|part| !part.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            parts: line.split('/').map(str::to_owned).collect(),
+            parts: match anchored {
+                true => line.split('/').map(Part::of_path).collect(),
+                false => vec![Part::of_name(line)],
+            },
             include,
             folder_only,
-            anchored: line.contains('/'),
+            anchored,
         })
     }
 
@@ -189,9 +210,7 @@ impl Pattern {
     }
 
     fn matches_anywhere(&self, path: &[&str]) -> bool {
-        let found = path
-            .iter()
-            .position(|part| matches_part(&self.parts[0], part));
+        let found = path.iter().position(|name| self.parts[0].matches(name));
         found.is_some_and(|at| !(self.folder_only && at + 1 == path.len()))
     }
 
@@ -199,13 +218,13 @@ impl Pattern {
         let mut matched = false;
         let mut anywhere = false;
         for (index, part) in self.parts.iter().enumerate() {
-            match part.as_str() {
-                "" => anywhere = false,
-                "**" if index + 1 == self.parts.len() => break,
-                "**" => anywhere = true,
-                part if part.contains("**") => return false,
+            match part {
+                Part::Empty => anywhere = false,
+                Part::Any if index + 1 == self.parts.len() => break,
+                Part::Any => anywhere = true,
+                Part::Never => return false,
                 part => {
-                    let found = path.iter().position(|name| matches_part(part, name));
+                    let found = path.iter().position(|name| part.matches(name));
                     match found {
                         Some(at) if at == 0 || anywhere => path = &path[at + 1..],
                         _ => return false,
@@ -221,18 +240,38 @@ impl Pattern {
 /// What is not meant as it stands in a pattern.
 const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
 
+impl Part {
+    /// Of a pattern that has slashes.
+    fn of_path(text: &str) -> Self {
+        match text {
+            "" => Self::Empty,
+            "**" => Self::Any,
+            text if text.contains("**") => Self::Never,
+            text => Self::of_name(text),
+        }
+    }
+
+    fn of_name(text: &str) -> Self {
+        let is_plain = |text: &str| !text.contains(SPECIAL);
+        match text.strip_prefix('*') {
+            Some(end) if is_plain(end) => Self::Ending(end.to_owned()),
+            None if is_plain(text) => Self::Name(text.to_owned()),
+            _ => Self::Shape(text.chars().collect()),
+        }
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Name(text) => name == text,
+            Self::Ending(end) => name.ends_with(end.as_str()),
+            Self::Shape(pattern) => matches_shape(pattern, name),
+            Self::Empty | Self::Any | Self::Never => false,
+        }
+    }
+}
+
 /// Shell patterns within one part of a path: `*`, `?`, `[a-z]`, `[^a-z]`, `\` before a character.
-fn matches_part(pattern: &str, name: &str) -> bool {
-    // Nearly all patterns are a name or `*.jpg`; every file of a repository meets every pattern.
-    if !pattern.contains(SPECIAL) {
-        return pattern == name;
-    }
-    if let Some(end) = pattern.strip_prefix('*')
-        && !end.contains(SPECIAL)
-    {
-        return name.ends_with(end);
-    }
-    let pattern: Vec<char> = pattern.chars().collect();
+fn matches_shape(pattern: &[char], name: &str) -> bool {
     let name: Vec<char> = name.chars().collect();
     // Where to go on when a later part does not fit: after the last `*`, one character further.
     let (mut at, mut seen) = (0, 0);
