@@ -162,7 +162,8 @@ pub fn has_expression(node: &Node) -> bool {
     }
 }
 
-fn is_disabled(node: &Node) -> bool {
+/// Whether an object says of itself that no variables are put into it.
+pub fn is_disabled(node: &Node) -> bool {
     ["labels", "annotations"]
         .iter()
         .any(|field| node.find_str(&["metadata", field, SUBSTITUTE]) == Some("disabled"))

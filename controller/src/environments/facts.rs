@@ -91,6 +91,11 @@ pub(super) fn stages_of(reads: &Reads) -> Vec<String> {
     stages.into_iter().map(str::to_owned).collect()
 }
 
+/// The stage that a folder is, or lies in.
+pub(super) fn stage_of(folder: &str) -> Option<&str> {
+    is_below(STAGES, folder).then(|| folder.split('/').nth(1))?
+}
+
 /// The folders with a kustomization file that a leaf's build entered.
 fn entered<'a>(leaf: &'a Leaf, folders: &Folders) -> Vec<&'a str> {
     let reads = leaf.built().map(|built| &built.composed.reads.paths);

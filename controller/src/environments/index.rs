@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use overlay::build::Reads;
+use overlay::ObjectHash;
+use overlay::build::{Read, Reads};
 use overlay::unknown::Marker;
 use overlay::vars::Variables;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use super::spec::is_source;
 use super::values::token_in;
 use super::walk::{Instead, Walked};
 use super::{Changed, Composed, Environment, Graph, Kind, Leaf, LeafName, Outcome};
+use crate::api::kustomization::KustomizationSpec;
 use crate::cluster::redact::Redactor;
 
 /// A graph's entries.
@@ -64,12 +66,15 @@ pub(super) struct Named {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) name: LeafName,
+    /// The folder that it builds.
+    pub(super) path: String,
     /// Who brings it, by number.
     pub(super) parent: Option<usize>,
     /// What it is made of; nothing here when its files lie in another repository.
     material: Option<u32>,
-    /// Parts of the same number are one and the same but for the values of their variables. Those are put into each
-    /// object by itself: none has its name of them, and all together are far from the budget.
+    /// Parts of the same number are one and the same but for the values of their variables, and for where the folder lies
+    /// in which the same files are. Variables are put into each object by itself: none has its name of them, and all
+    /// together are far from the budget.
     pub(super) twins: Option<u32>,
     /// It does not build: nobody knows what that looked at.
     fails: bool,
@@ -216,9 +221,8 @@ struct Indexing<'g> {
     /// By where they lie in memory: what several are made of is noted once.
     known: HashMap<*const Reads, u32>,
     materials: Vec<Material>,
-    /// The first of each number, by what was composed for it.
-    twins: HashMap<*const Composed, Vec<(u32, &'g Leaf)>>,
-    next_twins: u32,
+    /// The numbers of twins, by what makes them such.
+    twins: HashMap<ObjectHash, u32>,
 }
 
 impl<'g> Indexing<'g> {
@@ -233,7 +237,6 @@ impl<'g> Indexing<'g> {
             known: HashMap::new(),
             materials: Vec::new(),
             twins: HashMap::new(),
-            next_twins: 0,
         }
     }
 
@@ -296,6 +299,7 @@ impl<'g> Indexing<'g> {
         let reads = leaf.built().map(|built| &built.composed.reads);
         Part {
             name: leaf.name.clone(),
+            path: leaf.path.clone(),
             parent: parent.and_then(|parent| all.iter().position(|other| other.name == *parent)),
             material: reads.map(|reads| self.material(reads)),
             twins: self.twins(leaf),
@@ -335,16 +339,38 @@ impl<'g> Indexing<'g> {
         {
             return None;
         }
-        let alike = self.twins.entry(Arc::as_ptr(&built.composed)).or_default();
-        let is_twin = |other: &Leaf| other.name == leaf.name && other.spec == leaf.spec;
-        let known = alike.iter().find(|(_, other)| is_twin(other));
-        let number = known.map_or(self.next_twins, |(number, _)| *number);
-        if known.is_none() {
-            alike.push((number, leaf));
-            self.next_twins += 1;
-        }
-        Some(number)
+        let next = count(self.twins.len());
+        let number = self.twins.entry(likeness(leaf, &built.composed.reads)?);
+        Some(*number.or_insert(next))
     }
+}
+
+/// What twins have in common: the name, all of the spec but the folder, and what was found at each path, wherever the
+/// folder itself lies beside others.
+fn likeness(leaf: &Leaf, reads: &Reads) -> Option<ObjectHash> {
+    let spec = KustomizationSpec {
+        path: None,
+        ..leaf.spec.clone()
+    };
+    let (beside, _) = leaf.path.rsplit_once('/').unwrap_or_default();
+    let mut text =
+        serde_json::to_vec(&(&leaf.name.namespace, &leaf.name.name, beside, spec)).ok()?;
+    for (path, read) in &reads.paths {
+        let own = path.strip_prefix(leaf.path.as_str());
+        let own = own.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let (mark, path) = own.map_or((0, path.as_str()), |rest| (1, rest));
+        text.push(mark);
+        text.extend_from_slice(path.as_bytes());
+        let (kind, id): (u8, &[u8]) = match read {
+            Read::File(id) => (2, &id.0),
+            Read::Folder(id) => (3, &id.0),
+            Read::Link(id) => (4, &id.0),
+            Read::Absent => (5, &[]),
+        };
+        text.push(kind);
+        text.extend_from_slice(id);
+    }
+    Some(ObjectHash::of("likeness", &text))
 }
 
 fn count(number: usize) -> u32 {

@@ -21,6 +21,7 @@ mod leaf;
 mod name;
 pub(crate) mod parallel;
 mod partial;
+mod plain;
 mod secret_names;
 mod spec;
 #[cfg(test)]

@@ -160,7 +160,7 @@ fn graph_of(mut environments: Vec<Environment>) -> Graph {
 impl Trees<'_> {
     /// The environments of some entries, and those apart in which the same happens; nothing when their form changes.
     fn sides(&self, index: &Index, reached: &[Reached<'_>]) -> Option<(Sides, Vec<Twin>)> {
-        let groups = twins::groups(reached);
+        let groups = twins::groups(reached, self.changed);
         let kept = Kept {
             shared: Shared::new(SHARED),
             composer: Composer::default(),
@@ -323,7 +323,8 @@ mod tests {
         let read: Index = serde_json::from_slice(&written).expect("an index");
         assert_eq!(read, index);
         let parts = partial(&from, &to, &settings, &read).expect("readable")?;
-        assert_eq!(parts.untouched + parts.after.environments.len(), 3);
+        let told = parts.after.environments.len() + parts.twins.len();
+        assert_eq!(parts.untouched + told, 3);
         let names = parts.after.environments.iter().map(|it| it.name.clone());
         Some(names.collect())
     }
@@ -337,7 +338,15 @@ mod tests {
         );
         assert_eq!(
             built(&[("stages/prod/map.yaml", map("map", "2"))]),
-            names(&["ap", "eu", "us"])
+            names(&["ap"]),
+            "the others have the same files in folders of their own"
+        );
+        assert_eq!(
+            built(&[
+                ("stages/prod/map.yaml", map("map", "2")),
+                ("envs/us/own.yaml", map("own", "2")),
+            ]),
+            names(&["ap", "us"])
         );
         let list = b"resources: [../../stages/prod, own.yaml]\nnamePrefix: x-\n";
         assert_eq!(
@@ -378,6 +387,8 @@ mod tests {
             ("1", "${host}", (0, 0)),
             ("2", "${host}", (1, 2)),
             ("1", "a.${host}", (3, 0)),
+            ("1", "${host}', b: '1", (1, 2)),
+            ("1", "${host}', b: '${host}", (3, 0)),
             ("${host}", "${host}", (3, 0)),
         ] {
             let parts = partial(&from, &sharing(plain, host), &settings, &index);

@@ -13,12 +13,26 @@ const CLUSTERS: [&str; 4] = ["ap", "eu", "sa", "us"];
 /// A change, and what it is.
 type Change = (&'static str, fn(&Repository));
 
-const CHANGES: [Change; 16] = [
+const CHANGES: [Change; 19] = [
     ("an environment's own file", |work| {
         work.write("envs/eu/own.yaml", map("own", "{a: changed}"));
     }),
     ("a file of the stage", |work| {
         work.write("stages/prod/map.yaml", map("shared", "{a: changed}"));
+    }),
+    ("a field comes to a file of the stage", |work| {
+        let more = map("shared", "{a: '${domain}', b: c}");
+        work.write("stages/prod/map.yaml", more);
+    }),
+    ("a file of the stage, and one of an environment", |work| {
+        let more = map("shared", "{a: '${domain}', b: c}");
+        work.write("stages/prod/map.yaml", more);
+        work.write("envs/eu/own.yaml", map("own", "{a: changed}"));
+    }),
+    ("what all share takes no more variables", |work| {
+        let off = "name: host, annotations: {kustomize.toolkit.fluxcd.io/substitute: disabled}";
+        let text = map("host", "{a: 'x.${domain}'}").replace("name: host", off);
+        work.write("platform/host.yaml", text);
     }),
     ("a kustomization that takes in the same", |work| {
         work.write(
