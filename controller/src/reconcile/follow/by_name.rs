@@ -9,7 +9,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use overlay::ObjectId;
 use tokio::task::JoinSet;
 
-use super::resource;
+use super::sight::resource;
 use crate::cluster::discovery::Resource;
 use crate::cluster::watch::is_refused;
 use crate::cluster::{Client, ObjectKey};

@@ -5,44 +5,34 @@
 //! What has just been applied is looked at more often than once a second, because others wait for it.
 
 mod by_name;
+mod sight;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use overlay::ObjectId;
-use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use by_name::Unwatched;
+use sight::{Followed, Sight, is_judged, look, trouble};
 
 use super::conclude::PATIENCE;
 use super::run::{Run, Times};
 use super::schedule::Key;
 use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
-use crate::cluster::discovery::Resource;
 use crate::cluster::{Action, ChangeSet, Client, Live, ObjectKey, Observed, Plan, Step};
 use crate::health::custom::Rules;
-use crate::health::{self, Health, Status, pods, waits_for_report};
+use crate::health::{self, Health, Status, waits_for_report};
 use crate::report::failure::Failure;
-
-/// The shortest time between two looks at one object.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// The same for an object that was just applied, whose answer was the first look; it doubles with each look.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many objects are looked at together.
 const LOOKS: usize = 8;
 
 /// How many objects a message lists.
 const LISTED: usize = 10;
-
-/// How many pods of an object are asked why it has failed.
-const PODS: usize = 50;
 
 /// The objects whose health decides a Kustomization's.
 pub struct Following {
@@ -65,31 +55,6 @@ pub struct Following {
     unwatched: Unwatched,
     /// Watches by name of objects that the shared watches do not show; they end with this.
     _watches: JoinSet<()>,
-}
-
-/// One object and what is known of it.
-struct Followed {
-    id: ObjectId,
-    /// What was last seen of it.
-    sight: Option<Sight>,
-    looked: Option<Instant>,
-    /// How often it was looked at since it was applied; the apply's answer does not count.
-    looks: u32,
-    asked: bool,
-    /// It may go by itself once it has done its work.
-    expires: bool,
-}
-
-/// What was last seen of an object.
-#[derive(Clone)]
-struct Sight {
-    health: Health,
-    /// The resource version that the health is of.
-    version: Option<String>,
-    /// What selects its pods, if it has any.
-    pods: Option<String>,
-    /// What its pods say, once the verdict is a failure.
-    culprit: Option<String>,
 }
 
 /// What the health of all objects says of the Kustomization.
@@ -243,35 +208,6 @@ fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, chan
     }
 }
 
-impl Sight {
-    fn of(object: &Value, rules: &Rules) -> Self {
-        let version = object["metadata"]["resourceVersion"].as_str();
-        Self {
-            version: version.map(str::to_owned),
-            pods: pods::selector(object),
-            ..Self::without_object(rules.assess(object))
-        }
-    }
-
-    fn without_object(health: Health) -> Self {
-        Self {
-            health,
-            version: None,
-            pods: None,
-            culprit: None,
-        }
-    }
-}
-
-/// Whether a version was judged already, or a later one: versions of one object are numbers that grow
-/// (Kubernetes KEP-5504). Where they are not, only the same one counts.
-fn is_judged(seen: &str, judged: &str) -> bool {
-    match (seen.parse::<u64>(), judged.parse::<u64>()) {
-        (Ok(seen), Ok(judged)) => seen <= judged,
-        _ => seen == judged,
-    }
-}
-
 /// What was known before stays known of objects that were healthy and not touched; all others are looked at anew,
 /// as the event that told of their progress may have gone to the run before.
 fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Following>) {
@@ -284,23 +220,6 @@ fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Follow
             (object.looked, object.looks) = (old.looked, old.looks);
             object.asked = old.asked;
         }
-    }
-}
-
-impl Followed {
-    fn status(&self) -> Status {
-        let sight = self.sight.as_ref();
-        sight.map_or(Status::Unknown, |sight| sight.health.status)
-    }
-
-    fn is_current(&self) -> bool {
-        self.status() == Status::Current
-    }
-
-    /// When it may be looked at again.
-    fn rested(&self) -> Option<Instant> {
-        let pause = FIRST_PAUSE * 2_u32.pow(self.looks.min(4));
-        Some(self.looked? + pause.min(PAUSE))
     }
 }
 
@@ -471,49 +390,6 @@ impl Following {
     }
 }
 
-impl fmt::Display for Followed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} status: '{}'", self.id, self.status())?;
-        let sight = self.sight.as_ref();
-        let message = sight.map(|sight| sight.health.message.as_str());
-        let culprit = sight.and_then(|sight| sight.culprit.as_deref());
-        let notes = message.into_iter().chain(culprit);
-        notes
-            .filter(|note| !note.is_empty())
-            .try_for_each(|note| write!(f, ": {note}"))
-    }
-}
-
-/// What the pods that are selected say; nothing where they may not be read.
-async fn trouble(client: &Client, namespace: &str, selector: &str) -> Option<String> {
-    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}&limit={PODS}");
-    let pods = client.get(&path).await.ok()?;
-    pods::trouble(pods["items"].as_array()?)
-}
-
-/// Reads one object and judges it.
-async fn look(client: &Client, rules: &Rules, id: &ObjectId) -> Sight {
-    let unknown = |status, message| Sight::without_object(Health { status, message });
-    let Some(resource) = resource(client, id).await else {
-        return unknown(
-            Status::NotFound,
-            format!("the kind {} is not served", id.kind),
-        );
-    };
-    match client.get(&resource.object_path(id)).await {
-        Ok(object) => Sight::of(&object, rules),
-        Err(error) if error.is_not_found() => unknown(Status::NotFound, String::new()),
-        Err(error) => unknown(Status::Unknown, error.to_string()),
-    }
-}
-
-async fn resource(client: &Client, id: &ObjectId) -> Option<Resource> {
-    if let Err(error) = client.discovery().learn_missing(client, &[id]).await {
-        tracing::debug!(%error, %id, "kind not learned");
-    }
-    client.discovery().get(id)
-}
-
 /// The Jobs of a plan that Kubernetes deletes some time after they have ended.
 pub fn expiring(plan: &Plan) -> BTreeSet<ObjectKey> {
     let expires = |step: &&Step| {
@@ -549,37 +425,6 @@ mod tests {
             group_version(check(Some("a.b/v2"))),
             ("a.b".into(), "v2".into())
         );
-    }
-
-    #[test]
-    fn an_older_version_brings_no_news() {
-        for (seen, judged, expected) in [
-            ("10", "10", true),
-            ("9", "10", true),
-            ("11", "10", false),
-            ("b", "a", false),
-            ("a", "a", true),
-        ] {
-            assert_eq!(is_judged(seen, judged), expected, "{seen} {judged}");
-        }
-    }
-
-    #[test]
-    fn looks_become_rarer() {
-        let now = Instant::now();
-        let pause = |looks| {
-            let object = Followed {
-                id: id(&HealthCheck::default()),
-                sight: None,
-                looked: Some(now),
-                looks,
-                asked: true,
-                expires: false,
-            };
-            object.rested().map(|at| (at - now).as_millis())
-        };
-        let pauses: Vec<_> = (0..6).map(pause).collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000].map(Some));
     }
 
     #[test]
