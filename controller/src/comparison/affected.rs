@@ -93,12 +93,8 @@ fn by_name(graph: &Graph) -> BTreeMap<Called, &Environment> {
 }
 
 /// The stages of an environment, those of what was left out of it too.
-fn stages_of(
-    called: &Called,
-    [old, new]: [Option<&Environment>; 2],
-    parts: &Partial,
-) -> Vec<String> {
-    let mut all = new.or(old).map(stages).unwrap_or_default();
+fn stages_of(called: &Called, sides: [Option<&Environment>; 2], parts: &Partial) -> Vec<String> {
+    let mut all = stages(sides);
     all.extend(parts.stages.get(called).into_iter().flatten().cloned());
     all.into_iter().collect()
 }

@@ -44,7 +44,7 @@ pub fn compare(before: &Graph, after: &Graph, marker: &Marker, scope: &Scope) ->
     let mut comparison = Comparison::default();
     let changes = parallel::each(&matched(before, after), |(old, new)| {
         let environment = new.or(*old)?;
-        let stages: Vec<String> = stages(environment).into_iter().collect();
+        let stages: Vec<String> = stages([*old, *new]).into_iter().collect();
         let is_meant = is_in_scope(environment, &stages, scope);
         let change = || environment_change(environment, stages, [*old, *new], marker, scope);
         is_meant.then(change).flatten()

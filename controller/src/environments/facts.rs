@@ -71,9 +71,12 @@ pub fn facts(environment: &Environment, folders: &Folders) -> Facts {
     facts
 }
 
-/// The stages that an environment extends.
-pub fn stages(environment: &Environment) -> BTreeSet<String> {
-    let built = environment.leaves.iter().filter_map(|leaf| leaf.built());
+/// The stages that an environment extends, of what it was and is; what it was made of counts where it is gone, or where
+/// something of it does not build.
+pub fn stages([old, new]: [Option<&Environment>; 2]) -> BTreeSet<String> {
+    let old = old.filter(|_| new.is_none_or(Environment::fails));
+    let leaves = [old, new].into_iter().flatten().flat_map(|it| &it.leaves);
+    let built = leaves.filter_map(|leaf| leaf.built());
     built
         .flat_map(|built| stages_of(&built.composed.reads))
         .collect()

@@ -9,7 +9,7 @@ use overlay::path::join;
 use super::entries::{Entry, LAYERS, topmost};
 use super::folders::{Folders, is_below};
 use super::walk::{Instead, Walked, walk};
-use super::{Environment, Kind, Leaf, LeafName, Site, parallel};
+use super::{Environment, Kind, Leaf, LeafName, Outcome, Site, parallel};
 
 /// Where environments lie.
 const ENVIRONMENTS: &str = "envs";
@@ -31,9 +31,11 @@ pub(super) fn environments(
         environments: Vec::new(),
         warnings: Vec::new(),
     };
-    let reached = reached(&walked);
+    let reached = reached(folders, &walked);
     for (entry, walked) in entries.iter().zip(walked) {
-        named.environments.extend(of_entry(entry, &walked.leaves));
+        named
+            .environments
+            .extend(of_entry(folders, entry, &walked.leaves));
         let at = |warning: &String| format!("{}: {warning}", shown(&entry.path));
         named.warnings.extend(walked.warnings.iter().map(at));
     }
@@ -54,7 +56,7 @@ fn shown(path: &str) -> &str {
 }
 
 /// The environments of one entry.
-fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
+fn of_entry(all: &Folders, entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
     let environment = |name: &str, leaves: Vec<Arc<Leaf>>| Environment {
         name: name.to_owned(),
         kind: entry.kind,
@@ -63,14 +65,14 @@ fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
     };
     let mut paths: Vec<&str> = leaves
         .iter()
-        .filter(|leaf| leaf.built().is_some() && is_below(ENVIRONMENTS, &leaf.path))
+        .filter(|leaf| is_environment(leaf))
         .map(|leaf| leaf.path.as_str())
         .collect();
     paths.sort_unstable();
     paths.dedup();
     let folders = topmost(paths);
     if folders.is_empty() {
-        let name = one_included(leaves).unwrap_or(shown(&entry.path).to_owned());
+        let name = one_included(all, leaves).unwrap_or(shown(&entry.path).to_owned());
         return vec![environment(&name, leaves.to_vec())];
     }
     let of_folder = |folder: &&str| {
@@ -79,6 +81,11 @@ fn of_entry(entry: &Entry, leaves: &[Arc<Leaf>]) -> Vec<Environment> {
         environment(short(folder), without(leaves, &others))
     };
     folders.iter().map(of_folder).collect()
+}
+
+/// Whether a leaf is a folder under `envs/`. One that does not build is called by it all the same.
+pub(super) fn is_environment(leaf: &Leaf) -> bool {
+    !matches!(leaf.outcome, Outcome::External(_)) && is_below(ENVIRONMENTS, &leaf.path)
 }
 
 /// The leaves that build none of these folders and that no leaf that does brings.
@@ -116,8 +123,10 @@ pub(super) fn included(leaf: &Leaf) -> BTreeSet<&str> {
 }
 
 /// The one folder under `envs/` that is included from elsewhere.
-fn one_included(leaves: &[Arc<Leaf>]) -> Option<String> {
-    let folders: BTreeSet<&str> = leaves.iter().flat_map(|leaf| included(leaf)).collect();
+fn one_included(all: &Folders, leaves: &[Arc<Leaf>]) -> Option<String> {
+    let mut folders: BTreeSet<&str> = leaves.iter().flat_map(|leaf| included(leaf)).collect();
+    let written = leaves.iter().flat_map(|leaf| written(all, leaf));
+    folders.extend(written.filter(|folder| is_below(ENVIRONMENTS, folder)));
     match topmost(folders.into_iter().collect()).as_slice() {
         [folder] => Some(short(folder).to_owned()),
         _ => None,
@@ -145,12 +154,21 @@ fn settle_names(environments: &mut [Environment]) {
     }
 }
 
+/// The folders that a leaf includes which does not build, as far as its kustomizations say.
+fn written<'a>(all: &'a Folders, leaf: &'a Leaf) -> Vec<&'a str> {
+    match leaf.outcome {
+        Outcome::Failed(_) => all.closure(&leaf.path),
+        Outcome::Built(_) | Outcome::External(_) => Vec::new(),
+    }
+}
+
 /// All files and folders that builds looked at.
-fn reached(walked: &[Walked]) -> BTreeSet<String> {
-    let leaves = walked.iter().flat_map(|walked| &walked.leaves);
+fn reached(folders: &Folders, walked: &[Walked]) -> BTreeSet<String> {
+    let leaves = || walked.iter().flat_map(|walked| &walked.leaves);
     let mut seen = BTreeSet::new();
-    let mut reached = BTreeSet::new();
-    for built in leaves.filter_map(|leaf| leaf.built()) {
+    let written = leaves().flat_map(|leaf| written(folders, leaf));
+    let mut reached: BTreeSet<String> = written.map(str::to_owned).collect();
+    for built in leaves().filter_map(|leaf| leaf.built()) {
         if seen.insert(Arc::as_ptr(&built.composed)) {
             let reads = built.composed.reads.paths.iter();
             let found = reads.filter(|(_, read)| **read != Read::Absent);

@@ -22,5 +22,9 @@ pub(super) fn is_source(id: &ObjectId) -> bool {
 pub fn spec_of(object: &Object) -> Result<KustomizationSpec, String> {
     let spec = object.node.get("spec").ok_or("it has no spec")?;
     let spec = to_json(spec, Secrets::Masked);
-    serde_json::from_value(spec).map_err(|error| format!("its spec cannot be read: {error}"))
+    serde_path_to_error::deserialize(spec).map_err(|error| {
+        let below = error.path().iter().next().map(|_| error.path());
+        let field = below.map(|path| format!(".{path}")).unwrap_or_default();
+        format!("its spec{field} cannot be read: {}", error.inner())
+    })
 }

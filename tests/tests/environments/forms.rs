@@ -190,6 +190,11 @@ fn exit_codes_tell_changes_from_deletions_and_errors() {
     work.write("stages/prod/config.yaml", "kind: [");
     let said = weir(work.path(), &["plan", "--from", "main"]);
     assert_eq!(said.code, 1);
+    assert!(
+        said.out.starts_with("eu, us  (stage prod)\n"),
+        "they keep their names: {}",
+        said.out
+    );
     assert!(said.out.contains("does not build any more"), "{}", said.out);
     assert!(said.out.contains("stages/prod/config.yaml"), "{}", said.out);
     assert!(
@@ -197,6 +202,14 @@ fn exit_codes_tell_changes_from_deletions_and_errors() {
         "nothing of what broke is pruned: {}",
         said.out
     );
+    work.write(
+        "clusters/eu/bad.yaml",
+        kustomization("bad", "./stages/prod", "  components:\n"),
+    );
+    let said = weir(work.path(), &["plan", "--from", "main"]);
+    assert_eq!(said.code, 1);
+    let field = "its spec.components cannot be read: ";
+    assert!(said.out.contains(field), "{}", said.out);
     for wrong in [
         &["plan", "--from", "nowhere"][..],
         &["plan", "--from", "main", "prdo"],
