@@ -102,15 +102,15 @@ fn parts(
     {
         return Ok(parts);
     }
-    let (before, after, changed) = graphs(before, after, settings).map_err(unreadable)?;
+    let (from, after, changed) = graphs(before, after, settings).map_err(unreadable)?;
     if index.is_none()
         && let Some((cache, name)) = place
-        && let Some(index) = Index::of(&before, &settings.marker)
+        && let Some(index) = Index::of(&from, before, &settings.marker)
         && let Ok(bytes) = serde_json::to_vec(&index)
     {
         cache.write(name, &bytes);
     }
-    Ok(Partial::whole(before, after, changed))
+    Ok(Partial::whole(from, after, changed))
 }
 
 fn text(affected: &Affected) -> String {

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use overlay::ObjectHash;
 use overlay::build::{Read, Reads};
 use overlay::unknown::Marker;
 use overlay::vars::Variables;
+use overlay::{ObjectHash, Tree};
 use serde::{Deserialize, Serialize};
 
 use super::entries::{Written, spec_of_folder};
 use super::facts::stages_of;
+use super::name::is_environment;
 use super::secret_names::SecretNames;
+use super::siblings::{Layer, OwnFiles, layer};
 use super::spec::is_source;
 use super::values::token_in;
 use super::walk::{Instead, Walked};
@@ -26,6 +28,8 @@ pub struct Index {
     /// All paths that builds looked at, sorted.
     paths: Vec<String>,
     materials: Vec<Material>,
+    /// What lies in the folders of siblings, by their number.
+    pub(super) layers: Vec<Layer>,
     pub(super) entries: Vec<Row>,
     /// How many environments there are.
     pub(super) environments: usize,
@@ -76,6 +80,8 @@ pub(super) struct Part {
     /// in which the same files are. Variables are put into each object by itself: none has its name of them, and all
     /// together are far from the budget.
     pub(super) twins: Option<u32>,
+    /// Those of the same number are such but for what files of their own say of the same objects.
+    pub(super) siblings: Option<u32>,
     /// It does not build: nobody knows what that looked at.
     fails: bool,
     /// It holds values or names that must not be shown, wherever else in the environment they turn up.
@@ -96,10 +102,10 @@ pub(super) struct Reached<'i> {
 }
 
 impl Index {
-    /// What may be remembered of a graph; nothing of one whose environments' names depend on one another.
-    pub fn of(graph: &Graph, marker: &Marker) -> Option<Self> {
+    /// What may be remembered of a tree's graph; nothing of one whose environments' names depend on one another.
+    pub fn of(graph: &Graph, tree: &dyn Tree, marker: &Marker) -> Option<Self> {
         let is_named_alone = graph.environments.iter().all(is_named_by_itself);
-        is_named_alone.then(|| Indexing::new(graph, marker).index())
+        is_named_alone.then(|| Indexing::new(graph, tree, marker).index())
     }
 
     /// The entries that are made of what has changed, and those of which nobody knows.
@@ -216,6 +222,7 @@ impl Row {
 /// An index in the making.
 struct Indexing<'g> {
     graph: &'g Graph,
+    tree: &'g dyn Tree,
     marker: &'g Marker,
     paths: Vec<String>,
     /// By where they lie in memory: what several are made of is noted once.
@@ -223,20 +230,25 @@ struct Indexing<'g> {
     materials: Vec<Material>,
     /// The numbers of twins, by what makes them such.
     twins: HashMap<ObjectHash, u32>,
+    siblings: HashMap<ObjectHash, u32>,
+    layers: Vec<Layer>,
 }
 
 impl<'g> Indexing<'g> {
-    fn new(graph: &'g Graph, marker: &'g Marker) -> Self {
+    fn new(graph: &'g Graph, tree: &'g dyn Tree, marker: &'g Marker) -> Self {
         let composed = graph.composer.all();
         let reads = composed.iter().map(|composed| &composed.reads.paths);
         let paths: BTreeSet<&String> = reads.flat_map(|paths| paths.keys()).collect();
         Self {
             graph,
+            tree,
             marker,
             paths: paths.into_iter().cloned().collect(),
             known: HashMap::new(),
             materials: Vec::new(),
             twins: HashMap::new(),
+            siblings: HashMap::new(),
+            layers: Vec::new(),
         }
     }
 
@@ -254,6 +266,7 @@ impl<'g> Indexing<'g> {
             environments: self.graph.environments.len(),
             paths: self.paths,
             materials: self.materials,
+            layers: self.layers,
         }
     }
 
@@ -297,12 +310,14 @@ impl<'g> Indexing<'g> {
     fn part(&mut self, leaf: &'g Leaf, all: &[&Leaf]) -> Part {
         let parent = leaf.parent.as_ref();
         let reads = leaf.built().map(|built| &built.composed.reads);
+        let (twins, siblings) = self.alike(leaf).unwrap_or_default();
         Part {
             name: leaf.name.clone(),
             path: leaf.path.clone(),
             parent: parent.and_then(|parent| all.iter().position(|other| other.name == *parent)),
             material: reads.map(|reads| self.material(reads)),
-            twins: self.twins(leaf),
+            twins,
+            siblings,
             fails: matches!(leaf.outcome, Outcome::Failed(_)),
             holds_secrets: holds_secrets(leaf, self.marker),
             holds_sources: leaf.objects().iter().any(|object| is_source(&object.id)),
@@ -329,7 +344,8 @@ impl<'g> Indexing<'g> {
         count(self.materials.len() - 1)
     }
 
-    fn twins(&mut self, leaf: &'g Leaf) -> Option<u32> {
+    /// The numbers of its twins and siblings.
+    fn alike(&mut self, leaf: &'g Leaf) -> Option<(Option<u32>, Option<u32>)> {
         let built = leaf.built()?;
         let composed = &built.composed.build.objects;
         let ids = built.objects.iter().map(|object| &object.id);
@@ -339,15 +355,34 @@ impl<'g> Indexing<'g> {
         {
             return None;
         }
+        let reads = &built.composed.reads;
         let next = count(self.twins.len());
-        let number = self.twins.entry(likeness(leaf, &built.composed.reads)?);
-        Some(*number.or_insert(next))
+        let twins = likeness(leaf, reads, &OwnFiles::new())?;
+        let twins = *self.twins.entry(twins).or_insert(next);
+        Some((Some(twins), self.siblings(leaf, reads)))
+    }
+
+    fn siblings(&mut self, leaf: &Leaf, reads: &Reads) -> Option<u32> {
+        if !leaf.spec.components.is_empty() {
+            return None;
+        }
+        let (layer, files) = layer(self.tree, &self.graph.folders, &leaf.path)?;
+        if files.is_empty() {
+            return None;
+        }
+        let next = count(self.layers.len());
+        let siblings = likeness(leaf, reads, &files)?;
+        let number = *self.siblings.entry(siblings).or_insert(next);
+        if number == next {
+            self.layers.push(layer);
+        }
+        Some(number)
     }
 }
 
-/// What twins have in common: the name, all of the spec but the folder, and what was found at each path, wherever the
-/// folder itself lies beside others.
-fn likeness(leaf: &Leaf, reads: &Reads) -> Option<ObjectHash> {
+/// What those that are alike have in common: the name, all of the spec but the folder, and what was found at each path,
+/// wherever the folder itself lies beside others. Of some files only whose objects they write.
+fn likeness(leaf: &Leaf, reads: &Reads, own_files: &OwnFiles) -> Option<ObjectHash> {
     let spec = KustomizationSpec {
         path: None,
         ..leaf.spec.clone()
@@ -358,17 +393,20 @@ fn likeness(leaf: &Leaf, reads: &Reads) -> Option<ObjectHash> {
     for (path, read) in &reads.paths {
         let own = path.strip_prefix(leaf.path.as_str());
         let own = own.filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let (mark, path) = own.map_or((0, path.as_str()), |rest| (1, rest));
+        let (mark, rest) = own.map_or((0, path.as_str()), |rest| (1, rest));
         text.push(mark);
-        text.extend_from_slice(path.as_bytes());
-        let (kind, id): (u8, &[u8]) = match read {
-            Read::File(id) => (2, &id.0),
-            Read::Folder(id) => (3, &id.0),
-            Read::Link(id) => (4, &id.0),
-            Read::Absent => (5, &[]),
+        text.extend_from_slice(rest.as_bytes());
+        let written = own_files.get(path);
+        let written = written.map(serde_json::to_vec).transpose().ok()?;
+        let (kind, content): (u8, &[u8]) = match (read, &written) {
+            (Read::File(_), Some(written)) => (6, written),
+            (Read::File(id), None) => (2, &id.0),
+            (Read::Folder(id), _) => (3, &id.0),
+            (Read::Link(id), _) => (4, &id.0),
+            (Read::Absent, _) => (5, &[]),
         };
         text.push(kind);
-        text.extend_from_slice(id);
+        text.extend_from_slice(content);
     }
     Some(ObjectHash::of("likeness", &text))
 }
@@ -401,10 +439,8 @@ fn holds_secrets(leaf: &Leaf, marker: &Marker) -> bool {
 
 /// An environment that lies under `envs/` and is called after its cluster's path shares that folder with another one.
 fn is_named_by_itself(environment: &Environment) -> bool {
-    let reaches = |path: &str| path.starts_with("envs/");
-    let builds = environment
-        .leaves
-        .iter()
-        .any(|leaf| reaches(&leaf.path) && matches!(leaf.outcome, Outcome::Built(_)));
-    environment.kind != Kind::Cluster || environment.name != environment.path || !builds
+    let mut leaves = environment.leaves.iter();
+    environment.kind != Kind::Cluster
+        || environment.name != environment.path
+        || !leaves.any(|leaf| is_environment(leaf))
 }

@@ -23,6 +23,7 @@ pub(crate) mod parallel;
 mod partial;
 mod plain;
 mod secret_names;
+mod siblings;
 mod spec;
 #[cfg(test)]
 mod tests;

@@ -14,11 +14,11 @@ use super::folders::{KUSTOMIZATION_FILES, SYNC_FILE, is_alike};
 use super::index::{Index, Reached};
 use super::name::included;
 use super::spec::is_source;
-use super::twins::{self, Twin};
+use super::twins::{self, Degree, Group, Like, Twin};
 use super::walk::{Walked, walk};
 use super::{
     Changed, Composer, Earlier, Environment, Folders, Graph, Leaf, SHARED, Settings, Shared, Site,
-    changed, parallel,
+    changed, parallel, siblings,
 };
 
 /// Name and path of an environment.
@@ -69,6 +69,13 @@ struct Kept {
 }
 
 impl Kept {
+    fn of(site: Site<'_>) -> Self {
+        let Site {
+            shared, composer, ..
+        } = site;
+        Self { shared, composer }
+    }
+
     /// The part of it that holds for a later tree.
     fn untouched(&self, changed: &Changed) -> Self {
         Self {
@@ -81,9 +88,17 @@ impl Kept {
 }
 
 /// Some environments of both trees.
+#[derive(Default)]
 struct Sides {
     before: Vec<Environment>,
     after: Vec<Environment>,
+}
+
+impl Sides {
+    fn extend(&mut self, more: Self) {
+        self.before.extend(more.before);
+        self.after.extend(more.after);
+    }
 }
 
 /// Builds the environments that a change can reach, of both trees; nothing when that cannot be told, and all must be
@@ -160,24 +175,62 @@ fn graph_of(mut environments: Vec<Environment>) -> Graph {
 impl Trees<'_> {
     /// The environments of some entries, and those apart in which the same happens; nothing when their form changes.
     fn sides(&self, index: &Index, reached: &[Reached<'_>]) -> Option<(Sides, Vec<Twin>)> {
-        let groups = twins::groups(reached, self.changed);
-        let kept = Kept {
+        let (mut sides, mut twins) = (Sides::default(), Vec::new());
+        let mut kept = Kept {
             shared: Shared::new(SHARED),
             composer: Composer::default(),
         };
-        let first: Vec<&Reached<'_>> = groups.iter().map(|group| group.first).collect();
-        let (mut sides, kept) = self.build(&first, kept)?;
-        let (mut twins, mut rest) = (Vec::new(), Vec::new());
-        for group in &groups {
-            match twins::are_alike(group, &sides.before, &sides.after) {
-                true => twins.extend(twins::twins(index, group, &sides.after)),
-                false => rest.extend(&group.others),
+        let mut rest: Vec<&Reached<'_>> = reached.iter().collect();
+        for degree in [Degree::Siblings, Degree::Twins] {
+            let groups = twins::groups(&rest, self.changed, degree);
+            let first: Vec<&Reached<'_>> = groups.iter().map(|group| group.first).collect();
+            let built;
+            (built, kept) = self.build(&first, kept)?;
+            let is_untouched;
+            (is_untouched, kept) = self.are_untouched(index, &groups, &built, kept);
+            rest.clear();
+            for (group, is_untouched) in groups.iter().zip(is_untouched) {
+                match is_untouched && twins::are_alike(group, &built.before, &built.after) {
+                    true => twins.extend(twins::twins(index, group, &built.after)),
+                    false => rest.extend(&group.others),
+                }
             }
+            sides.extend(built);
         }
-        let (more, _) = self.build(&rest, kept)?;
-        sides.before.extend(more.before);
-        sides.after.extend(more.after);
+        let (built, _) = self.build(&rest, kept)?;
+        sides.extend(built);
         Some((sides, twins))
+    }
+
+    /// Whether what siblings have of their own has no part in what changes, for each group.
+    fn are_untouched(
+        &self,
+        index: &Index,
+        groups: &[Group<'_, '_>],
+        built: &Sides,
+        kept: Kept,
+    ) -> (Vec<bool>, Kept) {
+        let later = kept.untouched(self.changed);
+        let sites = [
+            self.site(self.from, kept, None),
+            self.site(self.to, later, None),
+        ];
+        let is_untouched = parallel::each(groups, |group| {
+            let leaves = twins::leaves(group.first, &built.before);
+            let touched = group.first.touched.len();
+            let mut alike = group.alike.iter().flatten().zip(&leaves);
+            group.others.is_empty()
+                || leaves.len() == touched
+                    && alike.all(|((like, _), leaf)| match like {
+                        Like::Twin(_) => true,
+                        Like::Sibling(number) => {
+                            let layer = &index.layers[*number as usize];
+                            siblings::is_untouched(layer, leaf, &sites, self.changed)
+                        }
+                    })
+        });
+        let [from, _] = sites;
+        (is_untouched, Kept::of(from))
     }
 
     fn build(&self, rows: &[&Reached<'_>], kept: Kept) -> Option<(Sides, Kept)> {
@@ -202,25 +255,31 @@ impl Trees<'_> {
         &self,
         tree: &dyn Tree,
         rows: &[&Reached<'_>],
-        Kept { shared, composer }: Kept,
+        kept: Kept,
         earlier: Option<Earlier<'_>>,
     ) -> Option<(Vec<Walked>, Kept)> {
-        let site = Site {
-            tree,
-            shared,
-            settings: self.settings,
-            composer,
-            earlier,
-        };
+        let site = self.site(tree, kept, earlier);
         let walked = parallel::each(rows, |reached| {
             let entry = entry(&site, reached)?;
             Some(walk(&site, &entry, &reached.instead()))
         });
         let walked: Option<Vec<Walked>> = walked.into_iter().collect();
-        let Site {
-            shared, composer, ..
-        } = site;
-        Some((walked?, Kept { shared, composer }))
+        Some((walked?, Kept::of(site)))
+    }
+
+    fn site<'s>(
+        &'s self,
+        tree: &'s dyn Tree,
+        kept: Kept,
+        earlier: Option<Earlier<'s>>,
+    ) -> Site<'s> {
+        Site {
+            tree,
+            shared: kept.shared,
+            settings: self.settings,
+            composer: kept.composer,
+            earlier,
+        }
     }
 }
 
@@ -314,11 +373,8 @@ mod tests {
             to.insert(path, bytes.clone());
         }
         let settings = Settings::default();
-        let index = Index::of(
-            &graph(&from, &settings).expect("readable"),
-            &settings.marker,
-        )
-        .expect("an index");
+        let graph = graph(&from, &settings).expect("readable");
+        let index = Index::of(&graph, &from, &settings.marker).expect("an index");
         let written = serde_json::to_vec(&index).expect("JSON");
         let read: Index = serde_json::from_slice(&written).expect("an index");
         assert_eq!(read, index);
@@ -382,7 +438,7 @@ mod tests {
         let from = sharing("1", "${host}");
         let settings = Settings::default();
         let graph = graph(&from, &settings).expect("readable");
-        let index = Index::of(&graph, &settings.marker).expect("an index");
+        let index = Index::of(&graph, &from, &settings.marker).expect("an index");
         for (plain, host, expected) in [
             ("1", "${host}", (0, 0)),
             ("2", "${host}", (1, 2)),

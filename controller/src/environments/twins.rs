@@ -25,30 +25,53 @@ pub struct Twin {
     pub stages: Vec<String>,
 }
 
+/// What entries have in common that may be alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Degree {
+    /// All but what files of their own say of the same objects.
+    Siblings,
+    /// The content of all files.
+    Twins,
+}
+
 /// Entries that may be alike, one at least.
 pub(super) struct Group<'r, 'i> {
     pub(super) first: &'r Reached<'i>,
     pub(super) others: Vec<&'r Reached<'i>>,
+    /// For each touched Kustomization what they have in common.
+    pub(super) alike: Option<Alike<'i>>,
 }
 
-/// What is touched: for each Kustomization the number that twins have in common, and its folder where that is touched.
-type Alike<'i> = Vec<(u32, Option<&'i str>)>;
+/// For each touched Kustomization what its like have in common, and its folder where that is touched.
+type Alike<'i> = Vec<(Like, Option<&'i str>)>;
+
+/// The number that those have who are alike.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Like {
+    Sibling(u32),
+    Twin(u32),
+}
 
 /// Entries of whose Kustomizations the same ones are touched, together.
-pub(super) fn groups<'r, 'i>(reached: &'r [Reached<'i>], changed: &Changed) -> Vec<Group<'r, 'i>> {
+pub(super) fn groups<'r, 'i>(
+    reached: &[&'r Reached<'i>],
+    changed: &Changed,
+    degree: Degree,
+) -> Vec<Group<'r, 'i>> {
     let mut groups: Vec<Group<'r, 'i>> = Vec::new();
     let mut known: BTreeMap<Alike<'i>, usize> = BTreeMap::new();
     for one in reached {
-        let alike = alike(one, changed);
+        let alike = alike(one, changed, degree);
         match alike.as_ref().and_then(|alike| known.get(alike)) {
             Some(group) => groups[*group].others.push(one),
             None => {
-                if let Some(alike) = alike {
-                    known.insert(alike, groups.len());
+                if let Some(alike) = &alike {
+                    known.insert(alike.clone(), groups.len());
                 }
                 groups.push(Group {
                     first: one,
                     others: Vec::new(),
+                    alike,
                 });
             }
         }
@@ -58,7 +81,7 @@ pub(super) fn groups<'r, 'i>(reached: &'r [Reached<'i>], changed: &Changed) -> V
 
 /// Nothing where more counts than what is touched: other environments of the cluster, values that may not be shown, or
 /// Kustomizations that the touched ones bring.
-fn alike<'i>(reached: &Reached<'i>, changed: &Changed) -> Option<Alike<'i>> {
+fn alike<'i>(reached: &Reached<'i>, changed: &Changed, degree: Degree) -> Option<Alike<'i>> {
     let Reached { row, touched, .. } = reached;
     let brings = |part: &Part| part.parent.is_some_and(|parent| touched.contains(&parent));
     let counts = |part: &Part| part.holds_secrets || brings(part);
@@ -69,7 +92,11 @@ fn alike<'i>(reached: &Reached<'i>, changed: &Changed) -> Option<Alike<'i>> {
         let within = changed.paths.range(format!("{}/", part.path)..).next();
         let is_touched = changed.paths.contains(&part.path)
             || within.is_some_and(|path| is_within(path, &part.path));
-        Some((part.twins?, is_touched.then_some(part.path.as_str())))
+        let siblings = part
+            .siblings
+            .filter(|_| degree == Degree::Siblings && !is_touched);
+        let like = siblings.map_or(Like::Twin(part.twins?), Like::Sibling);
+        Some((like, is_touched.then_some(part.path.as_str())))
     };
     touched
         .iter()
@@ -133,7 +160,7 @@ fn called(reached: &Reached<'_>) -> Option<Called> {
 }
 
 /// The touched Kustomizations of an entry, as they were built.
-fn leaves<'e>(reached: &Reached<'_>, environments: &'e [Environment]) -> Vec<&'e Leaf> {
+pub(super) fn leaves<'e>(reached: &Reached<'_>, environments: &'e [Environment]) -> Vec<&'e Leaf> {
     let row = reached.row;
     let its = environments
         .iter()

@@ -196,9 +196,112 @@ fn pieces(cache: &Path) -> Vec<std::path::PathBuf> {
     listed.map(|entry| entry.unwrap().path()).collect()
 }
 
+/// Changes of what environments share that have a patch, an object and a value of their own each.
+const SHARED_CHANGES: [Change; 8] = [
+    ("an object that nobody patches", |work| {
+        work.write("stages/prod/map.yaml", map("plain", "{a: changed}"));
+    }),
+    (
+        "an object that all patch, one of them what changes",
+        |work| {
+            work.write("stages/prod/app.yaml", app("2"));
+        },
+    ),
+    ("a patch of the stage that one overrides", |work| {
+        work.write("stages/prod/patch.yaml", app("3"));
+    }),
+    ("all images of the stage", |work| {
+        let list = stage_list("images: [{name: example.com/app, newTag: '9'}]\n");
+        work.write("stages/prod/kustomization.yaml", list);
+    }),
+    ("a generated name that one refers to", |work| {
+        work.write("stages/prod/app.conf", "a = 2\n");
+    }),
+    ("an option that all add", |work| {
+        let option = "kind: Component\ncommonAnnotations: {option: 'off'}\n";
+        work.write("option/kustomization.yaml", option);
+    }),
+    ("an object comes", |work| {
+        let more = map("plain", "{a: b}") + "---\n" + &map("more", "{a: b}");
+        work.write("stages/prod/map.yaml", more);
+    }),
+    (
+        "an object that nobody patches, and one's own file",
+        |work| {
+            work.write("stages/prod/map.yaml", map("plain", "{a: changed}"));
+            work.write("envs/us/own.yaml", map("own", "{a: changed}"));
+        },
+    ),
+];
+
+fn app(tag: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: app}}\n\
+         spec: {{template: {{spec: {{containers: [{{name: app, image: 'example.com/app:{tag}'}}]}}}}}}\n"
+    )
+}
+
+fn stage_list(more: &str) -> String {
+    format!(
+        "resources: [app.yaml, map.yaml]\npatches: [{{path: patch.yaml}}]\n\
+         configMapGenerator: [{{name: settings, files: [app.conf]}}]\n{more}"
+    )
+}
+
+/// Environments of a stage that differ in what their own files say: `us` sets the image itself, `sa` names the settings.
+fn siblings() -> Repository {
+    let work = repository();
+    for name in CLUSTERS {
+        write_cluster(&work, name);
+        work.write(
+            &format!("envs/{name}/kustomization.yaml"),
+            "resources: [../../stages/prod, own.yaml]\ncomponents: [../../option]\npatches: [{path: patch.yaml}]\n",
+        );
+        work.write(
+            &format!("envs/{name}/own.yaml"),
+            map("own", &format!("{{host: '{name}'}}")),
+        );
+        let patch = match name {
+            "us" => app("own"),
+            "sa" => app("1").replace(
+                "image:",
+                "envFrom: [{configMapRef: {name: settings}}], image:",
+            ),
+            _ => format!(
+                "{}  replicas: {}\n",
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec:\n",
+                name.len()
+            ),
+        };
+        work.write(&format!("envs/{name}/patch.yaml"), patch);
+    }
+    work.write("stages/prod/kustomization.yaml", stage_list(""))
+        .write("stages/prod/app.yaml", app("1"))
+        .write("stages/prod/map.yaml", map("plain", "{a: b}"))
+        .write("stages/prod/patch.yaml", app("2"))
+        .write("stages/prod/app.conf", "a = 1\n")
+        .write(
+            "option/kustomization.yaml",
+            "kind: Component\ncommonAnnotations: {option: 'on'}\n",
+        )
+        .write("platform/kustomization.yaml", "resources: [plain.yaml]\n")
+        .write("platform/plain.yaml", map("plain", "{a: b}"));
+    work.commit("the fleet");
+    work
+}
+
 #[test]
 fn what_is_remembered_changes_nothing_that_is_said() {
-    for (what, change) in CHANGES {
+    said_alike(fleet, &CHANGES);
+}
+
+#[test]
+fn environments_that_differ_in_their_own_files_are_told_as_they_are() {
+    said_alike(siblings, &SHARED_CHANGES);
+}
+
+fn said_alike(fleet: fn() -> Repository, changes: &[Change]) {
+    for (what, change) in changes {
         let work = fleet();
         change(&work);
         work.commit(what);

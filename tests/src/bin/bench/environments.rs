@@ -29,7 +29,7 @@ pub(crate) async fn measure(count: usize) -> Vec<Row> {
         repository.write(path, text);
         repository.commit(path)
     };
-    let own = change("envs/env-7/size.yaml", size(9));
+    let own = change("envs/env-7/size.yaml", size(count + 1));
     let application = "stages/stage-0/app-0/deployment.yaml";
     let stage = change(application, deployment("app-0", "2.0.0"));
     let platform = change("platform/service/_base/map.yaml", map("service", "second"));
@@ -201,7 +201,7 @@ fn write_environment(repository: &Repository, number: usize, stage: usize) {
         )
         .write(
             &format!("{environment}/size.yaml"),
-            size(number % 7 + 1),
+            size(number + 1),
         );
 }
 
