@@ -21,7 +21,7 @@ use super::proxies::proxies;
 use super::sops_flags::SopsFlags;
 use super::{Exit, Failure, Outcome, own_namespace};
 use crate::cluster::watch::Report;
-use crate::cluster::{Cluster, Fence, Identity, Limits};
+use crate::cluster::{Cluster, Fence, Identity, Limits, when_nobody_else_asks};
 use crate::reconcile::automatic::{self, waves::Waves};
 use crate::reconcile::context::{Context, Settings};
 use crate::reconcile::dependencies::Readiness;
@@ -309,7 +309,8 @@ fn start(
         labels: args.scope.watch_label_selector.clone(),
     };
     let stopping = parts.stopping.clone();
-    let event_writer = tokio::spawn(event_writer.run(parts.stopping));
+    let event_writer = when_nobody_else_asks(event_writer.run(parts.stopping));
+    let event_writer = tokio::spawn(event_writer);
     tokio::spawn(observe::managed_objects(
         context.schedule.clone(),
         Arc::downgrade(&parts.site),
