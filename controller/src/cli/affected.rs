@@ -96,7 +96,7 @@ fn parts(
     let name = id.and_then(|id| cache::name("environments", &[&id]));
     let place = cache.as_ref().zip(name.as_ref());
     let remembered = place.and_then(|(cache, name)| cache.read(name));
-    let index: Option<Index> = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let index: Option<Index> = remembered.and_then(|bytes| Index::read(&bytes));
     if let Some(index) = &index
         && let Some(parts) = partial(before, after, settings, index).map_err(unreadable)?
     {
@@ -106,7 +106,7 @@ fn parts(
     if index.is_none()
         && let Some((cache, name)) = place
         && let Some(index) = Index::of(&from, before, &settings.marker)
-        && let Ok(bytes) = serde_json::to_vec(&index)
+        && let Some(bytes) = index.written()
     {
         cache.write(name, &bytes);
     }

@@ -108,6 +108,16 @@ impl Index {
         is_named_alone.then(|| Indexing::new(graph, tree, marker).index())
     }
 
+    /// What was written of one, where it is one.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        rmp_serde::from_slice(bytes).ok()
+    }
+
+    /// All of it, for the next run: in a form without names of fields, as every run waits for it to be read.
+    pub fn written(&self) -> Option<Vec<u8>> {
+        rmp_serde::to_vec(self).ok()
+    }
+
     /// The entries that are made of what has changed, and those of which nobody knows.
     pub(super) fn reached(&self, changed: &Changed) -> Vec<Reached<'_>> {
         let mut is_changed = vec![false; self.paths.len()];

@@ -375,8 +375,8 @@ mod tests {
         let settings = Settings::default();
         let graph = graph(&from, &settings).expect("readable");
         let index = Index::of(&graph, &from, &settings.marker).expect("an index");
-        let written = serde_json::to_vec(&index).expect("JSON");
-        let read: Index = serde_json::from_slice(&written).expect("an index");
+        let written = index.written().expect("written");
+        let read = Index::read(&written).expect("an index");
         assert_eq!(read, index);
         let parts = partial(&from, &to, &settings, &read).expect("readable")?;
         let told = parts.after.environments.len() + parts.twins.len();
