@@ -62,7 +62,7 @@ pub use ignore::{IgnoreRule, Pointer};
 pub use inventory::Inventory;
 pub use limit::{Turn, in_turn, when_nobody_else_asks};
 pub use live::{Drift, Live, ObjectKey, Observed, Proof, Proofs};
-pub use managed_fields::Rival;
+pub use managed_fields::{Digest, Rival};
 pub use once_secret::OnceSecret;
 pub use owner::Owner;
 pub use plan::{

@@ -71,6 +71,17 @@ pub async fn look(client: &Client, owner: &Owner, id: &ObjectId) -> Result<Fate,
     }
 }
 
+/// Those of the objects whose deletion would come to nothing: they are gone, no longer ours, or ask to be kept.
+pub async fn spared(client: &Client, owner: &Owner, objects: &[ObjectId]) -> Vec<ObjectId> {
+    let look = |id| async move { (id, look(client, owner, id).await) };
+    let fates = in_order(Box::new(objects.iter().map(look)), CONCURRENCY).await;
+    let spared = fates.into_iter().filter_map(|(id, fate)| match fate {
+        Ok(Fate::Kept(_) | Fate::Deleted(None)) => Some(id.clone()),
+        Ok(Fate::Deleted(Some(_))) | Err(_) => None,
+    });
+    spared.collect()
+}
+
 /// Deletes objects, given in deletion order. `proofs` holds the unique ids of those that this process applied.
 pub async fn prune(
     client: &Client,

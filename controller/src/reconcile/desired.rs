@@ -49,15 +49,22 @@ pub struct Desired {
 struct Books {
     entries: HashMap<Key, Entry>,
     holders: HashMap<Arc<ObjectKey>, Vec<Arc<Key>>>,
-    /// Who does not get an object because others keep it.
-    disputes: HashMap<Key, BTreeSet<Key>>,
+    /// Who does not get which objects because others keep them.
+    disputes: HashMap<Key, BTreeSet<Kept>>,
+    /// Whose runs make what several want and nobody has yet, in the order in which they came to that.
+    making: Vec<Key>,
 }
+
+/// Who keeps an object that others want too, and the object.
+pub type Kept = (Key, ObjectKey);
 
 #[derive(Default)]
 struct Entry {
     place: Whereabouts,
     generation: i64,
     objects: Vec<Arc<ObjectKey>>,
+    /// Digest of what it has last applied.
+    digest: Option<String>,
     /// Number of the snapshot that it was last rendered at, or verified unchanged at; nothing while what is known
     /// comes from an inventory.
     rendered: u64,
@@ -117,15 +124,38 @@ impl Desired {
         }
     }
 
-    /// Notes what a Kustomization wants at a snapshot; gives back those who may get an object now.
+    /// Notes what a Kustomization wants at a snapshot; gives back those who may get an object now, as it wants that no
+    /// more. Two that each keep something of the other would wake each other for ever if every wish were news.
     pub fn want(&self, key: &Key, number: u64, wish: Wish) -> Vec<Key> {
         let mut books = self.lock();
         let entry = books.replace(key, wish);
         entry.rendered = entry.rendered.max(number);
-        let waiting = books.waiting_for(key);
+        let waiting = books.waiting_for(key, |books, object| !books.wants(key, object));
         drop(books);
         self.stir();
         waiting
+    }
+
+    /// Notes what a Kustomization has applied; gives back those who may find an object in their own form now, or no more.
+    pub fn applied(&self, key: &Key, digest: &str) -> Vec<Key> {
+        let mut books = self.lock();
+        let entry = books.entries.entry(key.clone()).or_default();
+        let before = entry.digest.replace(digest.to_owned());
+        match before.as_deref() == Some(digest) {
+            true => Vec::new(),
+            false => books.waiting_for(key, |_, _| true),
+        }
+    }
+
+    /// A run is about to make what these want too and nobody has; gives back who came to that before it, and has not
+    /// ended.
+    pub fn claim(&self, key: &Key, rivals: &[Key]) -> Option<Key> {
+        let mut books = self.lock();
+        if !books.making.contains(key) {
+            books.making.push(key.clone());
+        }
+        let mut earlier = books.making.iter().take_while(|other| *other != key);
+        earlier.find(|other| rivals.contains(other)).cloned()
     }
 
     /// A render that failed, or that need not be done, counts with what was wanted before.
@@ -158,6 +188,7 @@ impl Desired {
         let mut books = self.lock();
         let entry = books.entries.entry(key.clone()).or_default();
         entry.ended = entry.ended.max(number);
+        books.release(key);
         drop(books);
         self.stir();
     }
@@ -168,7 +199,8 @@ impl Desired {
         books.withdraw(key);
         books.entries.remove(key);
         books.disputes.remove(key);
-        let waiting = books.waiting_for(key);
+        books.release(key);
+        let waiting = books.waiting_for(key, |_, _| true);
         drop(books);
         self.stir();
         waiting
@@ -204,9 +236,7 @@ impl Desired {
 
     /// Whether a Kustomization wants an object.
     pub fn wants(&self, key: &Key, object: &ObjectKey) -> bool {
-        let books = self.lock();
-        let holders = books.holders.get(object).into_iter().flatten();
-        holders.into_iter().any(|holder| **holder == *key)
+        self.lock().wants(key, object)
     }
 
     /// Those who bring Kustomizations, with these.
@@ -232,16 +262,16 @@ impl Desired {
         }
     }
 
-    /// Notes who keeps what a Kustomization wants too; it is woken when that may have changed. True when these are
-    /// others than before.
-    pub fn dispute(&self, key: &Key, keepers: BTreeSet<Key>) -> bool {
+    /// Notes who keeps what a Kustomization wants too; it is woken when that may have changed. Gives back what was not
+    /// known before.
+    pub fn dispute(&self, key: &Key, kept: BTreeSet<Kept>) -> BTreeSet<Kept> {
         let mut books = self.lock();
         let before = books.disputes.remove(key).unwrap_or_default();
-        let is_news = before != keepers;
-        if !keepers.is_empty() {
-            books.disputes.insert(key.clone(), keepers);
+        let news = kept.difference(&before).cloned().collect();
+        if !kept.is_empty() {
+            books.disputes.insert(key.clone(), kept);
         }
-        is_news
+        news
     }
 
     /// Whether others keep what a Kustomization wants too.
@@ -281,10 +311,21 @@ impl Books {
         }
     }
 
-    fn waiting_for(&self, key: &Key) -> Vec<Key> {
+    fn wants(&self, key: &Key, object: &ObjectKey) -> bool {
+        let mut holders = self.holders.get(object).into_iter().flatten();
+        holders.any(|holder| **holder == *key)
+    }
+
+    /// Those who do not get an object because of this one, of whose objects one is meant.
+    fn waiting_for(&self, key: &Key, is_meant: impl Fn(&Self, &ObjectKey) -> bool) -> Vec<Key> {
+        let is_it = |(keeper, object): &Kept| keeper == key && is_meant(self, object);
         let disputes = self.disputes.iter();
-        let waiting = disputes.filter(|(_, keepers)| keepers.contains(key));
+        let waiting = disputes.filter(|(_, kept)| kept.iter().any(is_it));
         waiting.map(|(loser, _)| loser.clone()).collect()
+    }
+
+    fn release(&mut self, key: &Key) {
+        self.making.retain(|other| other != key);
     }
 }
 
@@ -381,12 +422,35 @@ mod tests {
     #[test]
     fn those_in_dispute_hear_of_changes() {
         let desired = Desired::default();
-        desired.want(&key("first"), 1, wish(&["x"]));
-        desired.dispute(&key("second"), [key("first")].into());
-        assert_eq!(desired.want(&key("first"), 2, wish(&[])), [key("second")]);
-        assert_eq!(desired.forget(&key("first")), [key("second")]);
-        desired.dispute(&key("second"), BTreeSet::new());
-        assert!(desired.want(&key("first"), 3, wish(&[])).is_empty());
+        let kept = |names: &[&str]| -> BTreeSet<Kept> {
+            let names = names.iter();
+            names.map(|name| (key("first"), object(name))).collect()
+        };
+        let (first, second) = (key("first"), key("second"));
+        desired.want(&first, 1, wish(&["x", "y"]));
+        assert_eq!(desired.dispute(&second, kept(&["x"])), kept(&["x"]));
+        assert_eq!(desired.dispute(&second, kept(&["x", "y"])), kept(&["y"]));
+        let same = desired.want(&first, 2, wish(&["x", "y", "z"]));
+        assert!(same.is_empty(), "it still wants what it keeps");
+        assert_eq!(desired.want(&first, 3, wish(&["y"])), [second.clone()]);
+        assert_eq!(desired.applied(&first, "a"), [second.clone()]);
+        assert!(desired.applied(&first, "a").is_empty());
+        assert_eq!(desired.applied(&first, "b"), [second.clone()]);
+        assert_eq!(desired.forget(&first), [second.clone()]);
+        desired.dispute(&second, BTreeSet::new());
+        assert!(desired.want(&first, 3, wish(&[])).is_empty());
+    }
+
+    #[test]
+    fn who_is_first_makes_what_nobody_has() {
+        let desired = Desired::default();
+        let (a, b) = (key("a"), key("b"));
+        let claim = |one: &Key, other: &Key| desired.claim(one, &[other.clone()]);
+        assert_eq!(claim(&a, &b), None);
+        assert_eq!(claim(&b, &a), Some(a.clone()));
+        assert_eq!(claim(&a, &b), None);
+        desired.end(&a, 1);
+        assert_eq!(claim(&b, &a), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use crate::api::kustomization::Kustomization;
-use crate::cluster::{Action, Known, ObjectKey, Plan, Rival, Skip, Step};
+use crate::cluster::{Action, Digest, Known, ObjectKey, Observed, Plan, Proof, Rival, Skip, Step};
 use crate::report::Report;
 
 /// The annotation of a Kustomization that says what is done about drift: `correct` (the default) or `report`.
@@ -61,6 +61,14 @@ fn difference(step: &Step) -> String {
     format!("differs in {}", paths.join(", "))
 }
 
+/// The form in which an object was found, as far as its managed fields tell.
+pub fn form(observed: Option<&Observed>, proof: Option<&Proof>) -> Form {
+    let taken_over = observed.and_then(|observed| observed.taken_over);
+    let is_new = taken_over.is_some() && taken_over != proof.and_then(|proof| proof.taken_over);
+    let own = observed.and_then(|observed| observed.own.as_ref());
+    (own.map(|own| own.fields), is_new)
+}
+
 /// What a task remembers of drift.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -98,7 +106,12 @@ impl Memory {
 pub struct Fights {
     rounds: BTreeMap<(ObjectKey, Rival), Vec<Instant>>,
     contested: BTreeMap<ObjectKey, Contest>,
+    /// How often an object was found in a form that is not ours.
+    forms: BTreeMap<ObjectKey, BTreeMap<Form, usize>>,
 }
+
+/// Which fields are still ours, and whether somebody has written whose fields become ours.
+pub type Form = (Option<Digest>, bool);
 
 /// A fight that was given up until the interval.
 #[derive(Debug)]
@@ -145,9 +158,14 @@ impl Fights {
         }
     }
 
-    /// Whether a drifted object is left until the interval; its writer has shown itself again then.
-    pub fn leaves(&mut self, key: &ObjectKey, now: Instant) -> bool {
-        let contest = self.contested.get_mut(key);
+    /// Whether a drifted object is left until the interval: it is fought about, and in a form in which it was put right
+    /// often enough. Its writer has shown itself again then. In another form somebody else has written too.
+    pub fn leaves(&mut self, key: &ObjectKey, form: Form, now: Instant) -> bool {
+        let forms = self.forms.entry(key.clone()).or_default();
+        let times = forms.entry(form).or_default();
+        *times += 1;
+        let is_known = *times > ROUNDS;
+        let contest = self.contested.get_mut(key).filter(|_| is_known);
         contest.map(|contest| contest.seen = now).is_some()
     }
 
@@ -161,6 +179,11 @@ impl Fights {
             let last = rounds.last();
             contested.contains_key(key)
                 || last.is_some_and(|last| now.duration_since(*last) < WINDOW)
+        });
+        let rounds = &self.rounds;
+        self.forms.retain(|key, _| {
+            let is_it = |(other, _): &(ObjectKey, Rival)| other == key;
+            contested.contains_key(key) || rounds.keys().any(is_it)
         });
         self.contested.len() < before
     }
@@ -237,9 +260,13 @@ mod tests {
             !fights.round(key(), &rival("a"), at(301)),
             "the first is too long ago"
         );
-        assert!(!fights.leaves(&key(), at(301)));
+        let (fought, other) = ((None, false), (None, true));
+        for second in [0, 200, 301] {
+            assert!(!fights.leaves(&key(), fought, at(second)));
+        }
         assert!(fights.round(key(), &rival("a"), at(302)));
-        assert!(fights.leaves(&key(), at(303)));
+        assert!(fights.leaves(&key(), fought, at(303)));
+        assert!(!fights.leaves(&key(), other, at(303)), "somebody else");
         assert!(!fights.round(key(), &rival("a"), at(400)), "it goes on");
         let said = "Deployment/shop/web: a is written by hpa again and again, so it is put right at the interval only";
         assert_eq!(fights.lines(), [said]);

@@ -85,6 +85,11 @@ async fn attempt(
     let object = record::finalizer(&context.client, object, true).await?;
     context.schedule.subscribe(key, topics(&object));
     if object.spec.suspend {
+        // What was fetched before is applied and kept in line all the same.
+        recalled(context, key, state, &object).await;
+        if state.published.is_none() {
+            context.lack(key);
+        }
         let mut status = object.status.clone().unwrap_or_default();
         report::answer_request(&object, &mut status);
         let object = record::status(&context.client, object, &status).await?;

@@ -253,16 +253,17 @@ async fn need(run: &Run<'_>, state: &mut State, wake: &Wake) -> Need {
         Some(ended) if now < ended + OVERTAKEN => BTreeSet::new(),
         _ => std::mem::take(&mut state.shown),
     };
+    let live = run.live();
     let fights = &mut state.drift.fights;
     let mut drifted = drifted(run, &state.proofs, &settled.expiring, &wake.altered, &shown);
     drifted.retain(|(key, drift)| {
-        let is_left = drift.is_of_fields() && fights.leaves(key, now);
+        let form = || drift::form(live.get(key).as_ref(), state.proofs.get(key));
+        let is_left = drift.is_of_fields() && fights.leaves(key, form(), now);
         !settled.waiting.contains(key) && !is_left
     });
     if !drifted.is_empty() || fights.end_quiet(now) {
         return Need::Run;
     }
-    let live = run.live();
     let mut fleeting = settled.expiring.union(&settled.unseen);
     let has_gone = fleeting.any(|key| live.get(key).is_none());
     if is_due(state.due) && !(fights.is_empty() && watched(run, &state.proofs) && !has_gone) {

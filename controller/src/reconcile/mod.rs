@@ -100,7 +100,7 @@ pub async fn bring(
     let wanted = run.wanted(rendered.objects, &conflicts)?;
 
     let mut known = run.known(proofs)?;
-    known.kept_elsewhere = owners::kept(&client, &conflicts);
+    known.kept_elsewhere = owners::kept(&conflicts);
     let mut plan = cluster::plan(&client, wanted, &known)
         .await
         .map_err(run::refused)?;
@@ -121,6 +121,7 @@ pub async fn bring(
     drop(place);
     run.watch(&plan);
     run::none_failed(RECONCILIATION_FAILED, &applied.errors)?;
+    owners::applied(run, &plan.digest());
 
     let held = pruning::prune(
         run,

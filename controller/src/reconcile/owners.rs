@@ -28,6 +28,8 @@ use crate::report::kustomization::event;
 pub struct Conflict {
     /// The object, as it was built.
     pub id: ObjectId,
+    /// Where it is.
+    place: ObjectKey,
     /// Who keeps it.
     pub keeper: Keeper,
     /// Whether it is there exactly as this one wants it, but for the owner.
@@ -158,6 +160,7 @@ pub async fn conflicts(
         };
         conflicts.push(Conflict {
             id: object.id.clone(),
+            place: place(client, &object.id),
             agreed: agreed(client, &keeper.key, object.clone()).await,
             keeper,
         });
@@ -166,13 +169,17 @@ pub async fn conflicts(
 }
 
 /// Where the objects are that other processes' Kustomizations keep.
-pub fn kept(client: &Client, conflicts: &[Conflict]) -> BTreeSet<ObjectKey> {
+pub fn kept(conflicts: &[Conflict]) -> BTreeSet<ObjectKey> {
     let elsewhere = conflicts
         .iter()
         .filter(|conflict| conflict.keeper.elsewhere);
-    elsewhere
-        .map(|conflict| place(client, &conflict.id))
-        .collect()
+    elsewhere.map(|conflict| conflict.place.clone()).collect()
+}
+
+/// Wakes those for whom it counts what this Kustomization has applied.
+pub fn applied(run: &Run<'_>, digest: &str) {
+    let waiting = run.context.desired.applied(run.key, digest);
+    wake(run.context, waiting);
 }
 
 /// Whether others want some of the same objects.
@@ -240,7 +247,7 @@ async fn keeper(
     let place = place(client, id);
     let rivals = rivals(run, here, &place);
     let owner = match rivals.is_empty() {
-        false => live_owner(run, client, id, &place).await,
+        false => first(run, &rivals, live_owner(run, client, id, &place).await),
         true if run.context.settings.shares => watched_owner(run, &place),
         true => None,
     };
@@ -255,6 +262,14 @@ async fn keeper(
     match run.context.settings.shares {
         true => kept_elsewhere(run, owner, &place).await,
         false => None,
+    }
+}
+
+/// Who was first of those who want an object: whom its labels name, else who is making it.
+fn first(run: &Run<'_>, rivals: &[Key], owner: Option<Key>) -> Option<Key> {
+    match owner {
+        Some(owner) if owner == *run.key || rivals.contains(&owner) => Some(owner),
+        other => run.context.desired.claim(run.key, rivals).or(other),
     }
 }
 
@@ -341,17 +356,13 @@ async fn agreed(client: &Client, keeper: &Key, object: Object) -> bool {
 
 /// Tells both sides of what is in dispute. A failure when the cluster is not as this Kustomization wants it.
 pub fn tell(run: &Run<'_>, conflicts: &[Conflict], report: &mut Report) -> Result<(), Failure> {
-    let keepers: BTreeSet<Key> = conflicts
-        .iter()
-        .map(|conflict| conflict.keeper.key.clone())
-        .collect();
-    let is_news = run.context.desired.dispute(run.key, keepers);
-    for conflict in conflicts {
+    let kept = |conflict: &Conflict| (conflict.keeper.key.clone(), conflict.place.clone());
+    let all = conflicts.iter().map(kept).collect();
+    let news = run.context.desired.dispute(run.key, all);
+    for conflict in conflicts.iter().filter(|it| news.contains(&kept(it))) {
         let text = conflict.text(run.key);
-        if is_news {
-            tell_keeper(run, conflict, &text);
-        }
-        if conflict.agreed && is_news {
+        tell_keeper(run, conflict, &text);
+        if conflict.agreed {
             report.warnings.push(text);
         }
     }

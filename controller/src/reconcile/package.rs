@@ -165,14 +165,17 @@ async fn attempt<K: Package>(
     let input = |name: &str| Topic::Input(SECRET, key.namespace.clone(), name.to_owned());
     let topics: BTreeSet<Topic> = object.secrets().into_iter().map(input).collect();
     context.schedule.subscribe(key, topics);
+    take_over(context, key, state, &object).await;
     if object.is_suspended() {
+        if state.published.is_none() {
+            context.lack(key);
+        }
         let mut status = object.status().map(copy).unwrap_or_default();
         report::answer_request(&object, K::source_mut(&mut status));
         let object = record::status(&context.client, object, &status).await?;
         return Ok((object, Next::OnEvent));
     }
     let begin = Instant::now();
-    take_over(context, key, state, &object).await;
     let found = look(context, key, state, &object).await;
     conclude(context, key, object, &found, begin.elapsed()).await
 }

@@ -1,6 +1,8 @@
 //! The end of a run: what a new render no longer has is handed over, held for a person's word, or deleted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+
+use overlay::ObjectId;
 
 use super::dependencies::source_key;
 use super::gate::{self, Verdict};
@@ -22,7 +24,7 @@ pub async fn prune(
     report: &mut Report,
     number: u64,
 ) -> Result<Option<Failure>, Failure> {
-    let verdict = verdict(run, plan, inventory, number).await?;
+    let verdict = verdict(run, client, plan, inventory, number).await?;
     let pruned = cluster::prune::prune(client, &plan.owner, &verdict.free, proofs).await;
     report.inventory = Some(run::inventory_after(plan, &verdict, &pruned));
     report.changes.entries.extend(pruned.changes.entries);
@@ -34,6 +36,7 @@ pub async fn prune(
 /// What is deleted now and what waits.
 async fn verdict(
     run: &Run<'_>,
+    client: &Client,
     plan: &Plan,
     inventory: &Inventory,
     number: u64,
@@ -50,17 +53,26 @@ async fn verdict(
             })?;
     }
     let handed = owners::handed_over(run, &plan.prunes).await?;
-    Ok(judge(run, plan, inventory, &handed))
+    let verdict = judge(run, plan, inventory, &handed, &[]);
+    if verdict.held.is_empty() {
+        return Ok(verdict);
+    }
+    let spared = cluster::prune::spared(client, &plan.owner, &verdict.held).await;
+    Ok(judge(run, plan, inventory, &handed, &spared))
 }
 
+/// What changes hands is no deletion, and what would not be deleted is spared the question.
 fn judge(
     run: &Run<'_>,
     plan: &Plan,
     inventory: &Inventory,
     handed: &HashSet<ObjectKey>,
+    spared: &[ObjectId],
 ) -> Verdict {
-    let stays = |id: &&overlay::ObjectId| !handed.contains(&ObjectKey::from(*id));
-    let ours: Vec<_> = inventory.objects.iter().filter(stays).cloned().collect();
+    let stays = |id: &&ObjectId| !handed.contains(&ObjectKey::from(*id));
+    let spared: BTreeSet<&ObjectId> = spared.iter().collect();
+    let goes = |id: &&ObjectId| stays(id) && !spared.contains(id);
+    let ours: Vec<_> = inventory.objects.iter().filter(goes).cloned().collect();
     let mut verdict = gate::check(
         &ours,
         &plan.inventory().objects,

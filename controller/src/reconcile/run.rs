@@ -148,7 +148,8 @@ impl Run<'_> {
         let Some(source) = source_key(&self.object.spec, &self.key.namespace) else {
             return false;
         };
-        if self.context.snapshots.get(&source).is_some() {
+        let snapshots = &self.context.snapshots;
+        if snapshots.get(&source).is_some() || snapshots.is_lacking(&source) {
             return false;
         }
         let foreign = &self.context.foreign;

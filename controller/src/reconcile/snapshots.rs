@@ -1,6 +1,6 @@
 //! The newest snapshot of every source, and who is told of it first.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Snapshots(Mutex<Published>);
 struct Published {
     last: u64,
     newest: HashMap<Key, (u64, Arc<Snapshot>)>,
+    /// Sources that are suspended, and of which nothing is at hand: none of them will tell of itself.
+    lacking: HashSet<Key>,
 }
 
 impl Snapshots {
@@ -51,17 +53,30 @@ impl Snapshots {
             .map_or(0, |(number, _)| *number)
     }
 
+    /// Whether a source will not have one until somebody resumes it.
+    pub fn is_lacking(&self, source: &Key) -> bool {
+        self.lock().lacking.contains(source)
+    }
+
     /// Gives back the one before.
     fn publish(&self, source: &Key, snapshot: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
         let mut published = self.lock();
         published.last += 1;
+        published.lacking.remove(source);
         let newest = (published.last, snapshot);
         let before = published.newest.insert(source.clone(), newest);
         before.map(|(_, before)| before)
     }
 
     fn withdraw(&self, source: &Key) {
-        self.lock().newest.remove(source);
+        let mut published = self.lock();
+        published.newest.remove(source);
+        published.lacking.remove(source);
+    }
+
+    /// False when that was known.
+    fn lack(&self, source: &Key) -> bool {
+        self.lock().lacking.insert(source.clone())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Published> {
@@ -127,6 +142,14 @@ impl Context {
             }
         }
         all
+    }
+
+    /// The source is suspended and nothing of it is at hand: all that build from it say so.
+    pub fn lack(&self, source: &Key) {
+        if self.snapshots.lack(source) {
+            self.schedule
+                .publish(&Topic::Source(source.clone()), &Wake::source());
+        }
     }
 
     /// The source is gone; what was built from it stays as it is.

@@ -30,7 +30,7 @@ const HEALTH_CHECK_PASSED: &str = "Health check passed";
 /// The status that the report makes of the object's present one.
 pub fn status(object: &Kustomization, report: &Report) -> KustomizationStatus {
     let mut status = object.status.clone().unwrap_or_default();
-    if let Some(revision) = &report.revision {
+    if let Some(revision) = report.revision.as_ref().filter(|_| is_attempted(report)) {
         status.last_attempted_revision = Some(revision.clone());
     }
     if let Some(inventory) = &report.inventory {
@@ -177,10 +177,16 @@ fn failed(object: &Kustomization, failure: &Failure, status: &mut KustomizationS
     conditions::set(conditions, ready, generation);
 }
 
+/// Whether a run came so far that Flux calls the revision attempted: past the dependencies and to its files.
+fn is_attempted(report: &Report) -> bool {
+    const BEFORE: [&str; 2] = [reason::DEPENDENCY_NOT_READY, reason::ARTIFACT_FAILED];
+    !matches!(&report.outcome, Outcome::Failed(failure) if BEFORE.contains(&failure.reason))
+}
+
 /// What is told of a failure.
 fn message(failure: &Failure) -> String {
     match failure.again {
-        Again::Never => format!(
+        Again::Never if failure.reason != reason::ACCESS_DENIED => format!(
             "Reconciliation failed terminally due to configuration error: {}",
             failure.message
         ),

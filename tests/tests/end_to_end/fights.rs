@@ -157,6 +157,19 @@ async fn a_fight_is_given_up_until_the_interval() {
     );
     // But at the interval.
     replicas(&scene, 2).await;
+    // What somebody else writes is put right at once, though the fight goes on.
+    scale(&scene, 5).await;
+    let label = json!({ "metadata": { "labels": { "by-hand": "yes" } } });
+    scene
+        .merge_as("kubectl-label", &deployment_kind(), "web", label)
+        .await;
+    let is_gone = |object: &DynamicObject| match object.metadata.labels.as_ref() {
+        Some(labels) if labels.contains_key("by-hand") => Err("labelled"),
+        _ => Ok(()),
+    };
+    scene
+        .until("the label goes", &deployment_kind(), "web", is_gone)
+        .await;
     // And a commit begins anew, whatever it is about.
     scene.repository.write("README.md", "nothing of it");
     scene.publish("elsewhere").await;

@@ -289,3 +289,24 @@ async fn the_thresholds_are_the_operator_s() {
     scene.ready("app", &third).await;
     assert!(scene.find(&config_map_kind(), "map-5").await.is_none());
 }
+
+#[tokio::test]
+async fn what_would_not_be_deleted_waits_for_nobody() {
+    let scene = Scene::start("spared").await;
+    let all = [map("kept", "1"), ("data".to_owned(), claim())];
+    write_app(&scene, &all);
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &first).await;
+    write_app(&scene, &all[..1]);
+    let second = scene.publish("drop data").await;
+    scene.failed("app", "PruneFailed").await;
+    let keep = json!({ "metadata": { "annotations": { "kustomize.toolkit.fluxcd.io/prune": "disabled" } } });
+    scene.merge(&claim_kind(), "data", keep).await;
+    scene.request(&kustomization_kind(), "app").await;
+    scene.ready("app", &second).await;
+    assert_eq!(scene.inventory("app").await.len(), 1);
+    let claim = scene.get(&claim_kind(), "data").await;
+    assert_eq!(claim.metadata.deletion_timestamp, None);
+}

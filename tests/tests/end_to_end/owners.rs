@@ -247,6 +247,94 @@ async fn two_that_want_the_same_share_it_and_the_second_inherits() {
     scene.gone(&config_map_kind(), "y").await;
 }
 
+/// Waits until no request comes for a while, but for watches and events.
+async fn rests(proxy: &FaultProxy) {
+    let steady =
+        |line: &RequestLine| line.query.contains("watch=") || line.path.ends_with("/events");
+    let count = || proxy.requests().iter().filter(|line| !steady(line)).count();
+    eventually(Duration::from_secs(30), "it is silent", async || {
+        let before = count();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        match count() - before {
+            0 => Ok(()),
+            more => Err(format!("{more} requests")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_that_each_keep_something_of_the_other_come_to_rest() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let kubeconfig = proxy.kubeconfig();
+    let options = GitServerOptions::default();
+    let scene = Scene::on(ControlPlane::shared(), &kubeconfig, "mutual", options).await;
+    deploy(&scene, &[("x", "1")], &[("y", "1")]).await;
+    scene.ready("b", &scene.repository.head()).await;
+    write(&scene, "a", &[("x", "1"), ("y", "1")]);
+    write(&scene, "b", &[("x", "1"), ("y", "1")]);
+    let commit = scene.publish("both want both").await;
+    for name in ["a", "b"] {
+        scene.ready(name, &commit).await;
+        let token = scene.request(&kustomization_kind(), name).await;
+        scene.answered(name, &token).await;
+    }
+    rests(&proxy).await;
+    // A further object is told as well.
+    write(&scene, "b", &[("x", "1"), ("y", "1"), ("z", "1")]);
+    let commit = scene.publish("b has z").await;
+    scene.ready("b", &commit).await;
+    write(&scene, "a", &[("x", "1"), ("y", "1"), ("z", "1")]);
+    let commit = scene.publish("a wants z").await;
+    scene.ready("a", &commit).await;
+    let said = format!("ConfigMap/{}/z is wanted by", scene.namespace);
+    scene.told("Warning", "a", &said).await;
+    scene.told("Warning", "b", &said).await;
+    // In another form, and that fails.
+    write(&scene, "b", &[("x", "2"), ("y", "2"), ("z", "2")]);
+    scene.publish("b wants otherwise").await;
+    for name in ["a", "b"] {
+        scene.failed(name, "ReconciliationFailed").await;
+    }
+    rests(&proxy).await;
+}
+
+#[tokio::test]
+async fn of_two_that_begin_together_one_has_it_all() {
+    let scene = Scene::start("together").await;
+    let both = ["v", "w", "x", "y", "z"];
+    for (folder, value) in [("a", "of a"), ("b", "of b")] {
+        write(&scene, folder, &both.map(|name| (name, value)));
+    }
+    scene.repository.publish("first");
+    let options = || json!({});
+    tokio::join!(
+        scene.sync("a", "./a", options()),
+        scene.sync("b", "./b", options())
+    );
+    scene.source(json!({})).await;
+    let mut owners = Vec::new();
+    for name in both {
+        scene
+            .until("it is there", &config_map_kind(), name, |_| {
+                Ok::<(), &str>(())
+            })
+            .await;
+        owners.push(owner(&scene, name).await);
+    }
+    owners.dedup();
+    let [first] = owners.as_slice() else {
+        panic!("shared out: {owners:?}");
+    };
+    let second = if first == "a" { "b" } else { "a" };
+    scene.ready(first, &scene.repository.head()).await;
+    scene.failed(second, "ReconciliationFailed").await;
+    for name in both {
+        let object = scene.get(&config_map_kind(), name).await;
+        assert_eq!(object.data["data"]["key"], format!("of {first}"));
+    }
+}
+
 /// A Kustomization in Git, brought by another one.
 fn child(scene: &Scene, name: &str, path: &str) -> String {
     json!({

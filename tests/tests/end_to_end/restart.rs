@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::Method;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::json;
-use weir_tests::objects::{config_map, kustomization_file, kustomization_kind};
+use weir_tests::objects::{
+    config_map, git_repository_kind, kustomization_file, kustomization_kind,
+};
 use weir_tests::scene::config_map_kind;
 use weir_tests::{ControlPlane, FaultProxy, GitServerOptions, RequestLine, Scene, eventually};
 
@@ -203,4 +205,54 @@ async fn what_was_changed_while_no_process_ran_is_put_right_alone() {
     }
     // One of the two may be cleaned up first; nothing else is written.
     assert!(touched(false).iter().all(|name| name.ends_with("-map-7")));
+}
+
+/// Suspends the source, and ends Weir.
+async fn suspended_and_ended(scene: &mut Scene) {
+    let suspend = json!({ "spec": { "suspend": true } });
+    let sources = git_repository_kind();
+    scene.merge(&sources, "fleet", suspend).await;
+    let token = scene.request(&sources, "fleet").await;
+    let is_answered = |object: &DynamicObject| {
+        let handled = &object.data["status"]["lastHandledReconcileAt"];
+        (*handled == token).then_some(()).ok_or("not yet")
+    };
+    scene
+        .until("it is suspended", &sources, "fleet", is_answered)
+        .await;
+    scene.weir.kill();
+}
+
+#[tokio::test]
+async fn a_suspended_source_is_applied_as_it_was_fetched() {
+    let mut scene = Scene::start("suspended-source").await;
+    scene
+        .repository
+        .write("app/kustomization.yaml", kustomization_file(&["map.yaml"]))
+        .write("app/map.yaml", config_map("map", "key", "one"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &commit).await;
+
+    suspended_and_ended(&mut scene).await;
+    scene.weir.restart();
+    let token = scene.request(&kustomization_kind(), "app").await;
+    scene.answered("app", &token).await;
+    let edit = json!({ "data": { "key": "edited" } });
+    scene.merge(&config_map_kind(), "map", edit).await;
+    let is_back = |object: &DynamicObject| {
+        let is_it = object.data["data"]["key"] == "one";
+        is_it.then_some(()).ok_or("edited")
+    };
+    scene
+        .until("it is put right", &config_map_kind(), "map", is_back)
+        .await;
+
+    // With nothing left of it on the disk, that is said.
+    scene.weir.kill();
+    scene.empty_disk();
+    scene.weir.restart();
+    let said = scene.failed("app", "ArtifactFailed").await;
+    assert!(said.contains("artifact not found"), "{said}");
 }
