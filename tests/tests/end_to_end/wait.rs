@@ -173,6 +173,60 @@ async fn objects_of_others_are_followed_by_name() {
     comes_back(&scene).await;
 }
 
+/// Waits until a Kustomization waits for the health of its objects.
+async fn waits_for_health(scene: &Scene, name: &str) {
+    let waits = |object: &DynamicObject| match condition(object, "Ready") {
+        Some(ready) if ready["status"] == "Unknown" => Ok(()),
+        ready => Err(format!("{ready:?}")),
+    };
+    scene
+        .until("it waits", &kustomization_kind(), name, waits)
+        .await;
+}
+
+#[tokio::test]
+async fn what_only_has_to_be_there_is_waited_for() {
+    let scene = Scene::start("to-be-there").await;
+    scene
+        .repository
+        .write("app/settings.yaml", config_map("settings", "a", "b"))
+        .write("other/other.yaml", config_map("other", "a", "b"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let check = |api_version: &str, kind: &str, name: &str| json!({ "apiVersion": api_version, "kind": kind, "name": name, "namespace": scene.namespace });
+    // What is seen within the hour is seen by a watch.
+    let spec = |timeout: &str, checks: Vec<Value>| json!({ "interval": "1h", "retryInterval": "1h", "timeout": timeout, "healthChecks": checks });
+    let never = vec![
+        check("v1", "Secret", "token"),
+        check("batch/v1", "CronJob", "nightly"),
+    ];
+    scene.sync("never", "./other", spec("3s", never)).await;
+    let later = vec![
+        check("v1", "ConfigMap", "settings"),
+        check("v1", "ConfigMap", "theirs"),
+    ];
+    scene.sync("app", "./app", spec("10m", later)).await;
+
+    waits_for_health(&scene, "app").await;
+    let theirs = serde_json::from_str(&config_map("theirs", "a", "b")).unwrap();
+    scene.create(&theirs).await;
+    scene.ready("app", &commit).await;
+    scene.delete(&config_map_kind(), "theirs").await;
+    let message = scene.failed("app", "HealthCheckFailed").await;
+    let theirs = format!("ConfigMap/{}/theirs status: 'NotFound'", scene.namespace);
+    assert!(message.contains(&theirs), "{message}");
+    let object = scene.get(&kustomization_kind(), "app").await;
+    assert_eq!(condition(&object, "Healthy").unwrap()["status"], "False");
+
+    let message = scene.failed("never", "HealthCheckFailed").await;
+    for name in ["token", "nightly"] {
+        assert!(
+            message.contains(&format!("{name} status: 'NotFound'")),
+            "{message}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn objects_that_may_not_be_watched_are_looked_at_at_the_interval() {
     let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);

@@ -5,6 +5,7 @@
 //! What has just been applied is looked at more often than once a second, because others wait for it.
 
 mod by_name;
+mod chosen;
 mod sight;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,15 +18,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use by_name::Unwatched;
-use sight::{Followed, Sight, is_judged, look, trouble};
+use chosen::{chosen, current, is_always_current};
+use sight::{Followed, Footing, Sight, is_judged, look, trouble};
 
 use super::conclude::PATIENCE;
 use super::run::{Run, Times};
-use super::schedule::Key;
-use crate::api::kustomization::{HealthCheck, KustomizationSpec, reason};
-use crate::cluster::{Action, ChangeSet, Client, Live, ObjectKey, Observed, Plan, Step};
+use crate::api::kustomization::reason;
+use crate::cluster::{ChangeSet, Client, Live, ObjectKey, Observed, Plan, Step};
 use crate::health::custom::Rules;
-use crate::health::{self, Health, Status, waits_for_report};
+use crate::health::{Status, waits_for_report};
 use crate::report::failure::Failure;
 
 /// How many objects are looked at together.
@@ -86,7 +87,7 @@ pub async fn follow(
     take_known(&mut objects, before);
     let foreign = objects
         .values()
-        .filter(|object| !plan.steps.iter().any(|step| step.id == object.id));
+        .filter(|object| object.footing == Footing::Foreign);
     let foreign: Vec<ObjectId> = foreign.map(|object| object.id.clone()).collect();
     let unwatched = Unwatched::default();
     let watches = by_name::watch(run, &client, &foreign, &unwatched).await;
@@ -122,80 +123,10 @@ fn plan_revision(run: &Run<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// The objects that the spec asks to check.
-fn chosen(
-    key: &Key,
-    spec: &KustomizationSpec,
-    rules: &Rules,
-    plan: &Plan,
-) -> BTreeMap<ObjectKey, Followed> {
-    let ids: Vec<ObjectId> = if spec.wait == Some(true) {
-        let applied = plan
-            .steps
-            .iter()
-            .filter(|step| !matches!(step.action, Action::Skip(_)));
-        applied
-            .map(|step| step.id.clone())
-            .filter(|id| !is_itself(key, id))
-            .collect()
-    } else {
-        spec.health_checks.iter().map(id).collect()
-    };
-    let followed = |id: ObjectId| {
-        let sight = is_always_current(rules, &id).then(|| Sight::without_object(current()));
-        (
-            ObjectKey::from(&id),
-            Followed {
-                id,
-                sight,
-                looked: None,
-                looks: 0,
-                asked: false,
-                expires: false,
-            },
-        )
-    };
-    ids.into_iter().map(followed).collect()
-}
-
-fn is_always_current(rules: &Rules, id: &ObjectId) -> bool {
-    health::is_always_current(&id.group, &id.kind) && !rules.cover(&id.group, &id.kind)
-}
-
 /// Whether an object's controller has yet to say anything that could make it as it should be.
 fn is_unreported(rules: &Rules, id: &ObjectId, seen: &Observed) -> bool {
     let waits = waits_for_report(&id.group, &id.kind) && !rules.cover(&id.group, &id.kind);
     waits && seen.has_managed_fields && !seen.reported
-}
-
-/// A Kustomization that applies itself cannot wait for itself.
-fn is_itself(key: &Key, id: &ObjectId) -> bool {
-    id.group == crate::api::kustomization::GROUP
-        && (id.kind.as_str(), &id.namespace, &id.name)
-            == (key.kind.name(), &key.namespace, &key.name)
-}
-
-fn id(check: &HealthCheck) -> ObjectId {
-    let api_version = check
-        .api_version
-        .as_deref()
-        .filter(|version| !version.is_empty())
-        .unwrap_or("apps/v1");
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ObjectId {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        kind: check.kind.clone(),
-        namespace: check.namespace.clone().unwrap_or_default(),
-        name: check.name.clone(),
-    }
-}
-
-fn current() -> Health {
-    Health {
-        status: Status::Current,
-        message: String::new(),
-    }
 }
 
 fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, changes: &ChangeSet) {
@@ -208,12 +139,13 @@ fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, chan
     }
 }
 
-/// What was known before stays known of objects that were healthy and not touched; all others are looked at anew,
-/// as the event that told of their progress may have gone to the run before.
+/// What was known before stays known of objects that are as they were applied and were healthy; all others are looked
+/// at anew, as the event that told of their progress, or of their end, may have gone to the run before.
 fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Following>) {
     for (key, old) in before.into_iter().flat_map(|before| before.objects) {
         if let Some(object) = objects.get_mut(&key)
             && object.sight.is_none()
+            && object.footing == Footing::Applied
             && old.is_current()
         {
             object.sight = old.sight;
@@ -242,7 +174,10 @@ impl Following {
             };
             let is_unreported =
                 seen.is_some_and(|seen| is_unreported(&self.rules, &object.id, &seen));
-            let tells_nothing = is_unreported || is_always_current(&self.rules, &object.id);
+            // What only has to be there was put there, and its end is drift, which leads to a run.
+            let is_given =
+                object.footing == Footing::Applied && is_always_current(&self.rules, &object.id);
+            let tells_nothing = is_unreported || is_given;
             object.asked |= !is_judged && !tells_nothing;
         }
     }
@@ -398,46 +333,4 @@ pub fn expiring(plan: &Plan) -> BTreeSet<ObjectKey> {
     };
     let jobs = plan.steps.iter().filter(expires);
     jobs.map(|step| ObjectKey::from(&step.id)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn health_checks_are_deployments_unless_they_say_otherwise() {
-        let check = |api_version: Option<&str>| HealthCheck {
-            api_version: api_version.map(str::to_owned),
-            kind: "Thing".to_owned(),
-            name: "one".to_owned(),
-            namespace: Some("shop".to_owned()),
-        };
-        let group_version = |check| {
-            let id = id(&check);
-            (id.group, id.version)
-        };
-        assert_eq!(group_version(check(None)), ("apps".into(), "v1".into()));
-        assert_eq!(
-            group_version(check(Some("v1"))),
-            (String::new(), "v1".into())
-        );
-        assert_eq!(
-            group_version(check(Some("a.b/v2"))),
-            ("a.b".into(), "v2".into())
-        );
-    }
-
-    #[test]
-    fn a_kustomization_does_not_wait_for_itself() {
-        let key = Key::kustomization("flux-system", "apps");
-        let id = |name: &str| ObjectId {
-            group: crate::api::kustomization::GROUP.to_owned(),
-            version: "v1".to_owned(),
-            kind: "Kustomization".to_owned(),
-            namespace: "flux-system".to_owned(),
-            name: name.to_owned(),
-        };
-        assert!(is_itself(&key, &id("apps")));
-        assert!(!is_itself(&key, &id("platform")));
-    }
 }

@@ -21,9 +21,19 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How many pods of an object are asked why it has failed.
 const PODS: usize = 50;
 
+/// How an object stands to the run that follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Footing {
+    /// The run has applied it, or has found it as it would apply it.
+    Applied,
+    /// Others look after it.
+    Foreign,
+}
+
 /// One object and what is known of it.
 pub(super) struct Followed {
     pub(super) id: ObjectId,
+    pub(super) footing: Footing,
     /// What was last seen of it.
     pub(super) sight: Option<Sight>,
     pub(super) looked: Option<Instant>,
@@ -47,6 +57,18 @@ pub(super) struct Sight {
 }
 
 impl Followed {
+    pub(super) fn new(id: ObjectId, footing: Footing, sight: Option<Sight>) -> Self {
+        Self {
+            id,
+            footing,
+            sight,
+            looked: None,
+            looks: 0,
+            asked: false,
+            expires: false,
+        }
+    }
+
     pub(super) fn status(&self) -> Status {
         let sight = self.sight.as_ref();
         sight.map_or(Status::Unknown, |sight| sight.health.status)
@@ -157,12 +179,9 @@ mod tests {
         let now = Instant::now();
         let pause = |looks| {
             let object = Followed {
-                id: ObjectId::default(),
-                sight: None,
                 looked: Some(now),
                 looks,
-                asked: true,
-                expires: false,
+                ..Followed::new(ObjectId::default(), Footing::Applied, None)
             };
             object.rested().map(|at| (at - now).as_millis())
         };
