@@ -5,8 +5,10 @@ use std::time::Duration;
 use hyper::StatusCode;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
-use weir_tests::objects::{config_map, deployment, kustomization_file, kustomization_kind};
-use weir_tests::scene::{condition, config_map_kind, deployment_kind};
+use weir_tests::objects::{
+    config_map, definition, deployment, kind, kustomization_file, kustomization_kind,
+};
+use weir_tests::scene::{condition, config_map_kind, deployment_kind, install};
 use weir_tests::{
     ControlPlane, Fault, FaultProxy, GitServerOptions, RequestLine, Scene, eventually,
 };
@@ -225,6 +227,41 @@ async fn what_only_has_to_be_there_is_waited_for() {
             "{message}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_kind_that_is_not_served_yet_is_waited_for() {
+    let scene = Scene::start("unserved").await;
+    scene
+        .repository
+        .write("app/settings.yaml", config_map("settings", "a", "b"));
+    scene
+        .repository
+        .write("other/other.yaml", config_map("other", "a", "b"));
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    let group = format!("{}.example.org", scene.namespace);
+    let api_version = format!("{group}/v1");
+    let check = json!({
+        "apiVersion": api_version, "kind": "Gizmo", "name": "one", "namespace": scene.namespace,
+    });
+    // What is seen within the hour is not seen by the interval.
+    let spec = |timeout: &str| json!({ "interval": "1h", "retryInterval": "1h", "timeout": timeout, "healthChecks": [check] });
+    scene.sync("never", "./other", spec("2s")).await;
+    let message = scene.failed("never", "HealthCheckFailed").await;
+    assert!(message.contains("Gizmo is not served"), "{message}");
+
+    scene.sync("app", "./app", spec("10m")).await;
+    waits_for_health(&scene, "app").await;
+    let definition = serde_json::from_str(&definition(&group, "Gizmo")).unwrap();
+    install(&scene.client, &definition).await;
+    let gizmo = json!({
+        "apiVersion": api_version, "kind": "Gizmo", "metadata": { "name": "one" },
+    });
+    scene.create(&serde_json::from_value(gizmo).unwrap()).await;
+    scene.ready("app", &commit).await;
+    scene.delete(&kind(&group, "v1", "Gizmo"), "one").await;
+    scene.failed("app", "HealthCheckFailed").await;
 }
 
 #[tokio::test]

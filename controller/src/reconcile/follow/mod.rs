@@ -90,7 +90,7 @@ pub async fn follow(
         .filter(|object| object.footing == Footing::Foreign);
     let foreign: Vec<ObjectId> = foreign.map(|object| object.id.clone()).collect();
     let unwatched = Unwatched::default();
-    let watches = by_name::watch(run, &client, &foreign, &unwatched).await;
+    let watches = by_name::watch(run, &client, &foreign, &unwatched);
     let expiring = expiring(plan);
     for (_, job) in objects
         .iter_mut()
