@@ -494,12 +494,13 @@ async fn look(run: &mut Run<'_>, state: &mut State, wake: &Wake) -> Result<Next,
         if is_due(state.due) {
             following.ask_without_event();
         }
-        let before = following.verdict();
+        let was_healthy = following.verdict() == Verdict::Healthy;
         following.look().await;
-        let after = following.verdict();
-        if before == Verdict::Healthy && after == Verdict::Pending {
+        if was_healthy && following.verdict() != Verdict::Healthy {
             following.lose();
-        } else if after != Verdict::Pending && changes_conditions(run, state) {
+        }
+        let after = following.verdict();
+        if after != Verdict::Pending && changes_conditions(run, state) {
             let report = standing(state);
             return conclude(run, state, report).await;
         } else if after != Verdict::Pending {
