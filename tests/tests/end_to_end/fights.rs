@@ -245,3 +245,69 @@ async fn drift_that_is_reported_is_not_put_right() {
         .until("nothing is said", &kustomization_kind(), "app", silent)
         .await;
 }
+
+#[tokio::test]
+async fn health_is_followed_where_drift_is_only_reported() {
+    let scene = Scene::start("report-health").await;
+    deployed(&scene, json!({ "wait": true, "timeout": "10m" })).await;
+    let annotate =
+        |value: &str| json!({ "metadata": { "annotations": { "weir.dev/drift": value } } });
+    scene
+        .merge(&kustomization_kind(), "app", annotate("report"))
+        .await;
+    let token = scene.request(&kustomization_kind(), "app").await;
+    scene.answered("app", &token).await;
+
+    // What is changed is judged by its health.
+    scale(&scene, 5).await;
+    let is_told = |object: &DynamicObject| {
+        let drifted = condition(object, "Drifted").ok_or("nothing is told")?;
+        let told = drifted["reason"] == "DriftReported";
+        told.then_some(()).ok_or("something else is told")
+    };
+    scene
+        .until("drift is told", &kustomization_kind(), "app", is_told)
+        .await;
+    let is_well = |object: &DynamicObject| {
+        let says =
+            |kind: &str| condition(object, kind).is_some_and(|said| said["status"] == "True");
+        (says("Ready") && says("Healthy"))
+            .then_some(())
+            .ok_or("it is not")
+    };
+    scene
+        .until("it is well", &kustomization_kind(), "app", is_well)
+        .await;
+    let away = json!({ "spec": { "minReadySeconds": 500 } });
+    scene
+        .merge_as("somebody", &deployment_kind(), "web", away)
+        .await;
+    scene.failed("app", "HealthCheckFailed").await;
+    let back = json!({ "spec": { "minReadySeconds": null } });
+    scene
+        .merge_as("somebody", &deployment_kind(), "web", back)
+        .await;
+    scene
+        .until("it is well again", &kustomization_kind(), "app", is_well)
+        .await;
+
+    // What is gone is told long before the time for a deploy is over.
+    scene.delete(&deployment_kind(), "web").await;
+    let message = scene.failed("app", "HealthCheckFailed").await;
+    let web = format!("Deployment/{}/web status: 'NotFound'", scene.namespace);
+    assert!(message.contains(&web), "{message}");
+    let kustomization = scene.get(&kustomization_kind(), "app").await;
+    assert_eq!(
+        condition(&kustomization, "Healthy").unwrap()["status"],
+        "False"
+    );
+    assert!(scene.find(&deployment_kind(), "web").await.is_none());
+
+    scene
+        .merge(&kustomization_kind(), "app", annotate("correct"))
+        .await;
+    replicas(&scene, 2).await;
+    scene
+        .until("it is well at last", &kustomization_kind(), "app", is_well)
+        .await;
+}

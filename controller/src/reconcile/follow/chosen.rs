@@ -1,12 +1,14 @@
 //! Which objects' health decides a Kustomization's, and what the run itself has seen to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use overlay::ObjectId;
+use tokio::time::Instant;
 
+use super::Following;
 use super::sight::{Followed, Footing, Sight};
 use crate::api::kustomization::{HealthCheck, KustomizationSpec};
-use crate::cluster::{Action, ObjectKey, Plan, Step};
+use crate::cluster::{Action, ChangeSet, ObjectKey, Plan, Skip, Step};
 use crate::health::custom::Rules;
 use crate::health::{self, Health, Status};
 use crate::reconcile::schedule::Key;
@@ -45,8 +47,10 @@ fn ids(key: &Key, spec: &KustomizationSpec, plan: &Plan) -> Vec<ObjectId> {
         .collect()
 }
 
+/// What is left alone for good is others' business; what has drifted stays ours.
 fn footing(step: &Step) -> Footing {
     match step.action {
+        Action::Skip(Skip::DriftReported) => Footing::Drifted,
         Action::Skip(_) => Footing::Foreign,
         _ => Footing::Applied,
     }
@@ -85,6 +89,47 @@ pub(super) fn current() -> Health {
         status: Status::Current,
         message: String::new(),
     }
+}
+
+pub(super) fn take_answers(
+    objects: &mut BTreeMap<ObjectKey, Followed>,
+    rules: &Rules,
+    changes: &ChangeSet,
+) {
+    for entry in &changes.entries {
+        if let (Some(object), Some(answer)) =
+            (objects.get_mut(&ObjectKey::from(&entry.id)), &entry.answer)
+        {
+            (object.sight, object.looked) = (Some(Sight::of(answer, rules)), Some(Instant::now()));
+        }
+    }
+}
+
+/// What was known before stays known of objects that are as they were applied and were healthy; all others are looked
+/// at anew, as the event that told of their progress, or of their end, may have gone to the run before.
+pub(super) fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Following>) {
+    for (key, old) in before.into_iter().flat_map(|before| before.objects) {
+        let Some(object) = objects.get_mut(&key) else {
+            continue;
+        };
+        object.is_known = true;
+        let is_untouched = object.sight.is_none() && object.footing == Footing::Applied;
+        if is_untouched && old.is_current() {
+            object.sight = old.sight;
+            (object.looked, object.looks) = (old.looked, old.looks);
+            object.asked = old.asked;
+        }
+    }
+}
+
+/// The Jobs of a plan that Kubernetes deletes some time after they have ended.
+pub fn expiring(plan: &Plan) -> BTreeSet<ObjectKey> {
+    let expires = |step: &&Step| {
+        let ttl = ["spec", "ttlSecondsAfterFinished"];
+        step.id.group == "batch" && step.id.kind == "Job" && step.object.node.find(&ttl).is_some()
+    };
+    let jobs = plan.steps.iter().filter(expires);
+    jobs.map(|step| ObjectKey::from(&step.id)).collect()
 }
 
 #[cfg(test)]

@@ -18,13 +18,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use by_name::Unwatched;
-use chosen::{chosen, current, is_always_current};
-use sight::{Followed, Footing, Sight, is_judged, look, trouble};
+pub use chosen::expiring;
+use chosen::{chosen, current, is_always_current, take_answers, take_known};
+use sight::{Followed, Footing, is_judged, look, trouble};
 
 use super::conclude::PATIENCE;
 use super::run::{Run, Times};
 use crate::api::kustomization::reason;
-use crate::cluster::{ChangeSet, Client, Live, ObjectKey, Observed, Plan, Step};
+use crate::cluster::{ChangeSet, Client, Live, ObjectKey, Observed, Plan};
 use crate::health::custom::Rules;
 use crate::health::{Status, waits_for_report};
 use crate::report::failure::Failure;
@@ -58,6 +59,23 @@ pub struct Following {
     _watches: JoinSet<()>,
 }
 
+/// How the objects stood that a run before has followed.
+struct Standing {
+    is_healthy: bool,
+    lost: Option<Instant>,
+    deadline: Instant,
+}
+
+impl Standing {
+    fn of(following: &Following) -> Self {
+        Self {
+            is_healthy: following.verdict() == Verdict::Healthy,
+            lost: following.lost,
+            deadline: following.deadline,
+        }
+    }
+}
+
 /// What the health of all objects says of the Kustomization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -84,6 +102,8 @@ pub async fn follow(
     let timeout = Times::of(spec).timeout;
     let mut objects = chosen(run.key, spec, &rules, plan);
     take_answers(&mut objects, &rules, changes);
+    let standing = before.as_ref().map(Standing::of);
+    let has_written = changes.changed().next().is_some();
     take_known(&mut objects, before);
     let foreign = objects
         .values()
@@ -114,6 +134,9 @@ pub async fn follow(
         _watches: watches,
     };
     following.look().await;
+    if let Some(standing) = standing.filter(|_| !has_written) {
+        following.resume(&standing).await;
+    }
     Ok(following)
 }
 
@@ -127,32 +150,6 @@ fn plan_revision(run: &Run<'_>) -> String {
 fn is_unreported(rules: &Rules, id: &ObjectId, seen: &Observed) -> bool {
     let waits = waits_for_report(&id.group, &id.kind) && !rules.cover(&id.group, &id.kind);
     waits && seen.has_managed_fields && !seen.reported
-}
-
-fn take_answers(objects: &mut BTreeMap<ObjectKey, Followed>, rules: &Rules, changes: &ChangeSet) {
-    for entry in &changes.entries {
-        if let (Some(object), Some(answer)) =
-            (objects.get_mut(&ObjectKey::from(&entry.id)), &entry.answer)
-        {
-            (object.sight, object.looked) = (Some(Sight::of(answer, rules)), Some(Instant::now()));
-        }
-    }
-}
-
-/// What was known before stays known of objects that are as they were applied and were healthy; all others are looked
-/// at anew, as the event that told of their progress, or of their end, may have gone to the run before.
-fn take_known(objects: &mut BTreeMap<ObjectKey, Followed>, before: Option<Following>) {
-    for (key, old) in before.into_iter().flat_map(|before| before.objects) {
-        if let Some(object) = objects.get_mut(&key)
-            && object.sight.is_none()
-            && object.footing == Footing::Applied
-            && old.is_current()
-        {
-            object.sight = old.sight;
-            (object.looked, object.looks) = (old.looked, old.looks);
-            object.asked = old.asked;
-        }
-    }
 }
 
 impl Following {
@@ -299,6 +296,22 @@ impl Following {
         self.deadline = now + PATIENCE;
     }
 
+    /// A run that has written nothing gives no new time to objects that were followed before it.
+    async fn resume(&mut self, before: &Standing) {
+        let troubled = self.troubled();
+        if troubled.is_empty() || !troubled.iter().all(|(_, object)| object.is_known) {
+            return;
+        }
+        if before.is_healthy {
+            self.lose();
+        } else if before.lost.is_some() {
+            (self.lost, self.deadline) = (before.lost, before.deadline);
+        }
+        if matches!(self.verdict(), Verdict::Failed(_)) {
+            self.ask_pods().await;
+        }
+    }
+
     /// How long until the next look or verdict is due; none when only an event can bring news.
     pub fn due(&self, verdict: &Verdict) -> Option<Duration> {
         let now = Instant::now();
@@ -323,14 +336,4 @@ impl Following {
         }
         all
     }
-}
-
-/// The Jobs of a plan that Kubernetes deletes some time after they have ended.
-pub fn expiring(plan: &Plan) -> BTreeSet<ObjectKey> {
-    let expires = |step: &&Step| {
-        let ttl = ["spec", "ttlSecondsAfterFinished"];
-        step.id.group == "batch" && step.id.kind == "Job" && step.object.node.find(&ttl).is_some()
-    };
-    let jobs = plan.steps.iter().filter(expires);
-    jobs.map(|step| ObjectKey::from(&step.id)).collect()
 }

@@ -26,6 +26,8 @@ const PODS: usize = 50;
 pub(super) enum Footing {
     /// The run has applied it, or has found it as it would apply it.
     Applied,
+    /// It is ours, and was left as somebody has changed it.
+    Drifted,
     /// Others look after it.
     Foreign,
 }
@@ -40,6 +42,8 @@ pub(super) struct Followed {
     /// How often it was looked at since it was applied; the apply's answer does not count.
     pub(super) looks: u32,
     pub(super) asked: bool,
+    /// The run before followed it too.
+    pub(super) is_known: bool,
     /// It may go by itself once it has done its work.
     pub(super) expires: bool,
 }
@@ -65,6 +69,7 @@ impl Followed {
             looked: None,
             looks: 0,
             asked: false,
+            is_known: false,
             expires: false,
         }
     }
