@@ -80,15 +80,43 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Whether a text says that a field cannot change: of most kinds, of role bindings, of stateful sets.
+/// How API servers say that a field cannot change. There is no reason or code for it: every kind has words of its
+/// own, and rules of custom resources have their author's. What is only wrong must not be among them: such an object
+/// would be deleted, and could not be made again.
+const HELD: [&str; 18] = [
+    // Most kinds (`field is immutable`), claims and volumes (`is immutable after creation`), rules in definitions.
+    "is immutable",
+    "are immutable",
+    "immutable field",
+    // Kinds whose rules are declared: `field cannot be modified once set`.
+    "cannot be modified once set",
+    "cannot be cleared once set",
+    "cannot be set once created",
+    // Services.
+    "may not change once set",
+    "can not be unset",
+    // Priority classes, and rules in definitions.
+    "may not be changed",
+    "cannot be changed",
+    // Role bindings.
+    "cannot change roleref",
+    // Stateful sets.
+    "updates to statefulset spec for fields other than",
+    // Storage classes, and classes of volume attributes.
+    "updates to parameters are forbidden",
+    "updates to drivername are forbidden",
+    // Pods.
+    "pod updates may not change fields other than",
+    "pod updates may not add or remove containers",
+    "existing toleration can not be modified",
+    // Jobs with indexes.
+    "can only be modified in tandem with",
+];
+
+/// Whether a text says that a field cannot change.
 fn is_held(text: &str) -> bool {
-    const WORDS: [&str; 4] = [
-        "is immutable",
-        "immutable field",
-        "cannot change roleRef",
-        "updates to statefulset spec for fields other than",
-    ];
-    WORDS.iter().any(|words| text.contains(words))
+    let text = text.to_lowercase();
+    HELD.iter().any(|words| text.contains(words))
 }
 
 impl Refusal {
@@ -107,11 +135,14 @@ impl Refusal {
         self.code == 403
     }
 
-    /// A field that cannot change was to change: the one refusal that `force` answers by replacing the object.
-    /// API servers say so in words only.
+    /// Fields that cannot change were to change, and nothing else is wrong: the one refusal that `force` answers by
+    /// replacing the object. What would be refused as a new object too is left as it is.
     pub fn is_immutable(&self) -> bool {
-        self.code == 422
-            && (is_held(&self.message) || self.causes.iter().any(|cause| is_held(&cause.message)))
+        let is_held_alone = match self.causes.is_empty() {
+            true => is_held(&self.message),
+            false => self.causes.iter().all(|cause| is_held(&cause.message)),
+        };
+        self.code == 422 && is_held_alone
     }
 
     /// The fields that cannot change.
@@ -199,5 +230,92 @@ impl fmt::Display for ObjectError {
             write!(f, " ({})", self.reason)?;
         }
         write!(f, ": {}", self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(messages: &[&str]) -> Refusal {
+        let cause = |message: &&str| Cause {
+            message: (*message).to_owned(),
+            ..Cause::default()
+        };
+        Refusal {
+            code: 422,
+            causes: messages.iter().map(cause).collect(),
+            ..Refusal::default()
+        }
+    }
+
+    #[test]
+    fn what_says_that_a_field_cannot_change() {
+        let texts = [
+            r#"Invalid value: {"matchLabels":{"app":"web"}}: field is immutable"#,
+            "Forbidden: field is immutable when `immutable` is set",
+            "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+            "Forbidden: spec.persistentvolumesource is immutable after creation",
+            "Forbidden: resources for non-sidecar init containers are immutable",
+            r#"Invalid value: "object": Value is immutable"#,
+            "Invalid value: \"object\": Immutable field: spec.size",
+            "Invalid value: 3: field cannot be modified once set",
+            "Required value: field cannot be cleared once set",
+            "Forbidden: field cannot be set once created",
+            r#"Invalid value: ["None"]: may not change once set"#,
+            r#"Invalid value: []: primary clusterIP can not be unset"#,
+            r#"Invalid value: []: primary ipFamily can not be unset"#,
+            "Forbidden: may not be changed in an update.",
+            r#"Invalid value: "string": the class cannot be changed"#,
+            r#"Invalid value: {"kind":"Role","name":"b"}: cannot change roleRef"#,
+            "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template' are forbidden",
+            "Forbidden: updates to parameters are forbidden.",
+            "Forbidden: updates to driverName are forbidden.",
+            "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.tolerations`\n  core.PodSpec{",
+            "Forbidden: pod updates may not add or remove containers",
+            "Forbidden: existing toleration can not be modified except its tolerationSeconds",
+            "Invalid value: 5: can only be modified in tandem with spec.parallelism",
+        ];
+        for text in texts {
+            assert!(refusal(&[text]).is_immutable(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_wrong_is_not_to_be_replaced() {
+        let texts = [
+            "Invalid value: 70000: must be between 1 and 65535, inclusive",
+            "Required value",
+            r#"Unsupported value: "Sometimes": supported values: "Always", "Never""#,
+            "Forbidden: may not be set when `type` is 'ExternalName'",
+            "Forbidden: field can not be less than status.capacity",
+            r#"Invalid value: {"app":"web"}: `selector` does not match template `labels`"#,
+            "Invalid value: 0: must be greater than or equal to 1",
+            "Forbidden: cannot be set for a windows pod",
+        ];
+        for text in texts {
+            assert!(!refusal(&[text]).is_immutable(), "{text}");
+        }
+        let mixed = refusal(&[
+            r#"Invalid value: ["None"]: may not change once set"#,
+            texts[0],
+        ]);
+        assert!(!mixed.is_immutable());
+        let elsewhere = Refusal {
+            code: 403,
+            message: "field is immutable".to_owned(),
+            ..Refusal::default()
+        };
+        assert!(!elsewhere.is_immutable());
+    }
+
+    #[test]
+    fn a_refusal_without_causes_says_it_in_its_message() {
+        let bare = Refusal {
+            code: 422,
+            message: "Secret \"sealed\" is invalid: data: Forbidden: field is immutable".to_owned(),
+            ..Refusal::default()
+        };
+        assert!(bare.is_immutable() && bare.immutable_fields().is_empty());
     }
 }

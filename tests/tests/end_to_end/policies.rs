@@ -1,6 +1,6 @@
 //! What the spec and the flags allow: deletion policies, force, other namespaces, jobs, rings.
 
-use kube::api::ApiResource;
+use kube::api::{Api, ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use weir_tests::Scene;
 use weir_tests::objects::{config_map, kind, kustomization_kind};
@@ -89,6 +89,80 @@ async fn an_immutable_secret_is_an_error_or_by_force_replaced() {
     let after = scene.get(&secret_kind(), "sealed").await;
     assert_ne!(after.metadata.uid, before.metadata.uid);
     assert_eq!(after.data["data"]["key"], "aHVudGVyMg==");
+}
+
+/// A Service, a Pod and a PriorityClass, each with the value of a field that cannot change.
+fn held(class: &str, address: Value, command: &str, value: u32) -> String {
+    let objects = [
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
+            "spec": { "clusterIP": address, "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "one" },
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{ "name": "one", "image": "nginx:1.29", "command": [command] }],
+            },
+        }),
+        json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": { "name": class }, "value": value,
+        }),
+    ];
+    objects.map(|object| object.to_string()).join("\n---\n")
+}
+
+/// The unique ids of these objects.
+async fn held_uids(scene: &Scene, class: &str) -> [Option<String>; 3] {
+    let service = scene.get(&kind("", "v1", "Service"), "web").await;
+    let pod = scene.get(&kind("", "v1", "Pod"), "one").await;
+    let classes = kind("scheduling.k8s.io", "v1", "PriorityClass");
+    let classes: Api<DynamicObject> = Api::all_with(scene.client.clone(), &classes);
+    let class = classes.get(class).await.unwrap();
+    [service, pod, class].map(|object| object.metadata.uid)
+}
+
+#[tokio::test]
+async fn what_cannot_change_is_replaced_by_force_whatever_the_words() {
+    let scene = Scene::start("held").await;
+    let class = scene.namespace.clone();
+    let write = |text: String| scene.repository.write("app/held.yaml", text);
+    write(held(&class, Value::Null, "first", 1));
+    let first = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    scene.sync("app", "./app", json!({})).await;
+    scene.ready("app", &first).await;
+    let before = held_uids(&scene, &class).await;
+
+    write(held(&class, json!("None"), "second", 2));
+    let second = scene.publish("second").await;
+    let said = scene.failed("app", "ReconciliationFailed").await;
+    for name in ["Service/", "Pod/", "PriorityClass/"] {
+        assert!(said.contains(name), "{said}");
+    }
+    assert_eq!(held_uids(&scene, &class).await, before);
+
+    let force = json!({ "spec": { "force": true } });
+    scene.merge(&kustomization_kind(), "app", force).await;
+    scene.ready("app", &second).await;
+    let after = held_uids(&scene, &class).await;
+    let mut pairs = before.iter().zip(&after);
+    assert!(pairs.all(|(before, after)| before != after), "{after:?}");
+    let service = scene.get(&kind("", "v1", "Service"), "web").await;
+    assert_eq!(service.data["spec"]["clusterIP"], "None");
+
+    // What is wrong in itself would be gone for good.
+    write(held(&class, json!("10.0.0.300"), "second", 2));
+    scene.publish("third").await;
+    let wrong = |object: &DynamicObject| match message(object).contains("10.0.0.300") {
+        true => Ok(()),
+        false => Err("it does not say so"),
+    };
+    scene
+        .until("it is refused", &kustomization_kind(), "app", wrong)
+        .await;
+    assert_eq!(held_uids(&scene, &class).await, after);
 }
 
 #[tokio::test]
