@@ -13,6 +13,7 @@ use super::discovery::Resource;
 use super::error::{Error, Refusal};
 use super::owner::Owner;
 use super::plan::Step;
+use super::transport::innermost;
 
 /// As long as Flux waits.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -88,7 +89,7 @@ async fn watch(
 ) -> Result<(), String> {
     let mut events = std::pin::pin!(events);
     while !waiting.is_empty() {
-        let event = events.try_next().await.map_err(|error| error.to_string())?;
+        let event = events.try_next().await.map_err(|error| innermost(&error))?;
         let Some(Event::Apply(object) | Event::InitApply(object)) = event else {
             continue;
         };

@@ -5,8 +5,10 @@ use serde_json::json;
 use weir_tests::objects::{
     config_map, deployment, git_repository, kind, kustomization_file, kustomization_kind, object,
 };
-use weir_tests::scene::{SOURCE, condition, config_map_kind, deployment_kind};
-use weir_tests::{Call, ControlPlane, ControlPlaneOptions, GitServerOptions, Scene, Weir};
+use weir_tests::scene::{PATIENCE, SOURCE, condition, config_map_kind, deployment_kind};
+use weir_tests::{
+    Call, ControlPlane, ControlPlaneOptions, GitServerOptions, Scene, Weir, eventually,
+};
 
 /// A scene on a control plane with an audit log that nobody else writes to.
 async fn alone(word: &str) -> (ControlPlane, Scene) {
@@ -21,11 +23,11 @@ async fn alone(word: &str) -> (ControlPlane, Scene) {
     (control_plane, scene)
 }
 
-/// Lets an account do everything with ConfigMaps and Deployments in the namespace.
-async fn allow(scene: &Scene, name: &str) {
+/// Lets an account do this with ConfigMaps and Deployments in the namespace.
+async fn allow(scene: &Scene, name: &str, verbs: &[&str]) {
     let role = kind("rbac.authorization.k8s.io", "v1", "Role");
     let binding = kind("rbac.authorization.k8s.io", "v1", "RoleBinding");
-    let all = json!([{ "apiGroups": ["", "apps"], "resources": ["configmaps", "deployments"], "verbs": ["*"] }]);
+    let all = json!([{ "apiGroups": ["", "apps"], "resources": ["configmaps", "deployments"], "verbs": verbs }]);
     scene
         .create(&object(&role, name, json!({ "rules": all })))
         .await;
@@ -64,7 +66,7 @@ fn is_its_own(call: &Call) -> bool {
 #[tokio::test]
 async fn all_that_is_done_for_an_account_is_done_in_its_name() {
     let (control_plane, scene) = alone("identity").await;
-    allow(&scene, "deployer").await;
+    allow(&scene, "deployer", &["*"]).await;
     let write = |value: &str, files: &[&str]| {
         scene
             .repository
@@ -142,6 +144,61 @@ async fn all_that_is_done_for_an_account_is_done_in_its_name() {
         assert!(was_asked(verb, name), "{verb} {name}");
     }
     assert!(others.iter().any(|call| call.is_dry_run()));
+}
+
+/// A ConfigMap that goes only when somebody lets it.
+fn kept(name: &str) -> String {
+    let metadata = json!({ "name": name, "finalizers": ["weir.example.org/keep"] });
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata }).to_string()
+}
+
+/// Waits until an account has asked so often for objects of its namespace with a verb.
+async fn until_asked(scene: &Scene, account: &str, verb: &str, times: usize) {
+    let log = ControlPlane::shared().audit_log().unwrap();
+    let account = format!("system:serviceaccount:{}:{account}", scene.namespace);
+    let is_it = |call: &Call| {
+        let is_theirs = call.impersonated.as_deref() == Some(account.as_str());
+        is_theirs && call.verb == verb && call.namespace == scene.namespace
+    };
+    eventually(PATIENCE, "it waits", async || {
+        let mut calls = log.since(0, ControlPlane::WEIR);
+        calls.retain(is_it);
+        (calls.len() >= times).then_some(()).ok_or(calls.len())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_of_one_namespace_waits_for_the_end_of_its_objects() {
+    let scene = Scene::start("waits-for-end").await;
+    // The second may not list: it has to look, once before the deletion and then again and again.
+    let accounts = [
+        ("watches", &["*"][..], "watch", 1),
+        ("looks", &["get", "create", "patch", "delete"][..], "get", 3),
+    ];
+    for (name, verbs, ..) in accounts {
+        allow(&scene, name, verbs).await;
+        let path = format!("{name}/one.yaml");
+        scene.repository.write(&path, kept(name));
+    }
+    let commit = scene.repository.publish("first");
+    scene.source(json!({})).await;
+    for (name, _, verb, times) in accounts {
+        let spec = json!({ "serviceAccountName": name, "deletionPolicy": "WaitForTermination" });
+        scene.sync(name, &format!("./{name}"), spec).await;
+        scene.ready(name, &commit).await;
+        scene.delete(&kustomization_kind(), name).await;
+        until_asked(&scene, name, verb, times).await;
+        assert!(scene.find(&kustomization_kind(), name).await.is_some());
+        let free = json!({ "metadata": { "finalizers": null } });
+        scene.merge(&config_map_kind(), name, free).await;
+        scene.gone(&kustomization_kind(), name).await;
+        assert!(scene.find(&config_map_kind(), name).await.is_none());
+    }
+    let events = scene.api(&kind("", "v1", "Event"));
+    let events = events.list(&Default::default()).await.unwrap();
+    let mut texts = events.iter().map(|event| event.data["message"].to_string());
+    assert!(!texts.any(|text| text.contains("failed to wait")));
 }
 
 #[tokio::test]
