@@ -11,7 +11,7 @@ use super::client::{ApplyMode, Client, Written};
 use super::error::{Act, Error, ObjectError, Refusal};
 use super::held_fields;
 use super::ignore::{adopt, without};
-use super::live::{ObjectKey, Proof};
+use super::live::{ObjectKey, Proof, Shows};
 use super::managed_fields::{
     TakenOver, last_writer, own_entry, own_fields, rivals, taken_over_digest,
 };
@@ -57,7 +57,10 @@ pub(super) fn proof(step: &Step, answer: &Value, managers: &[TakenOver]) -> Proo
         resource_version: text("resourceVersion").into(),
         own: own_entry(answer),
         taken_over: taken_over_digest(answer, managers),
-        of_presence: Settings::of_node(&step.object.node).ssa == Ssa::IfNotPresent,
+        shows: match Settings::of_node(&step.object.node).ssa {
+            Ssa::IfNotPresent => Shows::Presence,
+            Ssa::Override | Ssa::Merge | Ssa::Ignore => Shows::Content,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use overlay::ObjectId;
 
 use super::managed_fields::{Digest, OwnEntry};
 use super::owner::Owner;
+use super::plan::Skip;
 
 /// An object's group, kind, namespace and name: the version it is asked for in does not make another object.
 ///
@@ -74,6 +75,8 @@ pub struct Observed {
     pub deleting: bool,
     /// Whether a controller has written into its status which generation it has seen.
     pub reported: bool,
+    /// Why it asks to be left alone, when it does.
+    pub left_alone: Option<Skip>,
 }
 
 /// What a successful apply left behind: while the live object agrees with it, the object needs no request.
@@ -89,8 +92,19 @@ pub struct Proof {
     pub own: Option<OwnEntry>,
     /// Entries of managers to take over that were left, or appeared in the answer.
     pub taken_over: Option<Digest>,
-    /// Whether it shows only that the object is there (`ssa: IfNotPresent`): its content may be anybody's.
-    pub of_presence: bool,
+    /// What of the object it shows.
+    pub shows: Shows,
+}
+
+/// What a proof shows of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// That it is as it was sent.
+    Content,
+    /// That it is there (`ssa: IfNotPresent`): its content may be anybody's.
+    Presence,
+    /// That it asked to be left alone: its content may be anybody's until it does so no more.
+    LeftAlone,
 }
 
 /// The proofs of one Kustomization's objects.
@@ -122,6 +136,8 @@ pub enum Drift {
     TakenOver,
     /// The kind keeps no managed fields, and something was written.
     Written,
+    /// It no longer asks to be left alone, and may be anything by now.
+    Released,
 }
 
 impl Drift {
@@ -216,14 +232,29 @@ impl Observed {
 impl Proof {
     /// Shows that an object is there, whatever others have made of it.
     pub(super) fn of_presence(desired: Digest, uid: Uid) -> Self {
+        Self::without_content(desired, uid, Shows::Presence)
+    }
+
+    /// Shows that an object asks to be left alone; `applied` is the digest of what was sent last, if anything was.
+    pub(super) fn left_alone(applied: Option<Digest>, uid: Uid) -> Self {
+        let applied = applied.unwrap_or_else(|| Digest::of(b""));
+        Self::without_content(applied, uid, Shows::LeftAlone)
+    }
+
+    fn without_content(desired: Digest, uid: Uid, shows: Shows) -> Self {
         Self {
             desired,
             uid,
             resource_version: EcoString::new(),
             own: None,
             taken_over: None,
-            of_presence: true,
+            shows,
         }
+    }
+
+    /// Whether it says anything to who wants this of the object. What is left alone is so whatever is wanted.
+    pub(super) fn counts_for(&self, wanted: Digest) -> bool {
+        self.desired == wanted || self.shows == Shows::LeftAlone
     }
 
     /// Compares the live object with what was applied; none when it still agrees.
@@ -231,12 +262,19 @@ impl Proof {
         let Some(observed) = observed else {
             return Some(Drift::Missing);
         };
-        if self.of_presence {
+        if self.shows == Shows::Presence {
             return None;
         }
         if observed.uid != self.uid {
             return Some(Drift::Replaced);
         }
+        if self.shows == Shows::LeftAlone {
+            return observed.left_alone.is_none().then_some(Drift::Released);
+        }
+        self.drift_of_content(owner, observed)
+    }
+
+    fn drift_of_content(&self, owner: &Owner, observed: &Observed) -> Option<Drift> {
         if observed.deleting {
             return Some(Drift::Deleting);
         }
@@ -292,6 +330,7 @@ mod tests {
             has_managed_fields: true,
             deleting: false,
             reported: false,
+            left_alone: None,
         }
     }
 
@@ -303,7 +342,7 @@ mod tests {
             resource_version: "9".into(),
             own: entry(b"a"),
             taken_over: None,
-            of_presence: false,
+            shows: Shows::Content,
         };
         let other = Owner {
             name: "other".into(),
@@ -378,6 +417,29 @@ mod tests {
             ..observed()
         };
         assert_eq!(proof.drift(&owner(), Some(&anybody_s)), None);
+        assert_eq!(proof.drift(&owner(), None), Some(Drift::Missing));
+    }
+
+    #[test]
+    fn what_is_left_alone_is_drift_when_it_is_so_no_more() {
+        let proof = Proof::left_alone(None, "1".into());
+        let left = Observed {
+            own: None,
+            taken_over: Some(Digest::of(b"k")),
+            left_alone: Some(Skip::ReconcileDisabled),
+            ..observed()
+        };
+        assert_eq!(proof.drift(&owner(), Some(&left)), None);
+        assert!(proof.counts_for(Digest::of(b"anything")));
+        let released = Observed {
+            left_alone: None,
+            ..left.clone()
+        };
+        assert!(!left.agrees(&released));
+        assert_eq!(
+            proof.drift(&owner(), Some(&released)),
+            Some(Drift::Released)
+        );
         assert_eq!(proof.drift(&owner(), None), Some(Drift::Missing));
     }
 }

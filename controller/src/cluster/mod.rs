@@ -28,6 +28,7 @@ mod in_flight;
 mod in_force;
 pub mod inventory;
 pub mod kubeconfig;
+mod left_alone;
 mod limit;
 pub mod live;
 pub mod managed_fields;

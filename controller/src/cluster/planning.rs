@@ -12,8 +12,9 @@ use super::error::{Act, Error, ObjectError};
 use super::held_fields;
 use super::ignore::ignored;
 use super::in_flight::in_order;
+use super::left_alone;
 use super::limit::when_nobody_else_asks;
-use super::live::{Drift, ObjectKey, Observed, Proof};
+use super::live::{Drift, ObjectKey, Observed, Proof, Shows};
 use super::managed_fields::Digest;
 use super::may_apply::MayApply;
 use super::normalise::normalise;
@@ -268,12 +269,15 @@ async fn decide(
     let owner = plan.owner.clone();
     let decided = steps.iter_mut().map(|step| {
         let needed = by_rule(step, &owner, known, pending);
+        let owner = &owner;
         async move {
-            match needed {
+            let result = match needed {
                 Needed::DryRun => checker.check(step).await,
                 Needed::Look => checker.look(step).await,
-                Needed::Nothing => Ok(Vec::new()),
-            }
+                Needed::Nothing => return Ok(Vec::new()),
+            };
+            left_alone::note(step, owner, known);
+            result
         }
     });
     let results = match (known.can_wait, known.beside.approximates) {
@@ -324,7 +328,7 @@ fn by_rule(
     let proof = known
         .proofs
         .get(&key)
-        .filter(|proof| proof.desired == step.digest);
+        .filter(|proof| proof.counts_for(step.digest));
     let recalled = recall(step, known, &key, observed.as_ref());
     let proof = proof.cloned().or(recalled);
     let drift = proof
@@ -332,7 +336,8 @@ fn by_rule(
         .map(|proof| proof.drift(owner, observed.as_ref()));
     match drift {
         Some(None) => {
-            step.action = Action::Unchanged;
+            let asks = observed.and_then(|observed| observed.left_alone);
+            step.action = left_alone::action(proof.as_ref(), asks);
             step.proof = proof;
             return Needed::Nothing;
         }
@@ -369,14 +374,17 @@ fn recall(
     let own = observed.own.as_ref()?;
     let fields = serde_json::from_str(&fields).ok()?;
     let object = to_json(&step.object.node, Secrets::Masked);
-    let is_theirs = own.time <= recorded.ended && observed.taken_over.is_none();
+    // What a commit wanted of an object that is left alone was never applied, whatever the status says.
+    let is_theirs = own.time <= recorded.ended
+        && observed.taken_over.is_none()
+        && observed.left_alone.is_none();
     (is_theirs && held_fields::holds(&fields, &object)).then(|| Proof {
         desired: step.digest,
         uid: observed.uid,
         resource_version: observed.resource_version.clone(),
         own: observed.own.clone(),
         taken_over: None,
-        of_presence: false,
+        shows: Shows::Content,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What an object says about its own treatment, in annotations or labels.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use overlay::yaml::Node;
 use serde_json::Value;
 
@@ -46,6 +47,17 @@ impl Settings {
     /// Those of a live object.
     pub(super) fn of_json(object: &Value) -> Self {
         Self::read(|section, key| object["metadata"][section][key].as_str())
+    }
+
+    /// Those of a live object of which no more than the metadata is known.
+    pub(super) fn of_metadata(metadata: &ObjectMeta) -> Self {
+        Self::read(|section, key| {
+            let texts = match section {
+                "labels" => metadata.labels.as_ref(),
+                _ => metadata.annotations.as_ref(),
+            };
+            texts?.get(key).map(String::as_str)
+        })
     }
 
     fn read<'a>(lookup: impl Fn(&str, &str) -> Option<&'a str>) -> Self {

@@ -22,6 +22,7 @@ use super::managed_fields::{
     TakenOver, has_managed_fields, is_reported, own_entry, own_fields, taken_over_digest,
 };
 use super::owner::{NAME_LABEL, Owner};
+use super::settings::Settings;
 
 /// How long a watch that may not be opened waits before it asks again.
 const FORBIDDEN_DELAY: Duration = Duration::from_secs(60);
@@ -46,7 +47,8 @@ pub enum How {
     /// It was written, but nothing that proofs look at changed: its status, or other managers' fields. Of
     /// interest to health only.
     Touched,
-    /// Something that proofs look at changed, or it was not seen before: compare it with its proof.
+    /// Something that proofs look at changed (its asking to be left alone is such a thing), or it was not seen
+    /// before: compare it with its proof.
     Altered,
     /// It was deleted or lost its labels.
     Gone,
@@ -375,5 +377,6 @@ fn observed(object: &Metadata, managers: &[TakenOver]) -> Observed {
         has_managed_fields: has_managed_fields(&value),
         deleting: metadata.deletion_timestamp.is_some(),
         reported: is_reported(&value),
+        left_alone: Settings::of_metadata(metadata).left_alone(),
     }
 }

@@ -222,6 +222,65 @@ async fn an_object_out_of_reconciling_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_no_longer_out_of_reconciling_is_put_right() {
+    let proxy = FaultProxy::start(ControlPlane::shared(), ControlPlane::WEIR);
+    let scene = deployed_through(&proxy, "released", json!({})).await;
+    let edit = async |patch: Value| {
+        let kind = config_map_kind();
+        scene.merge_as("op", &kind, "settings", patch).await;
+    };
+    let says = |key: &str, value: Value| {
+        let key = format!("kustomize.toolkit.fluxcd.io/{key}");
+        json!({ "metadata": { "annotations": { key: value } } })
+    };
+    let of_settings = |line: &RequestLine| line.path.ends_with("/configmaps/settings");
+    let requests = || proxy.requests().into_iter().filter(of_settings).count();
+    for (key, value) in [("reconcile", "disabled"), ("ssa", "Ignore")] {
+        let before = silent(&requests).await;
+        edit(says(key, json!(value))).await;
+        edit(json!({ "data": { "level": "high" } })).await;
+        eventually(PATIENCE, "it is looked at", async || {
+            (requests() > before).then_some(()).ok_or("it is not")
+        })
+        .await;
+        let looks = silent(&requests).await;
+
+        // What else is written while it is left alone starts nothing.
+        for level in ["higher", "highest"] {
+            edit(json!({ "data": { "level": level, "other": level } })).await;
+        }
+        assert_eq!(silent(&requests).await, looks);
+        let settings = scene.get(&config_map_kind(), "settings").await;
+        assert_eq!(settings.data["data"]["level"], "highest");
+
+        edit(says(key, Value::Null)).await;
+        until_level(&scene, "low").await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_while_an_object_was_left_alone_is_applied_afterwards() {
+    let scene = deployed("caught-up").await;
+    let disabled = |value: Value| json!({ "metadata": { "annotations": { "kustomize.toolkit.fluxcd.io/reconcile": value } } });
+    let kind = config_map_kind();
+    scene
+        .merge_as("op", &kind, "settings", disabled(json!("disabled")))
+        .await;
+    for level in ["medium", "higher"] {
+        let text = config_map("settings", "level", level);
+        scene.repository.write("app/settings.yaml", text);
+        let commit = scene.publish(level).await;
+        scene.ready("app", &commit).await;
+        let settings = scene.get(&kind, "settings").await;
+        assert_eq!(settings.data["data"]["level"], "low");
+    }
+    scene
+        .merge_as("op", &kind, "settings", disabled(Value::Null))
+        .await;
+    until_level(&scene, "higher").await;
+}
+
+#[tokio::test]
 async fn what_copies_our_labels_and_is_in_no_inventory_is_left_alone() {
     let scene = Scene::start("copies").await;
     let service = json!({
