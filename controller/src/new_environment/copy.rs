@@ -7,6 +7,7 @@ use sops::Format;
 use super::documents;
 use super::listing;
 use super::platform::Written;
+use super::renamed::renamed;
 use super::{DraftError, Request};
 use crate::promotion::overlaid::Changes;
 
@@ -46,8 +47,8 @@ pub(super) fn copied(tree: &dyn Tree, request: &Request<'_>) -> Result<Copied, D
                 }),
                 false => match text_of(&bytes, &file, others) {
                     Some(Ok(text)) => {
-                        let text = renamed(&text, request).into_bytes();
-                        copied.changes.insert(target, Some(text));
+                        let text = renamed(tree, request, &file, &text)?;
+                        copied.changes.insert(target, Some(text.into_bytes()));
                     }
                     Some(Err(bytes)) => drop(copied.changes.insert(target, Some(bytes))),
                     None => emptied.push(target),
@@ -91,52 +92,4 @@ pub(super) fn files_below(tree: &dyn Tree, folder: &str) -> Result<Vec<String>, 
         }
     }
     Ok(files)
-}
-
-/// The text with the new folders and the new name in the place of the model's.
-pub(super) fn renamed(text: &str, request: &Request<'_>) -> String {
-    let folders = request.places.pairs.iter();
-    let text = folders.fold(text.to_owned(), |text, (from, to)| {
-        words_replaced(&text, from, to)
-    });
-    words_replaced(&text, &request.model.name, request.name)
-}
-
-/// Puts one text in the place of another, where that is no part of a longer word.
-pub(super) fn words_replaced(text: &str, old: &str, new: &str) -> String {
-    let is_part = |char: char| char.is_alphanumeric() || char == '_';
-    let (mut done, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(at) = rest.find(old).filter(|_| !old.is_empty()) {
-        let before = rest[..at]
-            .chars()
-            .next_back()
-            .or(done.chars().next_back().filter(|_| at == 0));
-        let behind = &rest[at + old.len()..];
-        let whole = !before.is_some_and(is_part) && !behind.chars().next().is_some_and(is_part);
-        done.push_str(&rest[..at]);
-        done.push_str(if whole { new } else { old });
-        rest = behind;
-    }
-    done + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words_replaced;
-
-    #[test]
-    fn whole_words_only_are_replaced() {
-        for (text, want) in [
-            ("path: ./envs/prod-eu", "path: ./envs/prod-ap"),
-            ("prod-eu prod-eu.example.com", "prod-ap prod-ap.example.com"),
-            (
-                "prod-eu2 xprod-eu prod_prod-eu",
-                "prod-eu2 xprod-eu prod_prod-eu",
-            ),
-            ("prod-euprod-eu", "prod-euprod-eu"),
-            ("", ""),
-        ] {
-            assert_eq!(words_replaced(text, "prod-eu", "prod-ap"), want, "{text}");
-        }
-    }
 }

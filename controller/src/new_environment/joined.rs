@@ -6,8 +6,8 @@ use overlay::path::base;
 use overlay::yaml::{Dialect, Node, read_documents};
 use overlay::{EntryKind, Tree, TreeError};
 
-use super::copy::renamed;
 use super::platform::{Platform, Written};
+use super::renamed::{renamed, words_replaced};
 use super::{DraftError, Request, documents, listing};
 use crate::promotion::overlaid::Changes;
 
@@ -27,8 +27,8 @@ pub(super) fn joined(
     for (file, lines) in files {
         let bytes = tree.read(file)?;
         let text = String::from_utf8_lossy(&bytes);
-        let new = made(&text, &lines, &platform.own, request);
-        let other = renamed(file, request);
+        let new = made(tree, file, &text, &lines, &platform.own, request)?;
+        let other = called(file, platform, request);
         let is_models_alone = documents::without(&text, &lines).is_none();
         let list = match is_models_alone && other != file && tree.kind(&other)?.is_none() {
             true => listed(tree, file, &other)?,
@@ -64,13 +64,31 @@ fn listed(tree: &dyn Tree, file: &str, new: &str) -> Result<Option<Changes>, Tre
     Ok(Some(Changes::new()))
 }
 
+/// The file of the cluster that is called after the new environment; the cluster's folder may be called after the model.
+fn called(file: &str, platform: &Platform, request: &Request<'_>) -> String {
+    let rest = file.strip_prefix(&platform.path).unwrap_or(file);
+    let folder = &file[..file.len() - rest.len()];
+    format!(
+        "{folder}{}",
+        words_replaced(rest, &request.model.name, request.name)
+    )
+}
+
 /// The model's documents for the new environment, each under a name of its own.
-fn made(text: &str, lines: &[u32], own: &[Written], request: &Request<'_>) -> String {
-    let documents = documents::only(text, lines);
-    let documents = documents
-        .iter()
-        .map(|document| with_own_names(renamed(document, request), own, base(request.name)));
-    documents.collect::<Vec<_>>().join("---\n")
+fn made(
+    tree: &dyn Tree,
+    file: &str,
+    text: &str,
+    lines: &[u32],
+    own: &[Written],
+    request: &Request<'_>,
+) -> Result<String, TreeError> {
+    let mut made = Vec::new();
+    for document in documents::only(text, lines) {
+        let document = renamed(tree, request, file, &document)?;
+        made.push(with_own_names(document, own, base(request.name)));
+    }
+    Ok(made.join("---\n"))
 }
 
 /// Names that the new ones would share with the model's get another ending, in `dependsOn` too.

@@ -7,7 +7,7 @@ use overlay::Object;
 use overlay::path::base;
 
 use super::Places;
-use super::copy::words_replaced;
+use super::renamed::words_replaced;
 use crate::environments::{Built, Environment, Leaf, LeafName, Outcome};
 
 /// The model under the new name, and the new environment. Of a cluster that both share only what is each one's own.

@@ -15,6 +15,7 @@ mod likeness;
 mod listing;
 mod places;
 mod platform;
+mod renamed;
 mod rules;
 mod secrets;
 mod to_fill_in;

@@ -97,3 +97,19 @@ fn an_old_repository_keeps_its_files_and_gets_the_clusters_that_it_lacks() {
         said.err
     );
 }
+
+#[test]
+fn an_environment_is_made_after_one_that_is_called_as_its_stage() {
+    let work = repository();
+    printed(work.path(), &["init"], 0);
+    work.commit("laid out");
+    let arguments = ["env", "create", "prod-eu", "--like", "prod"];
+    let text = printed(work.path(), &arguments, 0);
+    assert!(!text.contains("another repository"), "{text}");
+    let read = |path: &str| fs::read_to_string(work.path().join(path)).unwrap();
+    assert!(read("clusters/prod-eu/apps.yaml").contains("path: ./envs/prod-eu\n"));
+    assert!(read("envs/prod-eu/kustomization.yaml").contains("- ../../stages/prod\n"));
+    assert!(read("envs/prod-eu/env-config.yaml").contains("environment: prod-eu\n"));
+    let lint = weir(work.path(), &["lint"]);
+    assert_eq!(lint.code, 0, "{}", lint.out);
+}

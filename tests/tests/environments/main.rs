@@ -14,6 +14,7 @@ mod forms;
 mod golden;
 mod keeping;
 mod laying_out;
+mod likeness;
 mod linting;
 mod moves;
 mod offline;

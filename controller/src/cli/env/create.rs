@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anstream::{eprintln, print};
 use overlay::Tree;
+use overlay::path::is_within;
 use sops::Keyring;
 
 use super::key::KeyFlags;
@@ -14,7 +15,7 @@ use crate::cli::secrets::{Keys, now};
 use crate::cli::{Exit, Failure, Outcome};
 use crate::comparison::show::visible;
 use crate::comparison::text::{self, Detail};
-use crate::comparison::{Scope, compare};
+use crate::comparison::{Problem, Scope, compare};
 use crate::environments::{self, Environment, Graph, Settings};
 use crate::new_environment::{
     Draft, DraftError, Places, Request, Values, clash, draft, places, sides,
@@ -194,6 +195,12 @@ fn difference(
             args.name
         )));
     };
+    if let Some(folder) = unreached(new, places) {
+        return Err(Failure::new(format!(
+            "nothing of {} would lead to {folder}; nothing was written",
+            new.name
+        )));
+    }
     if let Some((id, ours, theirs)) = clash(&after, new) {
         return Err(Failure::with_hint(
             format!(
@@ -209,7 +216,11 @@ fn difference(
         after.only(&own, &new.name, &new.path),
     );
     let comparison = compare(&before, &after, &settings.marker, &Scope::All);
-    if comparison.breaks() {
+    // What the model does not build either is no model of it, and what leaves the repository was not found in it.
+    if comparison
+        .leaves()
+        .any(|leaf| is_broken(leaf.problem.as_ref()))
+    {
         eprintln!("{}", text::render(&comparison, Detail::Leaves));
         return Err(Failure::new(format!(
             "{} would not build; nothing was written",
@@ -222,6 +233,23 @@ fn difference(
         visible(&model.name)
     );
     Ok(head + &text::render(&comparison, Detail::Leaves))
+}
+
+fn is_broken(problem: Option<&Problem>) -> bool {
+    matches!(
+        problem,
+        Some(Problem::Breaks(_) | Problem::StaysBroken(_) | Problem::MovesOut(_))
+    )
+}
+
+/// A new folder that the environment is not made of.
+fn unreached<'p>(new: &Environment, places: &'p Places) -> Option<&'p str> {
+    let is_reached = |to: &str| {
+        let mut leaves = new.leaves.iter();
+        is_within(&new.path, to) || leaves.any(|leaf| is_within(&leaf.path, to))
+    };
+    let folders = places.pairs.iter().map(|(_, to)| to.as_str());
+    folders.into_iter().find(|to| !is_reached(to))
 }
 
 /// What was written, and what is left to do.
