@@ -58,6 +58,9 @@ fn wish(text: &str) -> Result<Wish, String> {
 
 /// Looks at what is there, and writes what is not.
 pub(super) fn run(args: &Args) -> Outcome {
+    if let Some(recipient) = &args.recipient {
+        super::env::check(recipient)?;
+    }
     let folder = args.fleet.folder()?;
     let tree = args.fleet.open(None)?;
     let settings = args.fleet.settings()?;

@@ -99,6 +99,25 @@ fn an_old_repository_keeps_its_files_and_gets_the_clusters_that_it_lacks() {
 }
 
 #[test]
+fn what_nothing_can_be_encrypted_for_is_not_written() {
+    let work = repository();
+    for (recipient, want) in [
+        ("AGE-SECRET-KEY-1QQQQ", "that is a private key"),
+        ("garbage", "garbage"),
+    ] {
+        let said = weir(work.path(), &["init", "--recipient", recipient]);
+        assert!(
+            said.code == 1 && said.err.contains(want),
+            "{}{}",
+            said.out,
+            said.err
+        );
+        assert!(!said.err.contains("1QQQQ"), "{}", said.err);
+        assert_eq!(work.git(&["status", "--porcelain"]), "");
+    }
+}
+
+#[test]
 fn an_environment_is_made_after_one_that_is_called_as_its_stage() {
     let work = repository();
     printed(work.path(), &["init"], 0);

@@ -48,6 +48,7 @@ impl KeyFlags {
     /// The key to encrypt for. Nothing is kept yet; what would refuse it later does so now.
     pub(super) fn key(&self) -> Result<Key, Failure> {
         if let Some(recipient) = &self.recipient {
+            super::check(recipient)?;
             return Ok(Key {
                 recipient: recipient.clone(),
                 identity: None,

@@ -2,6 +2,9 @@
 
 mod create;
 mod key;
+mod recipient;
+
+pub(super) use recipient::check;
 
 use super::Outcome;
 
