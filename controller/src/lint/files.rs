@@ -61,7 +61,8 @@ impl File {
     }
 }
 
-/// All files below the root; of those that are kept, when that is said. What begins with a dot belongs to tools.
+/// All files below the root; of those that are kept, when that is said. What begins with a dot belongs to tools: it is
+/// looked at as text, and holds no documents.
 pub(super) fn files(
     tree: &dyn Tree,
     kept: Option<&BTreeSet<String>>,
@@ -83,7 +84,7 @@ fn search(
     }
     for entry in tree.list(folder)? {
         let path = join(folder, &entry.name);
-        if entry.name.starts_with('.') {
+        if entry.name == ".git" {
             continue;
         }
         match entry.kind {
@@ -102,8 +103,10 @@ fn search(
 fn file(path: String, bytes: Arc<[u8]>) -> File {
     let format = Format::of_name(&path).or_else(|| Format::of_content(&bytes));
     let is_encrypted = format.is_some_and(|format| sops::is_encrypted(&bytes, format));
-    let is_text = matches!(format, Some(Format::Yaml | Format::Json));
-    let documents = match is_text || KUSTOMIZATION_FILES.contains(&overlay::path::base(&path)) {
+    let is_text = matches!(format, Some(Format::Yaml | Format::Json))
+        || KUSTOMIZATION_FILES.contains(&overlay::path::base(&path));
+    let is_hidden = path.split('/').any(|part| part.starts_with('.'));
+    let documents = match is_text && !is_hidden {
         true => read_documents(&bytes, 0, Dialect::Kustomize).unwrap_or_default(),
         false => Vec::new(),
     };

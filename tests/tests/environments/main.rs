@@ -19,5 +19,6 @@ mod linting;
 mod moves;
 mod offline;
 mod said;
+mod secrets_linted;
 mod shapes;
 mod warm;
