@@ -15,6 +15,7 @@ mod plaintext_secret;
 pub mod policy;
 pub mod print;
 mod schema;
+mod secret_values;
 mod site;
 mod unpinned_image;
 mod unreferenced_file;

@@ -8,19 +8,22 @@ use sops::{Recipe, Recipient, Rule};
 
 use super::files::File;
 use super::fix::Fix;
+use super::secret_values::{Lies, Readable, readable};
 use super::{Finding, Site};
 
 /// How private keys begin.
 const PRIVATE_KEYS: [&str; 2] = ["AGE-SECRET-KEY-", "PRIVATE KEY-----"];
 
-/// Looks through all files that nobody encrypted.
+/// Looks through all files: an encrypted one may hold values that nobody encrypted.
 pub(super) fn find(site: &Site<'_>) -> Result<Vec<Finding>, TreeError> {
     let mut found = Vec::new();
-    for file in site.files.iter().filter(|file| !file.is_encrypted) {
+    for file in &site.files {
         found.extend(private_key(file));
         for document in &file.documents {
-            found.extend(secret(site, file, document)?);
-            if file.is_kustomization() {
+            for secret in readable(file, document) {
+                found.push(secret_told(site, file, &secret)?);
+            }
+            if file.is_kustomization() && !file.is_encrypted {
                 found.extend(generated(site, file, document)?);
             }
         }
@@ -46,38 +49,25 @@ fn private_key(file: &File) -> Option<Finding> {
     )
 }
 
-/// A Secret with values.
-fn secret(site: &Site<'_>, file: &File, document: &Node) -> Result<Option<Finding>, TreeError> {
-    let is_secret = document.find_str(&["kind"]) == Some("Secret")
-        && document.find_str(&["apiVersion"]) == Some("v1");
-    let fields = ["data", "stringData"]
-        .iter()
-        .filter_map(|field| Some((field, document.get(field)?.as_mapping()?)));
-    let entries = fields
-        .flat_map(|(field, mapping)| mapping.iter().map(move |(key, value)| (field, key, value)));
-    let plain = entries.filter(|(_, _, value)| is_plain(value));
-    let plain: Vec<_> = plain
-        .map(|(field, key, value)| (format!("{field}.{}", key.text), value.mark))
-        .collect();
-    let Some((_, mark)) = plain.first().filter(|_| is_secret) else {
-        return Ok(None);
-    };
-    let name = document.find_str(&["metadata", "name"]).unwrap_or_default();
-    let keys: Vec<&str> = plain.iter().map(|(key, _)| key.as_str()).collect();
+/// A Secret with values, and how it is mended where that is the file's own matter.
+fn secret_told(site: &Site<'_>, file: &File, secret: &Readable) -> Result<Finding, TreeError> {
+    let kind = format!("Secret {}", secret.name);
     let message = format!(
-        "Secret {name}: {} can be read by all who can read the repository",
-        keys.join(", ")
+        "{}: {} can be read by all who can read the repository",
+        kind.trim_end(),
+        secret.keys.join(", ")
     );
-    Ok(Some(told(site, file, &file.path, *mark, message)?))
-}
-
-/// Text that is neither empty nor made of variables alone.
-fn is_plain(value: &Node) -> bool {
-    let is_variable = |text: &str| text.contains("${");
-    value
-        .as_str()
-        .is_some_and(|text| !text.is_empty() && !is_variable(text))
-        && !value.is_null()
+    let hint = match secret.lies {
+        Lies::Document if file.is_encrypted => {
+            "the rest of the file is encrypted: encrypt it as a whole, by a rule that has this field, too; take the value for known"
+        }
+        Lies::Document => return told(site, file, &file.path, secret.mark, message),
+        Lies::List => {
+            "write it as a document of its own, and encrypt that; take the value for known"
+        }
+        Lies::Patch => "keep it in an encrypted Secret; take the value for known",
+    };
+    Ok(Finding::new(file.place(secret.mark), message).hint(hint))
 }
 
 /// What a secretGenerator is given.
