@@ -78,7 +78,8 @@ impl Tree for Overlaid<'_> {
             let written = self.written.list(path)?;
             entries.extend(written.into_iter().map(|entry| (entry.name, entry.kind)));
         }
-        if entries.is_empty() && !path.is_empty() {
+        // A folder that the changes leave nothing of is gone; one that was empty before stays.
+        if entries.is_empty() && !path.is_empty() && self.is_touched(path) {
             return Err(TreeError::NotFound {
                 path: path.to_owned(),
                 wanted: "folder",

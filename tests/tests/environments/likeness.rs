@@ -102,3 +102,15 @@ fn a_model_that_does_not_build_is_no_model() {
     );
     assert_eq!(work.git(&["status", "--porcelain"]), "");
 }
+
+#[test]
+fn empty_folders_are_in_nobody_s_way() {
+    let work = namesake();
+    for folder in ["empty/deep", "envs/staging/none"] {
+        fs::create_dir_all(work.path().join(folder)).unwrap();
+    }
+    let arguments = ["env", "create", "staging-ap", "--like", "staging"];
+    printed(work.path(), &[&arguments[..], &["--dry-run"]].concat(), 0);
+    printed(work.path(), &["init", "--dry-run"], 0);
+    printed(work.path(), &arguments, 0);
+}
