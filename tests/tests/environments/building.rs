@@ -74,3 +74,29 @@ fn one_that_no_environment_brings_is_built_from_its_file() {
     );
     assert!(out.contains("(known after apply: cluster-config."), "{out}");
 }
+
+#[test]
+fn an_environment_that_there_is_not_or_that_does_not_bring_it_is_no_other_one() {
+    let work = example();
+    let apps = "clusters/staging/apps.yaml#apps";
+    for (environment, want) in [
+        ("stagin", "there is no environment stagin"),
+        ("stagin", "there are prod-eu, prod-us, staging"),
+        (
+            "prod-eu",
+            "environment prod-eu brings no Kustomization apps of clusters/staging/apps.yaml",
+        ),
+    ] {
+        let arguments = [
+            "build",
+            "--environment",
+            environment,
+            "--kustomization",
+            apps,
+        ];
+        let said = weir(work.path(), &arguments);
+        assert_eq!(said.code, 1, "{environment}: {}", said.out);
+        assert!(said.err.contains(want), "{environment}: {}", said.err);
+        assert_eq!(said.out, "");
+    }
+}

@@ -12,7 +12,7 @@ use overlay::yaml::{Dialect, Node, Secrets, read_documents, to_json, write_docum
 use crate::api::kustomization::KustomizationSpec;
 use crate::cli::Failure;
 use crate::cli::fleet::{Fleet, unreadable};
-use crate::environments::{self, Environment, Leaf, LeafName, Outcome, alone, spelled_out};
+use crate::environments::{self, Environment, Graph, Leaf, LeafName, Outcome, alone, spelled_out};
 
 /// Prints the objects of the Kustomization, variables put in, in the order in which it is built.
 pub(super) fn print(
@@ -30,6 +30,9 @@ pub(super) fn print(
     let tree = fleet.open(revision)?;
     let settings = fleet.settings()?;
     let graph = environments::graph(tree.as_ref(), &settings).map_err(unreadable)?;
+    if let Some(environment) = environment {
+        known(&graph, environment)?;
+    }
     let file = overlay::path::inside(file);
     let found: Vec<(&Environment, &Arc<Leaf>)> = graph
         .environments
@@ -50,6 +53,12 @@ pub(super) fn print(
         }
         None => {
             let spec = spec_in(tree.as_ref(), &file, name)?;
+            if let Some(environment) = environment {
+                return Err(Failure::with_hint(
+                    format!("environment {environment} brings no Kustomization {name} of {file}"),
+                    "without `--environment` it is built as its file has it",
+                ));
+            }
             eprintln!("warning: no environment brings it: it is built as its file has it");
             text_of(
                 &alone(tree.as_ref(), &settings, spec.0, spec.1),
@@ -58,6 +67,19 @@ pub(super) fn print(
         }
     };
     super::written(std::io::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Refuses the name of an environment that there is none of: what is built would not be what was asked for.
+fn known(graph: &Graph, wanted: &str) -> Result<(), Failure> {
+    let environments = graph.environments.iter();
+    let names: Vec<&str> = environments.map(|it| it.name.as_str()).collect();
+    match names.contains(&wanted) {
+        true => Ok(()),
+        false => Err(Failure::with_hint(
+            format!("there is no environment {wanted}"),
+            format!("there are {}", names.join(", ")),
+        )),
+    }
 }
 
 fn is_meant(leaf: &Leaf, file: &str, name: &str) -> bool {
