@@ -82,9 +82,7 @@ impl<'a> Mask<'a> {
             || general.contains(LAST_APPLIED)
             || self.marked.contains(general)
             || self.once.leaves.is_some_and(|it| it.contains(general))
-            || value
-                .as_str()
-                .is_some_and(|text| self.redactor.touches(text))
+            || texts(value).any(|text| self.redactor.touches(text))
     }
 
     /// Both sides as they may be shown. Where one side is hidden the other is too: a password that is being
@@ -100,6 +98,14 @@ impl<'a> Mask<'a> {
             })
         })
     }
+}
+
+/// The text of a leaf, or the names of a list's items.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let items = value.as_array().into_iter().flatten();
+    std::iter::once(value)
+        .chain(items)
+        .filter_map(Value::as_str)
 }
 
 /// Where secrets stand in an object, with `[]` for every list item.
@@ -138,10 +144,12 @@ pub(super) fn changes(live: &Value, wanted: &Value, mask: &Mask<'_>) -> Vec<Chan
         }
     };
     let (live, wanted) = (shown_part(live), shown_part(wanted));
-    differences(&live, &wanted)
-        .into_iter()
-        .map(change)
-        .collect()
+    let mut found = differences(&live, &wanted);
+    // Servers merge lists, and set items of their own between: their order says something only where nothing else does.
+    if found.iter().any(|difference| !difference.is_order) {
+        found.retain(|difference| !difference.is_order);
+    }
+    found.into_iter().map(change).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which leaves of two JSON objects differ: list items paired by the key that names them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
@@ -17,6 +18,18 @@ const ITEM_KEYS: [&str; 9] = [
     "uid",
 ];
 
+/// Metadata that the API server sets, whatever a manifest says.
+const SET_BY_SERVER: [&str; 8] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
 /// One leaf that differs.
 #[derive(Clone, Debug)]
 pub struct Difference<'a> {
@@ -24,16 +37,18 @@ pub struct Difference<'a> {
     pub path: String,
     /// The same with `[]` for every list item.
     pub general: String,
-    /// What is there before; none when it is added.
-    pub before: Option<&'a Value>,
+    /// What is there before; none when it is added. The names of a list's items, where only their order differs.
+    pub before: Option<Cow<'a, Value>>,
     /// What is there after; none when it is removed.
-    pub after: Option<&'a Value>,
+    pub after: Option<Cow<'a, Value>>,
+    /// Whether it is the order of a list's items that differs.
+    pub is_order: bool,
 }
 
-impl<'a> Difference<'a> {
+impl Difference<'_> {
     /// Both sides.
-    pub fn sides(&self) -> [Option<&'a Value>; 2] {
-        [self.before, self.after]
+    pub fn sides(&self) -> [Option<&Value>; 2] {
+        [self.before.as_deref(), self.after.as_deref()]
     }
 }
 
@@ -52,6 +67,28 @@ pub fn shown_part(object: &Value) -> Value {
         if let Some(metadata) = root.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.retain(|key, _| key == "labels" || key == "annotations");
         }
+    }
+    object
+}
+
+/// The part of an object that its author decides on, where both sides are what somebody wrote: finalizers and owners
+/// count there. Names are not told as fields.
+pub fn written_part(object: &Value) -> Value {
+    let mut object = without_name(object);
+    if let Some(root) = object.as_object_mut() {
+        root.remove("status");
+        if let Some(metadata) = root.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| !SET_BY_SERVER.contains(&key.as_str()));
+        }
+    }
+    object
+}
+
+/// All of an object but what it is called.
+pub fn without_name(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| key != "name" && key != "namespace");
     }
     object
 }
@@ -123,8 +160,9 @@ fn compare<'a>(
         found.push(Difference {
             path: place.path.clone(),
             general: place.general.clone(),
-            before,
-            after,
+            before: before.map(Cow::Borrowed),
+            after: after.map(Cow::Borrowed),
+            is_order: false,
         });
     }
 }
@@ -166,10 +204,14 @@ fn compare_lists<'a>(
 ) {
     let before = before.map_or(&[][..], Vec::as_slice);
     let after = after.map_or(&[][..], Vec::as_slice);
-    let (left, right) = match item_key(before, after) {
+    let key = item_key(before, after);
+    let (left, right) = match key {
         Some(key) => (named_by(before, key), named_by(after, key)),
         None => (numbered(before), numbered(after)),
     };
+    if let Some(key) = key {
+        found.extend(order(place, key, &left, &right));
+    }
     for (name, value) in &left {
         let other = right
             .iter()
@@ -183,6 +225,29 @@ fn compare_lists<'a>(
     {
         compare(&place.item(name), None, Some(value), found);
     }
+}
+
+/// What both lists have, where it stands in another order: that alone may decide what runs first.
+fn order(
+    place: &Place,
+    key: &str,
+    left: &[(String, &Value)],
+    right: &[(String, &Value)],
+) -> Option<Difference<'static>> {
+    let common = |items: &[(String, &Value)], others: &[(String, &Value)]| -> Vec<String> {
+        let others: BTreeSet<&String> = others.iter().map(|(name, _)| name).collect();
+        let names = items.iter().map(|(name, _)| name);
+        names.filter(|it| others.contains(it)).cloned().collect()
+    };
+    let (before, after) = (common(left, right), common(right, left));
+    (before != after).then(|| Difference {
+        path: place.path.clone(),
+        // By what names the items it is known whether the names may be shown.
+        general: join(&format!("{}[]", place.general), key),
+        before: Some(Cow::Owned(before.into())),
+        after: Some(Cow::Owned(after.into())),
+        is_order: true,
+    })
 }
 
 fn item_key(before: &[Value], after: &[Value]) -> Option<&'static str> {
@@ -218,4 +283,55 @@ fn numbered(items: &[Value]) -> Vec<(String, &Value)> {
         .enumerate()
         .map(|(index, item)| (index.to_string(), item))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(before: &Value, after: &Value) -> Vec<String> {
+        let differences = differences(before, after).into_iter();
+        let side = |side: Option<&Value>| side.map_or("-".to_owned(), Value::to_string);
+        let line = |it: Difference<'_>| {
+            let [before, after] = it.sides().map(side);
+            format!("{}: {before} → {after}", it.path)
+        };
+        differences.map(line).collect()
+    }
+
+    #[test]
+    fn the_order_of_named_items_is_told_and_that_of_new_ones_is_not() {
+        let list = |names: &[&str]| json!({"steps": names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()});
+        for (before, after, expected) in [
+            (
+                &["a", "b"][..],
+                &["b", "a"][..],
+                vec!["steps: [\"a\",\"b\"] → [\"b\",\"a\"]"],
+            ),
+            (
+                &["a", "b"],
+                &["x", "a", "b"],
+                vec!["steps[x].name: - → \"x\""],
+            ),
+            (
+                &["a", "gone", "b"],
+                &["b", "a"],
+                vec![
+                    "steps: [\"a\",\"b\"] → [\"b\",\"a\"]",
+                    "steps[gone].name: \"gone\" → -",
+                ],
+            ),
+        ] {
+            assert_eq!(told(&list(before), &list(after)), expected);
+        }
+    }
+
+    #[test]
+    fn what_somebody_wrote_counts_and_what_the_server_sets_does_not() {
+        let written = |metadata: Value| written_part(&json!({"metadata": metadata, "status": 1}));
+        let before = written(json!({"name": "a", "uid": "1", "creationTimestamp": null}));
+        let after = written(json!({"name": "b", "generation": 2, "finalizers": ["x"]}));
+        assert_eq!(told(&before, &after), ["metadata.finalizers[0]: - → \"x\""]);
+    }
 }

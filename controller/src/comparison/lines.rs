@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Line;
 use crate::cluster::Shown;
 use crate::cluster::changes::Mask;
-use crate::cluster::difference::{Difference, differences, shown_part};
+use crate::cluster::difference::{Difference, differences, without_name, written_part};
 use crate::cluster::redact::Redactor;
 use crate::environments::{UNKNOWN_SUFFIX, may_be_same, readable, token_in, unread_patches};
 
@@ -59,23 +59,29 @@ impl Lines<'_> {
             true => apart(&before.node, &after.node),
             false => [before.node.clone(), after.node.clone()],
         };
-        let [mut one, other] = nodes.map(|node| {
-            // In the clear, as the mask goes by what values are; nothing leaves but through it.
-            shown_part(&to_json(&node, Secrets::Revealed))
-        });
+        // In the clear, as the mask goes by what values are; nothing leaves but through it.
+        let [mut one, other] = nodes.map(|node| to_json(&node, Secrets::Revealed));
         self.unsettle(&mut one);
         let unread = [before, after].map(|object| unread_patches(&object.node, self.marker));
         let unread: BTreeSet<String> = unread.into_iter().flatten().collect();
-        let lines = differences(&one, &other).into_iter();
-        lines
-            .map(|difference| self.line(difference, &mask, &unread))
-            .collect()
+        let between = |part: fn(&Value) -> Value| -> Vec<Line> {
+            let (one, other) = (part(&one), part(&other));
+            let found = differences(&one, &other).into_iter();
+            let line = |difference| self.line(difference, &mask, &unread);
+            found.map(line).collect()
+        };
+        match between(written_part) {
+            // What servers set by themselves is better told than passed over, where nothing else is.
+            none if none.is_empty() => between(without_name),
+            lines => lines,
+        }
     }
 
     /// A leaf that a patch may set that cannot be read is as unknown as that.
     fn line(&self, difference: Difference<'_>, mask: &Mask<'_>, unread: &BTreeSet<String>) -> Line {
-        let settled = difference.before.and_then(settled);
-        let sides = [settled.as_ref().or(difference.before), difference.after];
+        let [before, after] = difference.sides();
+        let settled = before.and_then(settled);
+        let sides = [settled.as_ref().or(before), after];
         let [before, after] = mask.show(&difference.general, sides);
         let mut unknown = self.unknown(sides);
         unknown.extend(unknown_name(sides));
@@ -134,6 +140,10 @@ impl Lines<'_> {
     fn readable_value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.readable(&text)),
+            Value::Array(items) => {
+                let items = items.into_iter().map(|item| self.readable_value(item));
+                items.collect()
+            }
             other => other,
         }
     }

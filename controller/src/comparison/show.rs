@@ -52,6 +52,13 @@ pub fn tell(
                 ..told(sign_of(is_certain), format!("{path}:"))
             }
         }
+        (Some(Shown::Value(Value::Array(one))), Some(Shown::Value(Value::Array(other)))) => {
+            let order = format!("{} → {}", listed(one), listed(other));
+            match is_certain {
+                true => told('~', format!("{path}: order changes: {order}")),
+                false => told('?', format!("{path}: order may change: {order}")),
+            }
+        }
         (Some(before), Some(after)) => {
             let (before, after) = (show(before), show(after));
             match before == after {
@@ -63,6 +70,12 @@ pub fn tell(
             }
         }
     })
+}
+
+/// The names of a list's items. Lists are told item by item, so that two of them are the same items in another order.
+fn listed(names: &[Value]) -> String {
+    let names = names.iter().map(|name| show(&Shown::Value(name.clone())));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn sign_of(is_certain: bool) -> char {

@@ -9,6 +9,7 @@
 mod affected;
 mod building;
 mod creating;
+mod differing;
 mod example;
 mod forms;
 mod golden;

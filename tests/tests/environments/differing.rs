@@ -1,0 +1,68 @@
+//! What counts as a difference of an object, what is certain of it, and how it is told.
+
+use weir_tests::Repository;
+
+use crate::said::{json, kustomization, printed, repository};
+
+/// One cluster with one Kustomization, which builds one file.
+fn cluster(rest: &str, text: &str) -> Repository {
+    let work = repository();
+    work.write("clusters/one/a.yaml", kustomization("a", "./a", rest))
+        .write("a/all.yaml", text);
+    work.commit("before");
+    work
+}
+
+/// The plan for another text of that file.
+fn plan(work: &Repository, text: &str) -> String {
+    work.write("a/all.yaml", text);
+    printed(work.path(), &["plan", "--from", "main"], 2)
+}
+
+#[test]
+fn items_in_another_order_are_a_change() {
+    let flow = |steps: &str| {
+        format!(
+            "apiVersion: x.io/v1\nkind: Flow\nmetadata: {{name: f}}\nspec: {{steps: [{steps}]}}\n"
+        )
+    };
+    let work = cluster("", &flow("{name: build}, {name: test}"));
+    let text = plan(&work, &flow("{name: test}, {name: build}"));
+    assert!(
+        text.contains(
+            "    ~ Flow f\n        ~ spec.steps: order changes: build, test → test, build\n"
+        ),
+        "{text}"
+    );
+    let plan = json(work.path(), &["plan", "--from", "main"], 2);
+    let change = &plan["environments"][0]["kustomizations"][0]["objects"][0]["changes"][0];
+    assert_eq!(change["path"], "spec.steps");
+    assert_eq!(
+        change["after"]["value"],
+        serde_json::json!(["test", "build"])
+    );
+}
+
+#[test]
+fn all_that_somebody_wrote_of_an_object_counts() {
+    let with = |more: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{more}}}\ndata: {{x: y}}\n")
+    };
+    let work = cluster("", &with(""));
+    for (more, line) in [
+        (
+            ", finalizers: [example.org/x]",
+            "+ metadata.finalizers[0]: example.org/x",
+        ),
+        (
+            ", creationTimestamp: \"2026-01-01\"",
+            "+ metadata.creationTimestamp: 2026-01-01",
+        ),
+    ] {
+        let text = plan(&work, &with(more));
+        assert!(
+            text.contains(&format!("    ~ ConfigMap m\n        {line}\n")),
+            "{text}"
+        );
+    }
+}
