@@ -189,20 +189,30 @@ fn strip(text: &str) -> String {
 
 /// Signs at the beginning of lines, where a `diff` block colours them.
 fn marked(text: &str) -> String {
-    let line = |line: &str| {
-        let trimmed = line.trim_start();
-        let sign = match trimmed.split_whitespace().next() {
-            Some("+") => '+',
-            Some("-" | "-/+" | "!") => '-',
-            Some("~" | "?") => '!',
-            _ => {
-                let first = trimmed.chars().next();
-                first.filter(|first| "+-".contains(*first)).unwrap_or(' ')
-            }
-        };
-        format!("{sign} {line}\n")
-    };
+    let line = |line: &str| format!("{} {line}\n", sign(line));
     text.lines().map(line).collect()
+}
+
+/// How far objects, their fields, and the lines of small diffs stand from the edge.
+const SIGNS_AT: [usize; 3] = [4, 8, 12];
+
+/// What becomes of that of which a line tells. Where the sign stands decides, as texts of manifests hold such signs too.
+fn sign(line: &str) -> char {
+    let at = line.len() - line.trim_start_matches(' ').len();
+    if !SIGNS_AT.contains(&at) {
+        return ' ';
+    }
+    let is_of_diff = at == SIGNS_AT[2];
+    match line.trim_start().split(' ').next() {
+        Some(word) if is_of_diff => match word.chars().next() {
+            Some(first @ ('+' | '-')) => first,
+            _ => ' ',
+        },
+        Some("+") => '+',
+        Some("-" | "-/+" | "!") => '-',
+        Some("~" | "?") => '!',
+        _ => ' ',
+    }
 }
 
 /// Longer than any run of backticks in the text.
@@ -243,4 +253,29 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_the_sign_that_stands_in_its_place() {
+        for (line, expected) in [
+            ("  flux-system/apps", ' '),
+            ("    + ConfigMap a", '+'),
+            ("    -/+ Job a", '-'),
+            ("        ~ data.x:", '!'),
+            ("        ? data.x: may change: - a", '!'),
+            ("            +new", '+'),
+            ("            -- old", '-'),
+            ("             - kept", ' '),
+            ("             ~ kept", ' '),
+            ("             + kept", ' '),
+            ("            …", ' '),
+            ("      - a line of a problem", ' '),
+        ] {
+            assert_eq!(sign(line), expected, "{line}");
+        }
+    }
 }

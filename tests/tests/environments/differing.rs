@@ -2,7 +2,7 @@
 
 use weir_tests::Repository;
 
-use crate::said::{json, kustomization, printed, repository};
+use crate::said::{json, kustomization, map, printed, repository};
 
 /// One cluster with one Kustomization, which builds one file.
 fn cluster(rest: &str, text: &str) -> Repository {
@@ -64,5 +64,29 @@ fn all_that_somebody_wrote_of_an_object_counts() {
             text.contains(&format!("    ~ ConfigMap m\n        {line}\n")),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn lines_that_stay_are_marked_by_no_sign_of_their_own() {
+    let with = |item: &str| {
+        let text = format!("items:\n    - kept\n    - {item}\n    ~ kept\n    + kept");
+        map("m", &format!("\n  list: |\n    {text}\n"))
+    };
+    let work = cluster("", &with("old"));
+    work.write("a/all.yaml", with("new"));
+    let text = printed(
+        work.path(),
+        &["plan", "--from", "main", "-o", "markdown"],
+        2,
+    );
+    for (line, is_there) in [
+        ("               - kept\n", true),
+        ("-             -- old\n", true),
+        ("+             +- new\n", true),
+        ("               ~ kept\n", true),
+        ("\n-              - kept", false),
+    ] {
+        assert_eq!(text.contains(line), is_there, "{line:?}: {text}");
     }
 }
