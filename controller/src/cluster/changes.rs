@@ -101,7 +101,7 @@ impl<'a> Mask<'a> {
 }
 
 /// The text of a leaf, or the names of a list's items.
-fn texts(value: &Value) -> impl Iterator<Item = &str> {
+pub(crate) fn texts(value: &Value) -> impl Iterator<Item = &str> {
     let items = value.as_array().into_iter().flatten();
     std::iter::once(value)
         .chain(items)

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use overlay::Object;
-use overlay::unknown::{Marker, Part, Unknown};
+use overlay::unknown::Marker;
 use overlay::yaml::{Mapping, Node, Secrets, to_json};
 use serde_json::Value;
 
 use super::Line;
+use super::pattern::Pattern;
 use crate::cluster::Shown;
-use crate::cluster::changes::Mask;
+use crate::cluster::changes::{Mask, texts};
 use crate::cluster::difference::{Difference, differences, without_name, written_part};
 use crate::cluster::redact::Redactor;
-use crate::environments::{UNKNOWN_SUFFIX, may_be_same, readable, token_in, unread_patches};
+use crate::environments::{UNKNOWN_SUFFIX, may_be_same, readable, unread_patches};
 
 /// What lines are made with.
 pub(super) struct Lines<'a> {
@@ -104,30 +105,26 @@ impl Lines<'_> {
         }
     }
 
-    /// What decides whether two values differ and is not known. Where both hold the same unknown values they differ
-    /// whatever these are.
+    /// What decides whether two values differ and is not known; nothing where they differ whatever that is.
     fn unknown(&self, sides: [Option<&Value>; 2]) -> BTreeSet<String> {
-        let [Some(before), Some(after)] = sides.map(|side| side.map(|value| self.unknowns(value)))
-        else {
+        let [Some(before), Some(after)] = sides else {
             return BTreeSet::new();
         };
-        if before == after {
+        let [one, other] = [before, after].map(|value| self.patterns(value));
+        if let ([one], [other]) = (one.as_slice(), other.as_slice())
+            && one.differs(other)
+        {
             return BTreeSet::new();
         }
-        before.union(&after).map(|it| it.reason.clone()).collect()
+        let unknown = one.iter().chain(&other).flat_map(Pattern::unknown);
+        unknown.map(|it| it.reason.clone()).collect()
     }
 
-    fn unknowns(&self, value: &Value) -> BTreeSet<Unknown> {
-        let text = value.as_str().and_then(|text| token_in(text, self.marker));
-        let Some(text) = text else {
-            return BTreeSet::new();
-        };
-        let parts = self.marker.parts(&text).into_iter();
-        let unknown = |part: Part<'_>| match part {
-            Part::Unknown(unknown) => Some(unknown),
-            Part::Text(_) => None,
-        };
-        parts.filter_map(unknown).collect()
+    /// A text, or the names of a list's items.
+    fn patterns(&self, value: &Value) -> Vec<Pattern> {
+        texts(value)
+            .map(|text| Pattern::of(text, self.marker))
+            .collect()
     }
 
     fn told(&self, shown: Shown) -> Shown {

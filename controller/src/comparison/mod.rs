@@ -18,6 +18,7 @@ pub mod json;
 mod lines;
 pub mod markdown;
 mod pair;
+mod pattern;
 pub mod show;
 pub mod text;
 mod why;

@@ -178,7 +178,7 @@ fn set(
         reason: format!("{short}.{name}"),
         identity: marker.shown(value, |unknown| unknown.identity.clone()),
     };
-    variables.set_unknown(name, &marker.token(&unknown), source);
+    variables.set_unknown(name, unknown, marker, source);
 }
 
 /// The caller's variables, where the repository has none of the name or one that is not known.
@@ -186,7 +186,7 @@ fn fill_in(variables: &mut Variables, settings: &Settings, borrowed: &BTreeSet<S
     for (name, value) in &settings.variables {
         if variables
             .get(name)
-            .is_none_or(|variable| variable.is_unknown || borrowed.contains(name))
+            .is_none_or(|variable| variable.is_unknown() || borrowed.contains(name))
         {
             variables.set(name, value, false, GIVEN);
         }

@@ -100,7 +100,8 @@ fn own_strings(
                 strings_of(tree, &path, &mut strings)?;
             }
             let variables = leaf.variables.iter().flat_map(|variables| variables.iter());
-            let known = variables.filter(|(_, variable)| !variable.secret && !variable.is_unknown);
+            let known =
+                variables.filter(|(_, variable)| !variable.secret && !variable.is_unknown());
             strings.extend(known.map(|(_, variable)| variable.value().to_owned()));
         }
     }

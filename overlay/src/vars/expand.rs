@@ -77,14 +77,14 @@ fn value_of(
         arguments,
     } = expansion;
     let has_default = DEFAULTS.contains(&operator.as_str());
-    if let Some(token) = variables.stand_in(name, has_default) {
-        return Ok(Zeroizing::new(token));
-    }
     let mut texts = Zeroizing::new(Vec::with_capacity(arguments.len()));
     for argument in arguments {
         let mut text = String::new();
         write(&mut text, argument, variables, strict, steps)?;
         texts.push(text);
+    }
+    if let Some(stand_in) = variables.stand_in(name, has_default) {
+        return Ok(Zeroizing::new(stand_in.under(operator, &texts)));
     }
     let value = variables.get(name).map(|variable| variable.value());
     if value.is_none() && strict && !has_default {
@@ -169,7 +169,7 @@ mod tests {
                 reason: "map.key".to_owned(),
                 identity: "1".to_owned(),
             };
-            variables.set_unknown("key", &marker.token(&unknown), "ConfigMap/map");
+            variables.set_unknown("key", unknown, &marker, "ConfigMap/map");
             variables.stand_in_for_unset(unset);
             let text = expand(text, &variables, true, &Steps::new(10_000)).expect("it expands");
             marker.shown(&text, |unknown| format!("<{}>", unknown.reason))
@@ -189,6 +189,38 @@ mod tests {
             assert_eq!(expanded(text, unset(Some("late"))), with_source, "{text}");
             assert_eq!(expanded(text, unset(None)), without, "{text}");
         }
+    }
+
+    #[test]
+    fn what_operators_make_of_the_unknown_is_the_same_only_where_they_are() {
+        let expanded = |text: &str, name: &str| {
+            let mut variables = Variables::default();
+            variables.set("name", name, false, "inline");
+            variables.stand_in_for_unset(Unset {
+                marker: Marker::new(3),
+                source: Some("late".to_owned()),
+                identity: String::new(),
+            });
+            expand(text, &variables, true, &Steps::new(10_000)).expect("it expands")
+        };
+        let texts = [
+            "${x}",
+            "${x:=a}",
+            "${x:=b}",
+            "${x:0:3}",
+            "${x/a/b}",
+            "${x/ab/}",
+            "${y}",
+            "${x:=${y}}",
+        ];
+        for one in texts {
+            for other in texts {
+                let same = expanded(one, "n") == expanded(other, "n");
+                assert_eq!(same, one == other, "{one} {other}");
+            }
+        }
+        let text = "${x:=${name}}";
+        assert_ne!(expanded(text, "one"), expanded(text, "two"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::steps::STEPS;
@@ -17,14 +18,49 @@ pub struct Variable {
     pub secret: bool,
     /// Who set it, for messages: `inline`, `ConfigMap/cluster-config`.
     pub source: String,
-    /// The value is a text that stands for one that is not known: no operator changes it.
-    pub is_unknown: bool,
+    /// What the value stands for, where it is not known.
+    unknown: Option<StandIn>,
+}
+
+/// A value that is not known, and the caller's marker.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct StandIn {
+    marker: Marker,
+    unknown: Unknown,
+}
+
+impl StandIn {
+    /// The text that stands for what an operator makes of the value: another unknown one, the same wherever operator
+    /// and arguments are. Hashed, as arguments may be long, or secret.
+    pub(super) fn under(self, operator: &str, arguments: &[String]) -> String {
+        let Self {
+            marker,
+            mut unknown,
+        } = self;
+        if !operator.is_empty() {
+            let mut hash = Sha256::new();
+            let identity = |text: &String| marker.shown(text, |inner| inner.identity.clone());
+            let arguments: Vec<String> = arguments.iter().map(identity).collect();
+            let parts = [unknown.identity.as_str(), operator].into_iter();
+            for part in parts.chain(arguments.iter().map(String::as_str)) {
+                hash.update(part.len().to_be_bytes());
+                hash.update(part);
+            }
+            unknown.identity = format!("{:x}", hash.finalize());
+        }
+        marker.token(&unknown)
+    }
 }
 
 impl Variable {
     /// The value, in the clear.
     pub fn value(&self) -> &str {
         &self.value
+    }
+
+    /// Whether the value is a text that stands for one that is not known.
+    pub fn is_unknown(&self) -> bool {
+        self.unknown.is_some()
     }
 }
 
@@ -52,15 +88,16 @@ pub struct Unset {
 }
 
 impl Unset {
-    fn token(&self, name: &str) -> String {
+    fn stand_in(&self, name: &str) -> StandIn {
         let reason = match &self.source {
             Some(source) => format!("{source}.{name}"),
             None => format!("${{{name}}}, which nothing sets"),
         };
-        self.marker.token(&Unknown {
-            identity: format!("{reason}{}", self.identity),
-            reason,
-        })
+        let identity = format!("{reason}{}", self.identity);
+        StandIn {
+            marker: self.marker.clone(),
+            unknown: Unknown { reason, identity },
+        }
     }
 }
 
@@ -90,18 +127,21 @@ impl Variables {
             value: Zeroizing::new(value.replace('\n', "")),
             secret,
             source: source.to_owned(),
-            is_unknown: false,
+            unknown: None,
         };
         self.by_name.insert(name.to_owned(), variable);
     }
 
-    /// Sets a variable whose value is not known to the text that stands for it.
-    pub fn set_unknown(&mut self, name: &str, token: &str, source: &str) {
+    /// Sets a variable whose value is not known.
+    pub fn set_unknown(&mut self, name: &str, unknown: Unknown, marker: &Marker, source: &str) {
         let variable = Variable {
-            value: Zeroizing::new(token.to_owned()),
+            value: Zeroizing::new(marker.token(&unknown)),
             secret: false,
             source: source.to_owned(),
-            is_unknown: true,
+            unknown: Some(StandIn {
+                marker: marker.clone(),
+                unknown,
+            }),
         };
         self.by_name.insert(name.to_owned(), variable);
     }
@@ -111,13 +151,13 @@ impl Variables {
         self.unset = Some(unset);
     }
 
-    /// The text that stands for a variable that is not known; `has_default` where an expression says what it is when
+    /// What stands for a variable that is not known; `has_default` where an expression says what it is when
     /// it is not set.
-    pub(super) fn stand_in(&self, name: &str, has_default: bool) -> Option<String> {
+    pub(super) fn stand_in(&self, name: &str, has_default: bool) -> Option<StandIn> {
         match (self.get(name), &self.unset) {
-            (Some(variable), _) => variable.is_unknown.then(|| variable.value.to_string()),
+            (Some(variable), _) => variable.unknown.clone(),
             (None, Some(unset)) if unset.source.is_some() || !has_default => {
-                Some(unset.token(name))
+                Some(unset.stand_in(name))
             }
             (None, _) => None,
         }

@@ -67,6 +67,35 @@ fn all_that_somebody_wrote_of_an_object_counts() {
     }
 }
 
+const UNKNOWN: &str = "  postBuild:\n    substituteFrom: [{kind: ConfigMap, name: elsewhere}]\n";
+
+#[test]
+fn what_becomes_of_unknown_values_may_change() {
+    let with = |value: &str| map("m", &format!("{{x: '{value}'}}"));
+    let work = cluster(UNKNOWN, &with("${host:=one}"));
+    for value in ["${host:=two}", "${host:0:3}", "${host/a/b}", "${host}"] {
+        let text = plan(&work, &with(value));
+        assert!(
+            text.contains("        ? data.x: may change: (known after apply: elsewhere.host)\n"),
+            "{value}: {text}"
+        );
+    }
+    for (before, after, sign) in [
+        ("${p}-${q}", "${q}-${p}", '?'),
+        ("${p}", "${p}${p}", '?'),
+        ("x${p}", "${p}x", '?'),
+        ("a-${p}", "b-${p}", '~'),
+        ("${p}/a", "${p}/b", '~'),
+    ] {
+        let work = cluster(UNKNOWN, &with(before));
+        let text = plan(&work, &with(after));
+        assert!(
+            text.contains(&format!("        {sign} data.x: ")),
+            "{before}: {text}"
+        );
+    }
+}
+
 #[test]
 fn lines_that_stay_are_marked_by_no_sign_of_their_own() {
     let with = |item: &str| {
