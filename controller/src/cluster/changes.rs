@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::difference::{Difference, differences, join, shown_part};
 use super::once_secret::Once;
 use super::plan::{Change, Shown};
-use super::redact::{Redactor, is_secret_kind};
+use super::redact::{Redactor, SHORTEST, is_secret_kind};
 
 /// An annotation that holds a copy of the object as someone else applied it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -85,6 +85,20 @@ impl<'a> Mask<'a> {
             || texts(value).any(|text| self.redactor.touches(text))
     }
 
+    /// Where a leaf is, as it may be shown: list items are called by what they hold.
+    pub(crate) fn path(&self, difference: &Difference<'_>) -> String {
+        let secret = difference.names.iter().filter(|(general, name)| {
+            let is_marked = self.marked.contains(general)
+                || self.once.leaves.is_some_and(|it| it.contains(general));
+            // Those that the redactor cannot know are too short; the others of a marked list keep their names.
+            is_marked && (name.len() < SHORTEST || self.redactor.touches(name))
+        });
+        let path = secret.fold(difference.path.clone(), |path, (_, name)| {
+            path.replace(&format!("[{name}]"), "[***]")
+        });
+        self.redactor.clean_name(&path)
+    }
+
     /// Both sides as they may be shown. Where one side is hidden the other is too: a password that is being
     /// replaced stood in the same text.
     pub(crate) fn show(&self, general: &str, sides: [Option<&Value>; 2]) -> [Option<Shown>; 2] {
@@ -138,7 +152,7 @@ pub(super) fn changes(live: &Value, wanted: &Value, mask: &Mask<'_>) -> Vec<Chan
     let change = |difference: Difference<'_>| {
         let [before, after] = mask.show(&difference.general, difference.sides());
         Change {
-            path: difference.path,
+            path: mask.path(&difference),
             before,
             after,
         }
@@ -230,11 +244,42 @@ mod tests {
             .expect("mapping")
             .insert("password", secret.into());
         let live = json!({"password": "old-one", "url": "x"});
-        let wanted = json!({"password": "hunter22", "url": "https://me:hunter22@example.org"});
+        let wanted = json!({"password": "hunter22", "url": "https://me:hunter22@example.org",
+            "env": [{"name": "hunter22", "value": "x"}]});
         assert_eq!(
             lines(&object, &live, &wanted),
-            ["password: *** → ***", "url: *** → ***"]
+            [
+                "password: *** → ***",
+                "url: *** → ***",
+                "env[***].name: - → ***",
+                "env[***].value: - → \"x\"",
+            ]
         );
+    }
+
+    #[test]
+    fn an_item_is_not_called_by_a_secret_word() {
+        for word in ["wordword", "abc"] {
+            let secret = NodeValue::Secret(Secret::new(word.into(), Tag::Str, Style::Plain));
+            let mut item = Node::mapping();
+            let name = item.as_mapping_mut().expect("mapping");
+            name.insert("name", secret.into());
+            let mut object = plain();
+            let env = Node::sequence(vec![item]);
+            object
+                .node
+                .as_mapping_mut()
+                .expect("mapping")
+                .insert("env", env);
+            let env = |value: &str| json!({"env": [{"name": word, "value": value}, {"name": "LONGER", "value": value}]});
+            assert_eq!(
+                lines(&object, &env("1"), &env("2")),
+                [
+                    "env[***].value: \"1\" → \"2\"",
+                    "env[LONGER].value: \"1\" → \"2\""
+                ]
+            );
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Difference<'a> {
     pub path: String,
     /// The same with `[]` for every list item.
     pub general: String,
+    /// What list items on the way are called, each behind the general path of the field that calls it so.
+    pub names: Vec<(String, String)>,
     /// What is there before; none when it is added. The names of a list's items, where only their order differs.
     pub before: Option<Cow<'a, Value>>,
     /// What is there after; none when it is removed.
@@ -98,6 +100,7 @@ pub fn without_name(object: &Value) -> Value {
 struct Place {
     path: String,
     general: String,
+    names: Vec<(String, String)>,
 }
 
 impl Place {
@@ -105,14 +108,24 @@ impl Place {
         Self {
             path: join(&self.path, key),
             general: join(&self.general, key),
+            names: self.names.clone(),
         }
     }
 
-    fn item(&self, name: &str) -> Self {
+    /// An item by its name, or by its number where no key names it.
+    fn item(&self, key: Option<&str>, name: &str) -> Self {
+        let mut names = self.names.clone();
+        names.extend(key.map(|key| (self.key_of_items(key), name.to_owned())));
         Self {
             path: format!("{}[{name}]", self.path),
             general: format!("{}[]", self.general),
+            names,
         }
+    }
+
+    /// The general path of what names the items of a list.
+    fn key_of_items(&self, key: &str) -> String {
+        join(&format!("{}[]", self.general), key)
     }
 }
 
@@ -160,6 +173,7 @@ fn compare<'a>(
         found.push(Difference {
             path: place.path.clone(),
             general: place.general.clone(),
+            names: place.names.clone(),
             before: before.map(Cow::Borrowed),
             after: after.map(Cow::Borrowed),
             is_order: false,
@@ -217,13 +231,13 @@ fn compare_lists<'a>(
             .iter()
             .find(|(other, _)| other == name)
             .map(|(_, value)| *value);
-        compare(&place.item(name), Some(value), other, found);
+        compare(&place.item(key, name), Some(value), other, found);
     }
     for (name, value) in right
         .iter()
         .filter(|(name, _)| !left.iter().any(|(other, _)| other == name))
     {
-        compare(&place.item(name), None, Some(value), found);
+        compare(&place.item(key, name), None, Some(value), found);
     }
 }
 
@@ -243,7 +257,8 @@ fn order(
     (before != after).then(|| Difference {
         path: place.path.clone(),
         // By what names the items it is known whether the names may be shown.
-        general: join(&format!("{}[]", place.general), key),
+        general: place.key_of_items(key),
+        names: place.names.clone(),
         before: Some(Cow::Owned(before.into())),
         after: Some(Cow::Owned(after.into())),
         is_order: true,

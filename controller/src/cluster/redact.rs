@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use overlay::yaml::{Node, Secret, Value};
+use overlay::yaml::{Mapping, Node, Secret, Value};
 use overlay::{Object, ObjectId};
 use zeroize::Zeroizing;
 
 use super::error::{Act, Error, ObjectError, Refusal};
 
 /// Shorter values are not replaced in texts of other objects: they would turn up by chance.
-const SHORTEST: usize = 6;
+pub(super) const SHORTEST: usize = 6;
 
 /// The longest name of a field that is taken for one of a schema.
 const LONGEST_FIELD: usize = 40;
@@ -127,6 +127,15 @@ impl Redactor {
         self.values.iter().fold(text.to_owned(), replace)
     }
 
+    /// A name, or a path, with every secret value replaced but those that names hold by chance.
+    pub(crate) fn clean_name(&self, text: &str) -> String {
+        let values = self.values.iter().filter(|value| !is_word(value));
+        let found = values.filter(|value| text.contains(value.as_str()));
+        found.fold(text.to_owned(), |text, value| {
+            text.replace(value.as_str(), "***")
+        })
+    }
+
     /// An error about an object, fit to be shown.
     pub(super) fn object_error(&self, object: &Object, act: Act, error: &Error) -> ObjectError {
         self.error_of(object, act, error, is_secret(object))
@@ -162,6 +171,33 @@ impl Redactor {
             transient: error.is_transient(),
         }
     }
+}
+
+/// A node whose keys and readable texts hold no secret value.
+pub(crate) fn clean_names(node: &Node, redactor: &Redactor) -> Node {
+    let mut clean = node.clone();
+    match &node.value {
+        Value::Secret(_) => {}
+        Value::Scalar(scalar) => {
+            if let Value::Scalar(shown) = &mut clean.value {
+                shown.text = redactor.clean_name(&scalar.text).into();
+            }
+        }
+        Value::Sequence(items) => {
+            let items = items.iter().map(|item| clean_names(item, redactor));
+            clean.value = Node::sequence(items.collect()).value;
+        }
+        Value::Mapping(mapping) => {
+            let mut shown = Mapping::default();
+            for (key, value) in mapping.iter() {
+                let mut key = key.clone();
+                key.text = redactor.clean_name(&key.text).into();
+                shown.push(key, clean_names(value, redactor));
+            }
+            clean.value = Node::from(shown).value;
+        }
+    }
+    clean
 }
 
 /// Whether a value is one that texts hold by chance: short, and all letters or all digits.
@@ -387,5 +423,14 @@ mod tests {
         assert!(redactor.touches("postgres"));
         assert!(!redactor.touches("postgres:16"));
         assert_eq!(redactor.clean("no user \"postgres\""), "no user \"***\"");
+        assert_eq!(
+            redactor.clean_name("containers[postgres]"),
+            "containers[postgres]"
+        );
+        let redactor = Redactor::of([&object("Thing", with_secret("p0stgr3s-us3r"))]);
+        assert_eq!(
+            redactor.clean_name("env[p0stgr3s-us3r].value"),
+            "env[***].value"
+        );
     }
 }

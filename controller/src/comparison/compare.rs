@@ -6,7 +6,7 @@ use std::sync::Arc;
 use overlay::ObjectId;
 use overlay::unknown::Marker;
 
-use super::conceal::conceal;
+use super::conceal::{conceal, redact};
 use super::deprecated::warning;
 use super::immutable::{replaced, says};
 use super::lines::Lines;
@@ -123,7 +123,8 @@ fn environment_change(
         return None;
     }
     let mut work = Work::new(&before, &after, marker);
-    work.compare(new.is_some());
+    let redactor = redactor([old, new], marker);
+    work.compare(new.is_some(), &redactor);
     let names = work.secret_names();
     let mut change = EnvironmentChange {
         name: environment.name.clone(),
@@ -140,7 +141,18 @@ fn environment_change(
         leaves: work.leaves(),
     };
     conceal(&mut change, &names);
+    redact(&mut change, &redactor);
     Some(change)
+}
+
+/// The secret values of both sides, of what stays as it is or is out of scope too; tokens are none.
+fn redactor(sides: [Option<&Environment>; 2], marker: &Marker) -> Redactor {
+    let leaves = sides.into_iter().flatten().flat_map(|side| &side.leaves);
+    let mut seen = BTreeSet::new();
+    let leaves = leaves.filter(|leaf| seen.insert(Arc::as_ptr(leaf)));
+    let mut redactor = Redactor::of(leaves.flat_map(|leaf| leaf.objects()));
+    redactor.retain(|value| token_in(value, marker).is_none());
+    redactor
 }
 
 /// The comparison of one environment in progress.
@@ -180,13 +192,12 @@ impl<'a> Work<'a> {
     }
 
     /// Compares; of an environment that goes nothing is deleted, as nobody is left to do it.
-    fn compare(&mut self, is_there: bool) {
+    fn compare(&mut self, is_there: bool, redactor: &Redactor) {
         self.note_problems();
-        let redactor = self.redactor();
         let pairs = pairs(&self.before, &self.after);
         let lines = Lines {
             marker: self.marker,
-            redactor: &redactor,
+            redactor,
             unsettled: unsettled(&pairs),
         };
         let broken: Vec<LeafName> = self
@@ -228,15 +239,6 @@ impl<'a> Work<'a> {
             Some((leaf.name.clone(), problem))
         };
         self.problems = self.after.iter().filter_map(problem).collect();
-    }
-
-    /// The secret values of both sides, of what stays as it is too; tokens are none.
-    fn redactor(&self) -> Redactor {
-        let there = self.there.iter().map(|leaf| &**leaf);
-        let leaves = self.before.iter().copied().chain(there);
-        let mut redactor = Redactor::of(leaves.flat_map(|leaf| leaf.objects()));
-        redactor.retain(|value| token_in(value, self.marker).is_none());
-        redactor
     }
 
     /// The names that tell of secret content, on both sides, of what stays as it is too: others may refer to it anew.

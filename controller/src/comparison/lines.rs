@@ -88,7 +88,7 @@ impl Lines<'_> {
         unknown.extend(unknown_name(sides));
         unknown.extend(unread.clone());
         Line {
-            path: self.readable(&difference.path),
+            path: self.readable(&mask.path(&difference)),
             unknown: unknown.into_iter().collect(),
             before: before.map(|shown| self.told(shown)),
             after: after.map(|shown| self.told(shown)),

@@ -2,7 +2,7 @@
 
 use weir_tests::Repository;
 
-use crate::said::{json, kustomization, map, printed, repository};
+use crate::said::{json, kustomization, map, printed, repository, weir};
 
 /// One cluster with one Kustomization, which builds one file.
 fn cluster(rest: &str, text: &str) -> Repository {
@@ -93,6 +93,44 @@ fn what_becomes_of_unknown_values_may_change() {
             text.contains(&format!("        {sign} data.x: ")),
             "{before}: {text}"
         );
+    }
+}
+
+#[test]
+fn secret_values_are_shown_in_no_name_and_no_path() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: vars, namespace: flux-system}\nstringData: {nm: s3cret-name-of-it}\n";
+    let variables = "  postBuild:\n    substituteFrom: [{kind: Secret, name: vars}]\n";
+    let with = |value: &str| {
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, env: [{name: '${nm}'";
+        let data = map("'n-${nm}'", &format!("{{x: {value}}}"));
+        format!("{data}{pod}, value: {value}}}]}}]}}\n")
+    };
+    let work = cluster(variables, &with("one"));
+    work.write("clusters/one/secret.yaml", secret);
+    work.commit("with a secret");
+    let text = plan(&work, &with("two"));
+    assert!(text.contains("~ ConfigMap n-***\n"), "{text}");
+    assert!(
+        text.contains("spec.containers[c].env[***].value: "),
+        "{text}"
+    );
+    for arguments in [
+        &["plan", "--from", "main"][..],
+        &["plan", "--from", "main", "flux-system/a"],
+        &["plan", "--from", "main", "-o", "json"],
+        &["plan", "--from", "main", "-o", "html"],
+        &["plan", "--from", "main", "-o", "markdown"],
+        &["affected", "--from", "main", "-o", "json"],
+        &["build", "--kustomization", "clusters/one/a.yaml#a"],
+    ] {
+        let said = weir(work.path(), arguments);
+        assert!(
+            said.out.contains("n-***"),
+            "{arguments:?}: {}{}",
+            said.out,
+            said.err
+        );
+        assert!(!said.out.contains("s3cret"), "{arguments:?}: {}", said.out);
     }
 }
 

@@ -12,7 +12,10 @@ use overlay::yaml::{Dialect, Node, Secrets, read_documents, to_json, write_docum
 use crate::api::kustomization::KustomizationSpec;
 use crate::cli::Failure;
 use crate::cli::fleet::{Fleet, unreadable};
-use crate::environments::{self, Environment, Graph, Leaf, LeafName, Outcome, alone, spelled_out};
+use crate::cluster::redact::{Redactor, clean_names};
+use crate::environments::{
+    self, Environment, Graph, Leaf, LeafName, Outcome, alone, spelled_out, token_in,
+};
 
 /// Prints the objects of the Kustomization, variables put in, in the order in which it is built.
 pub(super) fn print(
@@ -42,10 +45,11 @@ pub(super) fn print(
         .filter(|(_, leaf)| is_meant(leaf, &file, name))
         .collect();
     let text = match found.split_first() {
-        Some(((_, leaf), others)) => {
-            let text = text_of(leaf, &settings.marker)?;
-            for (_, other) in others {
-                if !Arc::ptr_eq(leaf, other) && text_of(other, &settings.marker)? != text {
+        Some(((place, leaf), others)) => {
+            let text = text_of(leaf, &place.leaves, &settings.marker)?;
+            for (place, other) in others {
+                let is_same = Arc::ptr_eq(leaf, other);
+                if !is_same && text_of(other, &place.leaves, &settings.marker)? != text {
                     return Err(ambiguous(name, &found));
                 }
             }
@@ -60,10 +64,8 @@ pub(super) fn print(
                 ));
             }
             eprintln!("warning: no environment brings it: it is built as its file has it");
-            text_of(
-                &alone(tree.as_ref(), &settings, spec.0, spec.1),
-                &settings.marker,
-            )?
+            let leaf = Arc::new(alone(tree.as_ref(), &settings, spec.0, spec.1));
+            text_of(&leaf, std::slice::from_ref(&leaf), &settings.marker)?
         }
     };
     super::written(std::io::stdout().lock().write_all(text.as_bytes()))
@@ -104,11 +106,16 @@ fn ambiguous(name: &str, found: &[(&Environment, &Arc<Leaf>)]) -> Failure {
     )
 }
 
-fn text_of(leaf: &Leaf, marker: &Marker) -> Result<String, Failure> {
+/// What is secret in any Kustomization beside it is not shown: a variable may put it into a name.
+fn text_of(leaf: &Leaf, beside: &[Arc<Leaf>], marker: &Marker) -> Result<String, Failure> {
     match &leaf.outcome {
         Outcome::Built(built) => {
+            let mut redactor = Redactor::of(beside.iter().flat_map(|leaf| leaf.objects()));
+            redactor.retain(|value| token_in(value, marker).is_none());
             let objects = built.objects.iter();
-            let nodes: Vec<Node> = objects.map(|object| spelled_out(object, marker)).collect();
+            let nodes: Vec<Node> = objects
+                .map(|object| clean_names(&spelled_out(object, marker), &redactor))
+                .collect();
             Ok(write_documents(&nodes.iter().collect::<Vec<_>>()))
         }
         Outcome::External(repository) => Err(Failure::new(format!(
