@@ -14,8 +14,8 @@ use super::pair::{Pair, Side, pairs};
 use super::{Action, Comparison, EnvironmentChange, LeafChange, ObjectChange, Presence, Problem};
 use crate::cluster::redact::Redactor;
 use crate::environments::{
-    Environment, Graph, Leaf, LeafName, Outcome, SecretNames, UNKNOWN_SUFFIX, parallel, stages,
-    token_in,
+    Environment, Graph, Leaf, LeafName, Outcome, SecretNames, UNKNOWN_SUFFIX, folder_in, parallel,
+    stages, token_in,
 };
 use crate::reconcile::gate::is_guarded;
 
@@ -62,7 +62,8 @@ pub fn compare(before: &Graph, after: &Graph, marker: &Marker, scope: &Scope) ->
     comparison
 }
 
-/// The environments of both graphs, paired by path and name; where the name is new, by a path that only one has.
+/// The environments of both graphs, paired by path and name; where the name is new, as others have come or gone, by the
+/// folder in it, else by the path alone.
 fn matched<'a>(
     before: &'a Graph,
     after: &'a Graph,
@@ -80,10 +81,18 @@ fn matched<'a>(
             None => unmatched.push(new),
         }
     }
-    for new in unmatched {
-        let renamed = old.keys().find(|(path, _)| *path == new.path).copied();
-        pairs.push((renamed.and_then(|key| old.remove(&key)), Some(new)));
+    for is_by_folder in [true, false] {
+        unmatched.retain(|new| {
+            let fits = |(path, name): &&(&str, &str)| {
+                *path == new.path && (!is_by_folder || folder_in(name) == folder_in(&new.name))
+            };
+            let renamed = old.keys().find(fits).copied();
+            let same = renamed.and_then(|key| old.remove(&key));
+            pairs.extend(same.map(|same| (Some(same), Some(*new))));
+            same.is_none()
+        });
     }
+    pairs.extend(unmatched.into_iter().map(|new| (None, Some(new))));
     pairs.extend(old.into_values().map(|gone| (Some(gone), None)));
     pairs
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entries::{Written, spec_of_folder};
 use super::facts::stages_of;
-use super::name::is_environment;
+use super::name::{is_by_path, is_environment};
 use super::secret_names::SecretNames;
 use super::siblings::{Layer, OwnFiles, layer};
 use super::spec::is_source;
@@ -451,6 +451,6 @@ fn holds_secrets(leaf: &Leaf, marker: &Marker) -> bool {
 fn is_named_by_itself(environment: &Environment) -> bool {
     let mut leaves = environment.leaves.iter();
     environment.kind != Kind::Cluster
-        || environment.name != environment.path
+        || !is_by_path(environment)
         || !leaves.any(|leaf| is_environment(leaf))
 }

@@ -54,6 +54,7 @@ pub use folders::{Folder, Folders};
 pub use generated::{UNKNOWN_SUFFIX, is_of_stem, rename_all, stem};
 pub use index::Index;
 pub use leaf::Composer;
+pub use name::folder_in;
 pub use partial::{Called, Partial, partial};
 pub use secret_names::{SecretNames, may_be_same, secret_stem};
 pub use spec::{is_kustomization, spec_of};
@@ -111,7 +112,8 @@ pub enum Kind {
 /// One environment: a cluster's entry with all below it, or a folder.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// The folder under `envs/` that it reaches (`prod-eu`), else its own path.
+    /// The folder under `envs/` that it reaches (`prod-eu`), else its own path, or both (`clusters/eu:shop`) where
+    /// several folders of its entry are reached by others too. No two have the same.
     pub name: String,
     /// How it was found.
     pub kind: Kind,

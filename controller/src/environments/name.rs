@@ -14,6 +14,9 @@ use super::{Environment, Kind, Leaf, LeafName, Outcome, Site, parallel};
 /// Where environments lie.
 const ENVIRONMENTS: &str = "envs";
 
+/// Between the path of an entry and a folder in the name of an environment.
+const BEHIND: char = ':';
+
 /// All environments, by name, and what was noticed on the way.
 pub(super) struct Named {
     pub(super) environments: Vec<Environment>,
@@ -141,17 +144,36 @@ fn short(folder: &str) -> &str {
         .unwrap_or(folder)
 }
 
-/// Where two entries reach the same folder, each is named after its own path.
+/// Where two entries reach the same folder, each is named after its own path; where that holds for several folders of one
+/// entry, after its path and the folder.
 fn settle_names(environments: &mut [Environment]) {
-    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
     for environment in environments.iter() {
-        *count.entry(environment.name.clone()).or_default() += 1;
+        *by_name.entry(environment.name.clone()).or_default() += 1;
     }
-    for environment in environments {
-        if count[&environment.name] > 1 {
-            environment.name = shown(&environment.path).to_owned();
-        }
+    let is_taken = |environment: &Environment| by_name[&environment.name] > 1;
+    let mut by_path: BTreeMap<String, usize> = BTreeMap::new();
+    for environment in environments.iter().filter(|it| is_taken(it)) {
+        *by_path.entry(environment.path.clone()).or_default() += 1;
     }
+    for environment in environments.iter_mut().filter(|it| is_taken(it)) {
+        let path = shown(&environment.path);
+        environment.name = match by_path[&environment.path] {
+            1 => path.to_owned(),
+            _ => format!("{path}{BEHIND}{}", environment.name),
+        };
+    }
+}
+
+/// Whether an environment is called by the path of its entry, as others may reach what it reaches.
+pub(super) fn is_by_path(environment: &Environment) -> bool {
+    let rest = environment.name.strip_prefix(shown(&environment.path));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(BEHIND))
+}
+
+/// The folder under `envs/` that the name of an environment holds, by itself or behind the path of its entry.
+pub fn folder_in(name: &str) -> &str {
+    name.rsplit_once(BEHIND).map_or(name, |(_, folder)| folder)
 }
 
 /// The folders that a leaf includes which does not build, as far as its kustomizations say.

@@ -346,6 +346,25 @@ fn a_cluster_may_reach_several_environments() {
 }
 
 #[test]
+fn clusters_that_reach_the_same_several_folders_are_told_apart() {
+    let mut tree = staged();
+    let both =
+        kustomization("eu", "./envs/prod-eu", "") + &kustomization("us", "./envs/prod-us", "");
+    for cluster in ["clusters/one/apps.yaml", "clusters/two/apps.yaml"] {
+        tree.insert(cluster, both.as_bytes());
+    }
+    assert_eq!(
+        shown(&of(&tree))[..4],
+        [
+            "clusters/one:prod-eu (Cluster, clusters/one): clusters/one flux-system/eu",
+            "clusters/one:prod-us (Cluster, clusters/one): clusters/one flux-system/us",
+            "clusters/two:prod-eu (Cluster, clusters/two): clusters/two flux-system/eu",
+            "clusters/two:prod-us (Cluster, clusters/two): clusters/two flux-system/us",
+        ]
+    );
+}
+
+#[test]
 fn a_folder_that_another_one_brings_is_no_environment_of_its_own() {
     let defaults = "  patches:\n  - target: {kind: Kustomization}\n    patch: |\n      - {op: add, path: /spec/targetNamespace, value: everywhere}\n";
     let tree = tree(&[

@@ -22,4 +22,5 @@ mod offline;
 mod said;
 mod secrets_linted;
 mod shapes;
+mod sharing;
 mod warm;
