@@ -12,7 +12,7 @@ use super::cache::{self, Cache};
 use super::fleet::{Fleet, unreadable};
 use super::{Exit, Failure, Outcome};
 use crate::comparison::show::visible;
-use crate::comparison::{Affected, Cause, Count, Reach, affected};
+use crate::comparison::{Affected, Cause, Count, Reach, affected, distinct};
 use crate::environments::{Index, Partial, Settings, graphs, partial};
 
 const EXAMPLES: &str = "\
@@ -125,8 +125,9 @@ fn text(affected: &Affected) -> String {
         }
         text.push('\n');
     }
-    let objects = affected.environments.iter().flat_map(|it| &it.changed);
-    let objects: usize = objects.map(|(leaf, _)| leaf.objects.len()).sum();
+    let reached = affected.environments.iter();
+    let leaves = reached.flat_map(|it| it.changed.iter().map(|(leaf, _)| (&*it.path, leaf)));
+    let objects = distinct(leaves).count();
     let changed = affected
         .environments
         .iter()

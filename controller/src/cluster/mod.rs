@@ -72,6 +72,7 @@ pub use plan::{
 pub use planning::{learn, plan};
 pub(crate) use predecessor::predecessor;
 pub use prune::{Fate, Kept, Pruned, look, prune};
+pub(crate) use settings::kept_by_itself;
 pub use token::issue_token;
 pub use traffic::Traffic;
 pub use transport::Limits;

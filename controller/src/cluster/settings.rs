@@ -94,8 +94,22 @@ impl Settings {
 
     /// Whether the object keeps out of deletion.
     pub(super) fn keeps(&self) -> bool {
-        self.prune_disabled || self.left_alone().is_some()
+        self.kept_by().is_some()
     }
+
+    /// By which word.
+    fn kept_by(&self) -> Option<&'static str> {
+        match self.left_alone() {
+            _ if self.prune_disabled => Some("prune: disabled"),
+            _ if self.reconcile_disabled => Some("reconcile: disabled"),
+            skip => skip.map(|_| "ssa: Ignore"),
+        }
+    }
+}
+
+/// The word by which a manifest keeps its object out of deletion.
+pub(crate) fn kept_by_itself(object: &Node) -> Option<&'static str> {
+    Settings::of_node(object).kept_by()
 }
 
 #[cfg(test)]

@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use overlay::ObjectId;
 use overlay::unknown::Marker;
 
 use super::conceal::{conceal, redact};
 use super::deprecated::warning;
-use super::immutable::{replaced, says};
+use super::immutable::replaced;
 use super::lines::Lines;
+use super::loss::Losses;
+use super::matched::{Both, matched};
 use super::pair::{Pair, Side, pairs};
+use super::shared::Owners;
 use super::{Action, Comparison, EnvironmentChange, LeafChange, ObjectChange, Presence, Problem};
 use crate::cluster::redact::Redactor;
 use crate::environments::{
-    Environment, Graph, Leaf, LeafName, Outcome, SecretNames, UNKNOWN_SUFFIX, folder_in, parallel,
-    stages, token_in,
+    Environment, Graph, Leaf, LeafName, Outcome, SecretNames, UNKNOWN_SUFFIX, parallel, stages,
+    token_in,
 };
-use crate::reconcile::gate::is_guarded;
 
 /// What of the environments is compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,20 +34,14 @@ pub enum Scope {
     Kustomization(String),
 }
 
-/// An annotation that keeps an object that is gone from Git.
-const PRUNE: &str = "kustomize.toolkit.fluxcd.io/prune";
-
-/// The deletion policy that keeps all objects of a Kustomization that goes.
-const ORPHAN: &str = crate::api::kustomization::deletion_policy::ORPHAN;
-
 /// Compares what two graphs have within a scope.
 pub fn compare(before: &Graph, after: &Graph, marker: &Marker, scope: &Scope) -> Comparison {
     let mut comparison = Comparison::default();
-    let changes = parallel::each(&matched(before, after), |(old, new)| {
-        let environment = new.or(*old)?;
-        let stages: Vec<String> = stages([*old, *new]).into_iter().collect();
+    let changes = parallel::each(&matched(before, after), |both| {
+        let environment = both.new.or(both.old)?;
+        let stages: Vec<String> = stages([both.old, both.new]).into_iter().collect();
         let is_meant = is_in_scope(environment, &stages, scope);
-        let change = || environment_change(environment, stages, [*old, *new], marker, scope);
+        let change = || environment_change(environment, stages, both, marker, scope);
         is_meant.then(change).flatten()
     });
     for change in changes.into_iter().flatten() {
@@ -60,41 +55,6 @@ pub fn compare(before: &Graph, after: &Graph, marker: &Marker, scope: &Scope) ->
         .sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
     comparison.unchanged.sort();
     comparison
-}
-
-/// The environments of both graphs, paired by path and name; where the name is new, as others have come or gone, by the
-/// folder in it, else by the path alone.
-fn matched<'a>(
-    before: &'a Graph,
-    after: &'a Graph,
-) -> Vec<(Option<&'a Environment>, Option<&'a Environment>)> {
-    let mut old: BTreeMap<(&str, &str), &Environment> = before
-        .environments
-        .iter()
-        .map(|it| ((&*it.path, &*it.name), it))
-        .collect();
-    let mut pairs = Vec::new();
-    let mut unmatched = Vec::new();
-    for new in &after.environments {
-        match old.remove(&(&*new.path, &*new.name)) {
-            Some(same) => pairs.push((Some(same), Some(new))),
-            None => unmatched.push(new),
-        }
-    }
-    for is_by_folder in [true, false] {
-        unmatched.retain(|new| {
-            let fits = |(path, name): &&(&str, &str)| {
-                *path == new.path && (!is_by_folder || folder_in(name) == folder_in(&new.name))
-            };
-            let renamed = old.keys().find(fits).copied();
-            let same = renamed.and_then(|key| old.remove(&key));
-            pairs.extend(same.map(|same| (Some(same), Some(*new))));
-            same.is_none()
-        });
-    }
-    pairs.extend(unmatched.into_iter().map(|new| (None, Some(new))));
-    pairs.extend(old.into_values().map(|gone| (Some(gone), None)));
-    pairs
 }
 
 fn is_in_scope(environment: &Environment, stages: &[String], scope: &Scope) -> bool {
@@ -112,41 +72,40 @@ fn is_leaf_in_scope(leaf: &Leaf, scope: &Scope) -> bool {
     }
 }
 
-/// What changes in an environment; nothing when nothing of it is in scope.
+/// The Kustomizations that are in scope on either side.
+fn in_scope<'a>(both: &'a Both<'_>, scope: &Scope) -> BTreeSet<&'a LeafName> {
+    let leaves = both.before.iter().chain(&both.after);
+    let meant = leaves.filter(|leaf| is_leaf_in_scope(leaf, scope));
+    meant.map(|leaf| &leaf.name).collect()
+}
+
+/// What changes in an environment; nothing when nothing of it is in scope. Objects are paired before any is left out: one
+/// that comes from elsewhere is not new.
 fn environment_change(
     environment: &Environment,
     stages: Vec<String>,
-    [old, new]: [Option<&Environment>; 2],
+    both: &Both<'_>,
     marker: &Marker,
     scope: &Scope,
 ) -> Option<EnvironmentChange> {
-    let in_scope = |side: Option<&'_ Environment>| -> Vec<Arc<Leaf>> {
-        let leaves = side.into_iter().flat_map(|it| &it.leaves);
-        leaves
-            .filter(|leaf| is_leaf_in_scope(leaf, scope))
-            .cloned()
-            .collect()
-    };
-    let (before, after) = (in_scope(old), in_scope(new));
-    if before.is_empty() && after.is_empty() {
+    let meant = in_scope(both, scope);
+    if meant.is_empty() {
         return None;
     }
-    let mut work = Work::new(&before, &after, marker);
-    let redactor = redactor([old, new], marker);
-    work.compare(new.is_some(), &redactor);
+    let owners = Owners::among(both.after.iter().chain(&both.beside));
+    let redactor = redactor(both, marker);
+    let mut work = Work::new(both, &owners, marker);
+    work.compare(&redactor);
     let names = work.secret_names();
+    work.restrict(&meant);
     let mut change = EnvironmentChange {
         name: environment.name.clone(),
         kind: environment.kind,
         path: environment.path.clone(),
         stages,
-        presence: match (old, new) {
-            (None, _) => Presence::Added,
-            (_, None) => Presence::Removed,
-            _ => Presence::Kept,
-        },
-        unchanged: work.unchanged,
-        warnings: work.warnings(),
+        presence: both.presence(),
+        warnings: work.warnings(&owners),
+        unchanged: std::mem::take(&mut work.unchanged),
         leaves: work.leaves(),
     };
     conceal(&mut change, &names);
@@ -155,8 +114,8 @@ fn environment_change(
 }
 
 /// The secret values of both sides, of what stays as it is or is out of scope too; tokens are none.
-fn redactor(sides: [Option<&Environment>; 2], marker: &Marker) -> Redactor {
-    let leaves = sides.into_iter().flatten().flat_map(|side| &side.leaves);
+fn redactor(both: &Both<'_>, marker: &Marker) -> Redactor {
+    let leaves = both.before.iter().chain(&both.after);
     let mut seen = BTreeSet::new();
     let leaves = leaves.filter(|leaf| seen.insert(Arc::as_ptr(leaf)));
     let mut redactor = Redactor::of(leaves.flat_map(|leaf| leaf.objects()));
@@ -166,20 +125,18 @@ fn redactor(sides: [Option<&Environment>; 2], marker: &Marker) -> Redactor {
 
 /// The comparison of one environment in progress.
 struct Work<'a> {
+    both: &'a Both<'a>,
+    owners: &'a Owners<'a>,
     before: Vec<&'a Leaf>,
     after: Vec<&'a Leaf>,
-    /// All of the later side, those that are the same included.
-    there: &'a [Arc<Leaf>],
     marker: &'a Marker,
-    unchanged: usize,
+    unchanged: BTreeMap<LeafName, usize>,
     objects: Vec<(LeafName, ObjectChange)>,
     problems: Vec<(LeafName, Problem)>,
-    /// Objects that several Kustomizations have, and those.
-    shared: Vec<String>,
 }
 
 impl<'a> Work<'a> {
-    fn new(before: &'a [Arc<Leaf>], after: &'a [Arc<Leaf>], marker: &'a Marker) -> Self {
+    fn new(both: &'a Both<'a>, owners: &'a Owners<'a>, marker: &'a Marker) -> Self {
         let is_same = |leaf: &&Arc<Leaf>, others: &[Arc<Leaf>]| {
             others.iter().any(|other| Arc::ptr_eq(leaf, other))
         };
@@ -187,21 +144,22 @@ impl<'a> Work<'a> {
             let differ = leaves.iter().filter(|leaf| !is_same(leaf, others));
             differ.map(|leaf| &**leaf).collect()
         };
-        let same = after.iter().filter(|leaf| is_same(leaf, before));
+        let same = both.after.iter();
+        let same = same.filter(|leaf| is_same(leaf, &both.before));
+        let unchanged = same.map(|leaf| (leaf.name.clone(), leaf.objects().len()));
         Self {
-            unchanged: same.map(|leaf| leaf.objects().len()).sum(),
-            before: other(before, after),
-            after: other(after, before),
-            there: after,
+            unchanged: unchanged.collect(),
+            before: other(&both.before, &both.after),
+            after: other(&both.after, &both.before),
+            both,
+            owners,
             marker,
             objects: Vec::new(),
             problems: Vec::new(),
-            shared: Vec::new(),
         }
     }
 
-    /// Compares; of an environment that goes nothing is deleted, as nobody is left to do it.
-    fn compare(&mut self, is_there: bool, redactor: &Redactor) {
+    fn compare(&mut self, redactor: &Redactor) {
         self.note_problems();
         let pairs = pairs(&self.before, &self.after);
         let lines = Lines {
@@ -209,25 +167,46 @@ impl<'a> Work<'a> {
             redactor,
             unsettled: unsettled(&pairs),
         };
-        let broken: Vec<LeafName> = self
-            .problems
-            .iter()
-            .filter(|(_, problem)| *problem != Problem::IsMended)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let sides = [&*self.both.before, &*self.both.after];
+        let losses = Losses::new(sides, self.owners, self.both.is_there, &pairs);
+        let broken = self.broken();
         for pair in pairs {
-            let is_lost = pair.after.is_none();
-            let owner = pair.before.as_ref().map(|side| &side.leaf.name);
-            // What a Kustomization that does not build has applied stays as it is.
-            if is_lost && owner.is_some_and(|owner| broken.contains(owner)) {
+            let lost = pair.before.filter(|_| pair.after.is_none());
+            if lost.is_some_and(|side| losses.is_none(side, &broken)) {
                 continue;
             }
-            match self.change(&pair, &lines, is_there) {
+            match self.change(&pair, &lines, &losses) {
                 Some((leaf, change)) => self.objects.push((leaf, change)),
-                None => self.unchanged += 1,
+                None => self.note_unchanged(&pair),
             }
         }
-        self.note_shared();
+    }
+
+    fn note_unchanged(&mut self, pair: &Pair<'_>) {
+        if let Some(side) = pair.after {
+            *self.unchanged.entry(side.leaf.name.clone()).or_default() += 1;
+        }
+    }
+
+    /// The Kustomizations that cannot be compared.
+    fn broken(&self) -> BTreeSet<LeafName> {
+        let problems = self.problems.iter();
+        let broken = problems.filter(|(_, problem)| *problem != Problem::IsMended);
+        broken.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Leaves out what is not meant. What moves from one that is meant to another is told there.
+    fn restrict(&mut self, meant: &BTreeSet<&LeafName>) {
+        self.unchanged.retain(|name, _| meant.contains(name));
+        self.problems.retain(|(name, _)| meant.contains(name));
+        self.objects.retain(|(name, change)| {
+            let from = change.moved_from.as_ref();
+            meant.contains(name) || from.is_some_and(|from| meant.contains(from))
+        });
+        self.after.retain(|leaf| {
+            let mut told = self.objects.iter().map(|(name, _)| name);
+            meant.contains(&leaf.name) || told.any(|name| *name == leaf.name)
+        });
     }
 
     fn note_problems(&mut self) {
@@ -252,7 +231,7 @@ impl<'a> Work<'a> {
 
     /// The names that tell of secret content, on both sides, of what stays as it is too: others may refer to it anew.
     fn secret_names(&self) -> SecretNames {
-        let there = self.there.iter().map(|leaf| &**leaf);
+        let there = self.both.after.iter().map(|leaf| &**leaf);
         let leaves = self.before.iter().copied().chain(there);
         SecretNames::of(leaves.flat_map(Leaf::objects), self.marker)
     }
@@ -261,7 +240,7 @@ impl<'a> Work<'a> {
         &self,
         pair: &Pair<'_>,
         lines: &Lines<'_>,
-        is_there: bool,
+        losses: &Losses<'_>,
     ) -> Option<(LeafName, ObjectChange)> {
         let shown = pair.after.as_ref().or(pair.before.as_ref())?;
         let mut change = ObjectChange {
@@ -281,67 +260,21 @@ impl<'a> Work<'a> {
             (Some(before), Some(after)) => {
                 changed(&mut change, *before, *after, lines)?;
             }
-            (Some(before), None) => change.action = self.loss(*before, is_there),
+            (Some(before), None) => change.action = losses.action(*before),
             _ => {}
         }
         Some((shown.leaf.name.clone(), change))
     }
 
-    /// What becomes of an object that Git no longer has.
-    fn loss(&self, side: Side<'_>, is_there: bool) -> Action {
-        let successor = self.after.iter().find(|leaf| leaf.name == side.leaf.name);
-        let spec = successor.map_or(&side.leaf.spec, |leaf| &leaf.spec);
-        let keeps = successor.is_none() && spec.deletion_policy.as_deref() == Some(ORPHAN);
-        let reason = match () {
-            () if !is_there => "the environment goes; nobody prunes it",
-            () if says(side.object, PRUNE, "disabled") => "prune: disabled",
-            () if keeps => "deletionPolicy: Orphan",
-            () if !spec.prune => "prune: false",
-            () => {
-                return Action::Prune {
-                    is_guarded: is_guarded(&side.object.id),
-                };
-            }
-        };
-        Action::Leave(reason.to_owned())
-    }
-
-    /// Objects that several Kustomizations of the environment have, one that changes among them.
-    fn note_shared(&mut self) {
-        let mut owners: BTreeMap<(&str, &str, &str, &str), Vec<&Leaf>> = BTreeMap::new();
-        for leaf in self.there {
-            for ObjectId {
-                group,
-                kind,
-                namespace,
-                name,
-                ..
-            } in leaf.objects().iter().map(|it| &it.id)
-            {
-                owners
-                    .entry((group, kind, namespace, name))
-                    .or_default()
-                    .push(leaf);
-            }
-        }
-        let changes = |leaf: &&Leaf| self.after.iter().any(|other| std::ptr::eq(*other, *leaf));
-        for ((_, kind, namespace, name), leaves) in owners {
-            if leaves.len() > 1 && leaves.iter().any(changes) {
-                let names: Vec<String> = leaves.iter().map(|leaf| leaf.name.to_string()).collect();
-                let object = format!("{kind}/{namespace}/{name}").replace("//", "/");
-                self.shared
-                    .push(format!("{object} is wanted by {}", names.join(" and ")));
-            }
-        }
-    }
-
-    fn warnings(&self) -> Vec<String> {
+    /// What the user should know of what changes: objects that several Kustomizations want among it.
+    fn warnings(&self, owners: &Owners<'_>) -> Vec<String> {
         let stays = |change: &&ObjectChange| {
             !matches!(change.action, Action::Prune { .. } | Action::Leave(_))
         };
         let changes = self.objects.iter().map(|(_, change)| change).filter(stays);
         let mut warnings: Vec<String> = changes.filter_map(|change| warning(&change.id)).collect();
-        warnings.extend(self.shared.iter().cloned());
+        let changes = |leaf: &Leaf| self.after.iter().any(|other| std::ptr::eq(*other, leaf));
+        warnings.extend(owners.warnings(changes));
         warnings
     }
 

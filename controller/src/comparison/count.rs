@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use overlay::ObjectId;
 
-use super::{Action, Comparison, EnvironmentChange, ObjectChange};
+use super::{Action, Comparison, EnvironmentChange, LeafChange, ObjectChange};
 
 /// What is counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +97,7 @@ impl Counts {
     /// Of one environment.
     pub fn of_environment(environment: &EnvironmentChange) -> Self {
         let mut counts = Self {
-            unchanged: environment.unchanged,
+            unchanged: environment.unchanged.values().sum(),
             ..Self::default()
         };
         let objects = environment.leaves.iter().flat_map(|leaf| &leaf.objects);
@@ -109,23 +109,35 @@ impl Counts {
     pub fn of(comparison: &Comparison) -> Self {
         let mut counts = Self::default();
         let mut seen = HashSet::new();
-        let mut clusters = HashSet::new();
         for environment in &comparison.environments {
-            if clusters.insert(&environment.path) {
-                counts.unchanged += environment.unchanged;
-            }
-            for leaf in &environment.leaves {
-                // Several may be called the same, where the ends of their names are not shown.
-                let mut same: HashMap<&ObjectId, usize> = HashMap::new();
-                for object in &leaf.objects {
-                    let number = same.entry(&object.id).or_default();
-                    *number += 1;
-                    if seen.insert((&environment.path, &leaf.name, &object.id, *number)) {
-                        counts.add(object);
-                    }
+            for (leaf, number) in &environment.unchanged {
+                if seen.insert((&environment.path, leaf)) {
+                    counts.unchanged += number;
                 }
             }
         }
+        let environments = comparison.environments.iter();
+        let leaves = environments.flat_map(|it| it.leaves.iter().map(|leaf| (&*it.path, leaf)));
+        distinct(leaves).for_each(|object| counts.add(object));
         counts
     }
+}
+
+/// The objects of Kustomizations, each with the path of its cluster's entry: what several environments of one cluster
+/// share comes once.
+pub fn distinct<'a>(
+    leaves: impl Iterator<Item = (&'a str, &'a LeafChange)>,
+) -> impl Iterator<Item = &'a ObjectChange> {
+    let mut seen = HashSet::new();
+    leaves.flat_map(move |(path, leaf)| {
+        // Several may be called the same, where the ends of their names are not shown.
+        let mut same: HashMap<&ObjectId, usize> = HashMap::new();
+        let mut is_new = |object: &&'a ObjectChange| {
+            let number = same.entry(&object.id).or_default();
+            *number += 1;
+            seen.insert((path, &leaf.name, &object.id, *number))
+        };
+        let objects: Vec<&ObjectChange> = leaf.objects.iter().filter(|it| is_new(it)).collect();
+        objects
+    })
 }

@@ -17,7 +17,16 @@ pub struct Group<'a> {
     told: Cow<'a, EnvironmentChange>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    /// Takes one more in. How many objects stay as they are is left out where that is not the same in each.
+    fn add(&mut self, environment: &'a EnvironmentChange) {
+        self.environments.push(environment);
+        let number = |it: &EnvironmentChange| it.unchanged.values().sum::<usize>();
+        if number(environment) != number(&self.told) && !self.told.unchanged.is_empty() {
+            self.told.to_mut().unchanged.clear();
+        }
+    }
+
     /// What is told of all of them, in the words of the first.
     pub fn first(&self) -> &EnvironmentChange {
         match self.environments.as_slice() {
@@ -59,7 +68,7 @@ pub fn groups(environments: &[EnvironmentChange]) -> Vec<Group<'_>> {
             text::body(&told)
         );
         match groups.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, group)) => group.environments.push(environment),
+            Some((_, group)) => group.add(environment),
             None => {
                 let group = Group {
                     environments: vec![environment],

@@ -16,12 +16,17 @@ pub mod html;
 pub(crate) mod immutable;
 pub mod json;
 mod lines;
+pub(crate) mod loss;
 pub mod markdown;
+mod matched;
 mod pair;
 mod pattern;
+mod shared;
 pub mod show;
 pub mod text;
 mod why;
+
+use std::collections::BTreeMap;
 
 use overlay::{ObjectId, Place};
 
@@ -31,7 +36,7 @@ use crate::environments::{Kind, LeafName};
 pub use affected::{Affected, Reach, affected};
 pub use compare::{Scope, compare};
 pub use conceal::conceal;
-pub use count::{Count, Counts};
+pub use count::{Count, Counts, distinct};
 pub use fold::{Group, groups};
 pub use why::{Cause, causes};
 
@@ -70,8 +75,8 @@ pub struct EnvironmentChange {
     pub presence: Presence,
     /// Its Kustomizations with anything to tell, those that bring others first.
     pub leaves: Vec<LeafChange>,
-    /// How many objects stay as they are.
-    pub unchanged: usize,
+    /// How many objects of each Kustomization stay as they are.
+    pub unchanged: BTreeMap<LeafName, usize>,
     /// What the user should know, about objects that change.
     pub warnings: Vec<String>,
 }

@@ -7,10 +7,10 @@ use overlay::ObjectId;
 
 use super::{Ground, Planned};
 use crate::api::kustomization::Kustomization;
-use crate::api::kustomization::deletion_policy::{DELETE, MIRROR_PRUNE, WAIT_FOR_TERMINATION};
 use crate::cluster::prune::{Fate, Kept, look};
 use crate::cluster::{Client, Inventory, ObjectKey, Owner};
 use crate::comparison::Action;
+use crate::comparison::loss::stays_behind;
 use crate::environments::{LeafName, is_kustomization};
 use crate::reconcile::gate::{self, Thresholds};
 use crate::reconcile::run;
@@ -39,21 +39,19 @@ pub struct Gone {
     pub objects: Vec<Lost>,
 }
 
+/// A Kustomization that is pruned, and whether that waits for a person's word.
+type Going = (ObjectId, bool);
+
 /// The Kustomizations that go with the objects that others prune, and those that go with these.
 pub(super) async fn gone(ground: &Ground<'_>, leaves: &[Planned]) -> Result<Vec<Gone>, Failure> {
     let wanted = wanted(leaves);
-    let plans = leaves.iter().filter_map(|leaf| leaf.plan.as_ref());
-    let mut going: Vec<ObjectId> = plans
-        .flat_map(|plan| &plan.prunes)
-        .filter(|id| is_kustomization(id) && !wanted.contains(&ObjectKey::from(*id)))
-        .cloned()
-        .collect();
+    let mut going: Vec<Going> = leaves.iter().flat_map(|leaf| pruned(&leaf.lost)).collect();
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
-    while let Some(id) = going.pop() {
+    while let Some((id, waits)) = going.pop() {
         let name = LeafName {
-            namespace: id.namespace.clone(),
-            name: id.name.clone(),
+            namespace: id.namespace,
+            name: id.name,
         };
         let Some(object) = ground
             .living
@@ -62,29 +60,8 @@ pub(super) async fn gone(ground: &Ground<'_>, leaves: &[Planned]) -> Result<Vec<
         else {
             continue;
         };
-        let inventory = run::applied(object)?;
-        let free = |id: &&ObjectId| !wanted.contains(&ObjectKey::from(*id));
-        let left: Vec<ObjectId> = inventory.objects.iter().filter(free).cloned().collect();
-        let objects = match stays(object) {
-            Some(why) => left
-                .into_iter()
-                .map(|id| Lost {
-                    id,
-                    action: Action::Leave(why.to_owned()),
-                    uid: None,
-                })
-                .collect(),
-            None => fates(ground.client, &super::planned::owner(&name), left, &[]).await?,
-        };
-        let prunes = objects
-            .iter()
-            .filter(|lost| matches!(lost.action, Action::Prune { .. }));
-        going.extend(
-            prunes
-                .map(|lost| &lost.id)
-                .filter(|id| is_kustomization(id))
-                .cloned(),
-        );
+        let objects = left_by(ground, &name, object, &wanted, waits).await?;
+        going.extend(pruned(&objects));
         found.push(Gone {
             path: super::living::path_of(object),
             name,
@@ -92,6 +69,37 @@ pub(super) async fn gone(ground: &Ground<'_>, leaves: &[Planned]) -> Result<Vec<
         });
     }
     Ok(found)
+}
+
+/// The Kustomizations among what is pruned. One that stays looks after its objects as before.
+fn pruned(lost: &[Lost]) -> impl Iterator<Item = Going> {
+    let pruned = lost.iter().filter_map(|lost| match lost.action {
+        Action::Prune { is_guarded } => Some((lost.id.clone(), is_guarded)),
+        _ => None,
+    });
+    pruned.filter(|(id, _)| is_kustomization(id))
+}
+
+/// What becomes of the objects of a Kustomization that goes. The gate holds none of them, but it may hold that one.
+async fn left_by(
+    ground: &Ground<'_>,
+    name: &LeafName,
+    object: &Kustomization,
+    wanted: &BTreeSet<ObjectKey>,
+    waits: bool,
+) -> Result<Vec<Lost>, Failure> {
+    let mut left = run::applied(object)?.objects;
+    left.retain(|id| !wanted.contains(&ObjectKey::from(id)));
+    let Some(why) = stays_behind(&object.spec) else {
+        let held = if waits { left.clone() } else { Vec::new() };
+        return fates(ground.client, &super::planned::owner(name), left, &held).await;
+    };
+    let stays = |id| Lost {
+        id,
+        action: Action::Leave(why.to_owned()),
+        uid: None,
+    };
+    Ok(left.into_iter().map(stays).collect())
 }
 
 /// Notes what becomes of what each Kustomization no longer has; what another one wants is handed over.
@@ -105,7 +113,11 @@ pub(super) async fn note_lost(ground: &Ground<'_>, leaves: &mut [Planned]) -> Re
             !wanted.contains(&ObjectKey::from(*id)) && !leaf.renamed.iter().any(|it| it.old == **id)
         };
         let left: Vec<ObjectId> = plan.prunes.iter().filter(stays).cloned().collect();
-        let held = held(&run::applied(living)?, &plan.inventory(), living);
+        let mut inventory = run::applied(living)?;
+        let handed =
+            |id: &ObjectId| plan.prunes.contains(id) && wanted.contains(&ObjectKey::from(id));
+        inventory.objects.retain(|id| !handed(id));
+        let held = held(&inventory, &plan.inventory(), living);
         leaf.lost = fates(ground.client, &plan.owner, left, &held).await?;
     }
     Ok(())
@@ -116,19 +128,6 @@ pub(super) fn wanted(leaves: &[Planned]) -> BTreeSet<ObjectKey> {
     let plans = leaves.iter().filter_map(|leaf| leaf.plan.as_ref());
     let steps = plans.flat_map(|plan| &plan.steps);
     steps.map(|step| ObjectKey::from(&step.id)).collect()
-}
-
-/// Why the objects of a Kustomization that is deleted stay.
-fn stays(object: &Kustomization) -> Option<&'static str> {
-    let spec = &object.spec;
-    let policy = spec.deletion_policy.as_deref().unwrap_or(MIRROR_PRUNE);
-    match policy {
-        _ if spec.suspend == Some(true) => Some("its Kustomization is suspended"),
-        DELETE | WAIT_FOR_TERMINATION => None,
-        MIRROR_PRUNE if spec.prune => None,
-        MIRROR_PRUNE => Some("prune: false"),
-        _ => Some("deletionPolicy: Orphan"),
-    }
 }
 
 /// What becomes of objects that are no longer wanted. What is gone already is left out; what is held waits for a
@@ -147,7 +146,7 @@ async fn fates(
     let mut looks = futures::stream::iter(looks).buffered(LOOKS);
     let mut fates = Vec::new();
     while let Some((id, fate)) = looks.next().await {
-        let is_guarded = gate::is_guarded(&id) || held.contains(&id);
+        let is_guarded = held.contains(&id);
         let (action, uid) = match fate {
             Ok(Fate::Deleted(None)) => continue,
             Ok(Fate::Deleted(uid)) => (Action::Prune { is_guarded }, uid),

@@ -18,6 +18,8 @@ mod saved;
 mod store;
 mod told;
 
+use std::collections::BTreeMap;
+
 use futures::StreamExt as _;
 use overlay::Tree;
 
@@ -187,7 +189,7 @@ fn environment(ground: &Ground<'_>, place: &Place) -> EnvironmentChange {
         stages: stages.unwrap_or_default(),
         presence: Presence::Kept,
         leaves: Vec::new(),
-        unchanged: 0,
+        unchanged: BTreeMap::new(),
         warnings: Vec::new(),
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn environment(ground: &Ground<'_>, plan: &PlacePlan) -> EnvironmentC
     let keepers = keepers(ground, plan);
     for leaf in &plan.leaves {
         let told = told(ground, leaf, &keepers);
-        change.unchanged += told.unchanged;
+        let name = leaf.grown.name.clone();
+        change.unchanged.insert(name, told.unchanged);
         change.warnings.extend(told.warnings);
         if !told.objects.is_empty() || leaf.problem.is_some() {
             change.leaves.push(LeafChange {

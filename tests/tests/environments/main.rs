@@ -15,6 +15,7 @@ mod forms;
 mod golden;
 mod keeping;
 mod laying_out;
+mod leaving;
 mod likeness;
 mod linting;
 mod moves;
