@@ -204,10 +204,9 @@ fn sign(line: &str) -> char {
     }
     let is_of_diff = at == SIGNS_AT[2];
     match line.trim_start().split(' ').next() {
-        Some(word) if is_of_diff => match word.chars().next() {
-            Some(first @ ('+' | '-')) => first,
-            _ => ' ',
-        },
+        Some(word) if is_of_diff && word.starts_with('+') => '+',
+        Some(word) if is_of_diff && word.starts_with('-') => '-',
+        _ if is_of_diff => ' ',
         Some("+") => '+',
         Some("-" | "-/+" | "!") => '-',
         Some("~" | "?") => '!',
