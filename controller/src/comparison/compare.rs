@@ -16,8 +16,8 @@ use super::shared::Owners;
 use super::{Action, Comparison, EnvironmentChange, LeafChange, ObjectChange, Presence, Problem};
 use crate::cluster::redact::Redactor;
 use crate::environments::{
-    Environment, Graph, Leaf, LeafName, Outcome, SecretNames, UNKNOWN_SUFFIX, parallel, stages,
-    token_in,
+    Environment, Graph, Leaf, LeafName, Outcome, SecretNames, UNKNOWN_SUFFIX, parallel, secrets_in,
+    stages,
 };
 
 /// What of the environments is compared.
@@ -118,9 +118,7 @@ fn redactor(both: &Both<'_>, marker: &Marker) -> Redactor {
     let leaves = both.before.iter().chain(&both.after);
     let mut seen = BTreeSet::new();
     let leaves = leaves.filter(|leaf| seen.insert(Arc::as_ptr(leaf)));
-    let mut redactor = Redactor::of(leaves.flat_map(|leaf| leaf.objects()));
-    redactor.retain(|value| token_in(value, marker).is_none());
-    redactor
+    secrets_in(leaves.flat_map(|leaf| leaf.objects()), marker)
 }
 
 /// The comparison of one environment in progress.

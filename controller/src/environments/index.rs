@@ -16,11 +16,10 @@ use super::name::{is_by_path, is_environment};
 use super::secret_names::SecretNames;
 use super::siblings::{Layer, OwnFiles, layer};
 use super::spec::is_source;
-use super::values::token_in;
+use super::values::secrets_in;
 use super::walk::{Instead, Walked};
 use super::{Changed, Composed, Environment, Graph, Kind, Leaf, LeafName, Outcome};
 use crate::api::kustomization::KustomizationSpec;
-use crate::cluster::redact::Redactor;
 
 /// A graph's entries.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -442,9 +441,8 @@ fn written(graph: &Graph, leaves: &[&Leaf]) -> Option<Written> {
 
 /// Whether values or names are in it that may not be shown. A value that is not known is none.
 fn holds_secrets(leaf: &Leaf, marker: &Marker) -> bool {
-    let mut redactor = Redactor::of(leaf.objects());
-    redactor.retain(|value| token_in(value, marker).is_none());
-    !redactor.is_empty() || !SecretNames::of(leaf.objects(), marker).is_empty()
+    !secrets_in(leaf.objects(), marker).is_empty()
+        || !SecretNames::of(leaf.objects(), marker).is_empty()
 }
 
 /// An environment that lies under `envs/` and is called after its cluster's path shares that folder with another one.

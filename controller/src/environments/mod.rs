@@ -59,6 +59,7 @@ pub use partial::{Called, Partial, partial};
 pub use secret_names::{SecretNames, may_be_same, secret_stem};
 pub use spec::{is_kustomization, spec_of};
 pub use twins::Twin;
+pub(crate) use values::secrets_in;
 pub use values::{Entry, data_of, holds_token, token_in};
 pub use variables::{Lent, secret_variables, variables, with_secrets};
 pub use versions::versions;

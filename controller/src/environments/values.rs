@@ -9,6 +9,8 @@ use overlay::yaml::{Mapping, Node, Value};
 use overlay::{Object, ObjectId};
 use zeroize::Zeroizing;
 
+use crate::cluster::redact::Redactor;
+
 /// One entry of a ConfigMap or a Secret.
 pub struct Entry<'a> {
     /// The key.
@@ -68,6 +70,16 @@ fn decoded(text: &str) -> String {
         .as_ref()
         .and_then(text_of)
         .unwrap_or_else(|| text.to_owned())
+}
+
+/// What is secret in some objects, to be shown nowhere. A value that is not known is none.
+pub(crate) fn secrets_in<'o>(
+    objects: impl IntoIterator<Item = &'o Object>,
+    marker: &Marker,
+) -> Redactor {
+    let mut redactor = Redactor::of(objects);
+    redactor.retain(|value| token_in(value, marker).is_none());
+    redactor
 }
 
 /// The text in which a token stands: itself, or what it is base64 of. Nothing when all of it is known.

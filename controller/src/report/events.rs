@@ -18,8 +18,8 @@ use super::notify::{self, Poster};
 /// How many events may wait; when the API server takes them more slowly, newer ones are dropped and counted.
 const QUEUE: usize = 4096;
 
-/// How long an event waits at most for the end of all runs. Each costs the API server a third of what applying an object
-/// does: while a cluster is filled, that comes after.
+/// How long an event waits at most for the end of all runs: longer than it takes to fill a cluster with a thousand
+/// Kustomizations, whose events would keep the API server from their objects.
 const LATEST: Duration = Duration::from_secs(30);
 
 /// How long no run must have been under way: between an apply and a look at health there is only a moment.

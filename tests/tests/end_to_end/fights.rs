@@ -51,6 +51,13 @@ async fn scale(scene: &Scene, replicas: u64) {
         .unwrap();
 }
 
+/// Says by the Kustomization's annotation what is done about drift.
+async fn treat_drift(scene: &Scene, value: &str) {
+    let annotations = json!({ "weir.dev/drift": value });
+    let patch = json!({ "metadata": { "annotations": annotations } });
+    scene.merge(&kustomization_kind(), "app", patch).await;
+}
+
 #[tokio::test]
 async fn a_restart_by_hand_is_left_alone() {
     let scene = Scene::start("restarted").await;
@@ -192,11 +199,7 @@ async fn a_fight_is_given_up_until_the_interval() {
 async fn drift_that_is_reported_is_not_put_right() {
     let scene = Scene::start("report").await;
     deployed(&scene, json!({})).await;
-    let annotate =
-        |value: &str| json!({ "metadata": { "annotations": { "weir.dev/drift": value } } });
-    scene
-        .merge(&kustomization_kind(), "app", annotate("report"))
-        .await;
+    treat_drift(&scene, "report").await;
     let token = scene.request(&kustomization_kind(), "app").await;
     scene.answered("app", &token).await;
     scale(&scene, 5).await;
@@ -230,9 +233,7 @@ async fn drift_that_is_reported_is_not_put_right() {
     assert_eq!(said(&["settings is gone"])(&kustomization), Ok(()));
     assert!(scene.find(&config_map_kind(), "settings").await.is_none());
 
-    scene
-        .merge(&kustomization_kind(), "app", annotate("correct"))
-        .await;
+    treat_drift(&scene, "correct").await;
     let is_there = |_: &DynamicObject| Ok::<(), &str>(());
     scene
         .until("it is made again", &config_map_kind(), "settings", is_there)
@@ -250,11 +251,7 @@ async fn drift_that_is_reported_is_not_put_right() {
 async fn health_is_followed_where_drift_is_only_reported() {
     let scene = Scene::start("report-health").await;
     deployed(&scene, json!({ "wait": true, "timeout": "10m" })).await;
-    let annotate =
-        |value: &str| json!({ "metadata": { "annotations": { "weir.dev/drift": value } } });
-    scene
-        .merge(&kustomization_kind(), "app", annotate("report"))
-        .await;
+    treat_drift(&scene, "report").await;
     let token = scene.request(&kustomization_kind(), "app").await;
     scene.answered("app", &token).await;
 
@@ -303,9 +300,7 @@ async fn health_is_followed_where_drift_is_only_reported() {
     );
     assert!(scene.find(&deployment_kind(), "web").await.is_none());
 
-    scene
-        .merge(&kustomization_kind(), "app", annotate("correct"))
-        .await;
+    treat_drift(&scene, "correct").await;
     replicas(&scene, 2).await;
     scene
         .until("it is well at last", &kustomization_kind(), "app", is_well)

@@ -12,9 +12,9 @@ use overlay::yaml::{Dialect, Node, Secrets, read_documents, to_json, write_docum
 use crate::api::kustomization::KustomizationSpec;
 use crate::cli::Failure;
 use crate::cli::fleet::{Fleet, unreadable};
-use crate::cluster::redact::{Redactor, clean_names};
+use crate::cluster::redact::clean_names;
 use crate::environments::{
-    self, Environment, Graph, Leaf, LeafName, Outcome, alone, spelled_out, token_in,
+    self, Environment, Graph, Leaf, LeafName, Outcome, alone, secrets_in, spelled_out,
 };
 
 /// Prints the objects of the Kustomization, variables put in, in the order in which it is built.
@@ -110,8 +110,7 @@ fn ambiguous(name: &str, found: &[(&Environment, &Arc<Leaf>)]) -> Failure {
 fn text_of(leaf: &Leaf, beside: &[Arc<Leaf>], marker: &Marker) -> Result<String, Failure> {
     match &leaf.outcome {
         Outcome::Built(built) => {
-            let mut redactor = Redactor::of(beside.iter().flat_map(|leaf| leaf.objects()));
-            redactor.retain(|value| token_in(value, marker).is_none());
+            let redactor = secrets_in(beside.iter().flat_map(|leaf| leaf.objects()), marker);
             let objects = built.objects.iter();
             let nodes: Vec<Node> = objects
                 .map(|object| clean_names(&spelled_out(object, marker), &redactor))
